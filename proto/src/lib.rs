@@ -1,1 +1,38 @@
+//! What the coordinator and its agents say to each other.
+//!
+//! `wire` holds the generated code, and nothing but conversions and RPC edges
+//! names it. Everything else is the words both sides share, each parsed once:
+//! names and ids (`name`, `id`), what a container and a node are (`words`,
+//! `container`, `node`), what an agent is asked (`act`, `job`) and what it
+//! answers (`health`, `database`, `refusal`), and who is calling (`peer`).
+//! Nothing here knows a clock, a disk or a network.
 
+pub mod act;
+pub mod container;
+pub mod database;
+pub mod health;
+pub mod id;
+pub mod invalid;
+pub mod job;
+pub mod name;
+pub mod node;
+pub mod peer;
+pub mod preview;
+pub mod refusal;
+mod text;
+pub mod wire;
+pub mod words;
+
+pub use act::{Act, ActOutcome, How};
+pub use container::{ContainerState, ContainerStatus, RestartPolicy};
+pub use id::{
+    ContainerId, Epoch, FileDigest, ImageDigest, ImageId, PlanDigest, RunId, SpecDigest, StepNumber,
+};
+pub use invalid::InvalidField;
+pub use name::{ClusterName, NodeName};
+pub use peer::{Peer, Role};
+pub use refusal::{Reason, Refusal};
+pub use words::{Component, Generation, Mode, PortMove};
+
+/// The port an agent listens on unless its agent.yaml says otherwise.
+pub const DEFAULT_PORT: u16 = 9643;

@@ -1,0 +1,115 @@
+//! Jobs: orders that take longer than a call should.
+
+use serde::{Deserialize, Serialize};
+
+use crate::act::Ordered;
+use crate::id::{ImageDigest, ImageId};
+use crate::invalid::{InvalidField, parsed, within};
+use crate::wire;
+use crate::words::Component;
+
+/// Pull an image by digest from a repository that agent.yaml allows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullImage {
+    /// For which component.
+    pub component: Component,
+    /// Without tag or digest.
+    pub repository: String,
+    /// Of the manifest.
+    pub digest: ImageDigest,
+}
+
+/// Where a job stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobReport {
+    /// The agent's name for it.
+    pub id: String,
+    /// Running, or how it ended.
+    pub state: JobState,
+    /// Bytes so far.
+    pub done_bytes: u64,
+    /// Bytes in all; 0 = not known.
+    pub total_bytes: u64,
+}
+
+/// Running, or how a job ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Not ended.
+    Running,
+    /// The image is on the node.
+    Done {
+        /// Its id on this engine.
+        image: ImageId,
+    },
+    /// It is not.
+    Failed {
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// Ended on request.
+    Cancelled,
+}
+
+impl TryFrom<wire::PullImageRequest> for Ordered<PullImage> {
+    type Error = InvalidField;
+
+    fn try_from(message: wire::PullImageRequest) -> Result<Self, InvalidField> {
+        let wire::PullImageRequest { act, component, repository, digest } = message;
+        let order = PullImage {
+            component: Component::from_wire("component", component)?,
+            repository: parsed("repository", &repository)?,
+            digest: parsed("digest", &digest)?,
+        };
+        Ok(Self { act: within("act", act)?, order })
+    }
+}
+
+impl From<Ordered<PullImage>> for wire::PullImageRequest {
+    fn from(ordered: Ordered<PullImage>) -> Self {
+        let Ordered { act, order: PullImage { component, repository, digest } } = ordered;
+        Self {
+            act: Some(act.into()),
+            component: component.to_wire(),
+            repository,
+            digest: digest.into(),
+        }
+    }
+}
+
+impl TryFrom<wire::JobReport> for JobReport {
+    type Error = InvalidField;
+
+    fn try_from(message: wire::JobReport) -> Result<Self, InvalidField> {
+        use wire::job_report::State;
+        let wire::JobReport { id, state, done_bytes, total_bytes, image_id, problem } = message;
+        let state = match State::try_from(state) {
+            Ok(State::Running) => JobState::Running,
+            Ok(State::Done) => JobState::Done { image: parsed("image_id", &image_id)? },
+            Ok(State::Failed) => JobState::Failed { problem },
+            Ok(State::Cancelled) => JobState::Cancelled,
+            Ok(State::Unspecified) => return Err(InvalidField::missing("state")),
+            Err(_) => {
+                return Err(InvalidField::because("state", format!("unknown state {state}")));
+            }
+        };
+        Ok(Self { id, state, done_bytes, total_bytes })
+    }
+}
+
+impl From<JobReport> for wire::JobReport {
+    fn from(report: JobReport) -> Self {
+        use wire::job_report::State;
+        let JobReport { id, state, done_bytes, total_bytes } = report;
+        let (state, image_id, problem) = match state {
+            JobState::Running => (State::Running, String::new(), String::new()),
+            JobState::Done { image } => (State::Done, image.into(), String::new()),
+            JobState::Failed { problem } => (State::Failed, String::new(), problem),
+            JobState::Cancelled => (State::Cancelled, String::new(), String::new()),
+        };
+        Self { id, state: state as i32, done_bytes, total_bytes, image_id, problem }
+    }
+}
