@@ -2,8 +2,8 @@
 //! agent and coordinator name anything in here.
 #![expect(
     unused_qualifications,
-    missing_debug_implementations,
     clippy::allow_attributes,
+    clippy::too_many_lines,
     reason = "generated"
 )]
 
