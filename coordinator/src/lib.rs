@@ -1,1 +1,11 @@
+//! The coordinator: surveys a cluster, plans one window, runs it, and can
+//! always say what it did and why it waits.
+//!
+//! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
+//! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
+//! step), `gates`, `render`. Effect rooms: `nodes` (agents over gRPC),
+//! `journal`, `runner` (the one loop where the three meet), `commands`.
 
+pub mod cluster;
+pub mod plan;
+pub mod run;

@@ -1,0 +1,382 @@
+//! A plan: one window of one cluster, decided in full before anything changes.
+//!
+//! Plans are built from facts, re-checked by someone who does not know how
+//! they were built, written to a file that people read, and identified by
+//! their digest. Nothing here is a secret.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use quaymaster_proto::database::DatabaseIdentity;
+use quaymaster_proto::preview::SpecFinding;
+use quaymaster_proto::{
+    ClusterName, Component, ContainerId, FileDigest, ImageDigest, ImageId, Mode, NodeName,
+    PlanDigest, PortMove, RestartPolicy, SpecDigest, StepNumber,
+};
+use serde::{Deserialize, Serialize};
+
+/// The version of the plan's format that this code writes and reads.
+pub const PLAN_VERSION: u32 = 1;
+
+/// One window of one cluster.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// `PLAN_VERSION`.
+    pub version: u32,
+    /// For which cluster.
+    pub cluster: ClusterName,
+    /// From what to what.
+    pub window: Window,
+    /// The database under it.
+    pub database: PlannedDatabase,
+    /// The Quay that will run.
+    pub image: PlannedImage,
+    /// What the release demands of published ports.
+    pub port_moves: Vec<PortMove>,
+    /// Every node of the cluster file, in its order.
+    pub nodes: Vec<PlannedNode>,
+    /// The node that migrates.
+    pub first: NodeName,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// How long things may take.
+    pub timings: PlannedTimings,
+    /// What is expected.
+    pub forecast: Forecast,
+    /// Things to know that refuse nothing.
+    pub warnings: Vec<String>,
+    /// When the facts were taken.
+    pub surveyed_at: Timestamp,
+    /// Whether every Quay of the cluster is a lab's.
+    pub is_lab: bool,
+}
+
+impl Plan {
+    /// The node of that name.
+    pub fn node(&self, name: &NodeName) -> Option<&PlannedNode> {
+        self.nodes.iter().find(|node| node.name == *name)
+    }
+
+    /// The step of that number.
+    pub fn step(&self, number: StepNumber) -> Option<&Step> {
+        self.steps.iter().find(|step| step.number == number)
+    }
+
+    /// The step whose intent is the point of no return.
+    pub fn point_of_no_return(&self) -> Option<StepNumber> {
+        self.steps
+            .iter()
+            .find(|step| step.what == What::Act(Verb::StartMigrating))
+            .map(|step| step.number)
+    }
+
+    /// The first step of a kind.
+    pub fn first_step(&self, what: What) -> Option<&Step> {
+        self.steps.iter().find(|step| step.what == what)
+    }
+}
+
+/// A plan that passed every check, with its digest. The runner accepts nothing
+/// else; `plan::check` is its only maker.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CheckedPlan {
+    pub(in crate::plan) plan: Plan,
+    pub(in crate::plan) digest: PlanDigest,
+}
+
+impl CheckedPlan {
+    /// What was checked.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What identifies it.
+    pub fn digest(&self) -> &PlanDigest {
+        &self.digest
+    }
+}
+
+/// One trip of the whole cluster through the dark.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// 1 is the first of its hop.
+    pub number: u32,
+    /// 1 for synchronous, 2 for background.
+    pub of: u32,
+    /// What was found.
+    pub from: ReleaseInMode,
+    /// What is wanted.
+    pub to: ReleaseInMode,
+}
+
+/// A release of Quay in a mode.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseInMode {
+    /// As in the catalogue, such as `3.0.5`.
+    pub release: String,
+    /// The mode in effect.
+    pub mode: Mode,
+}
+
+impl std::fmt::Display for ReleaseInMode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { release, mode } = self;
+        match mode {
+            Mode::Absent => formatter.pad(release),
+            Mode::Background | Mode::Complete | Mode::Other => {
+                write!(formatter, "{release} in {mode}")
+            }
+        }
+    }
+}
+
+/// The database that every node must reach.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedDatabase {
+    /// Which.
+    pub identity: DatabaseIdentity,
+    /// host:port/name, for people.
+    pub shown_as: String,
+    /// `postgresql` or `sqlite`.
+    pub kind: String,
+    /// What the survey read.
+    pub revision: String,
+    /// From which the migration may start.
+    pub accepted: Vec<String>,
+    /// At which it must arrive.
+    pub target: String,
+}
+
+/// Where the next Quay comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlannedImage {
+    /// From a registry.
+    Pull {
+        /// Where the agents pull from, mirrors applied, without tag.
+        repository: String,
+        /// The tag that the digest was resolved from.
+        tag: String,
+        /// The manifest in the registry.
+        digest: ImageDigest,
+    },
+    /// It is what runs already: only the mode changes.
+    Present {
+        /// The same on every node.
+        image: ImageId,
+    },
+}
+
+/// One node as the plan saw it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedNode {
+    /// Its name.
+    pub name: NodeName,
+    /// Its agent, host:port.
+    pub address: String,
+    /// Its engine's own id.
+    pub engine: String,
+    /// Its Quay container.
+    pub quay: PlannedContainer,
+    /// Its config.yaml.
+    pub config: PlannedConfig,
+}
+
+/// The container that runs now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedContainer {
+    /// Which component.
+    pub component: Component,
+    /// Its id.
+    pub container: ContainerId,
+    /// Its well-known name.
+    pub name: String,
+    /// Its owner's part of its spec.
+    pub spec: SpecDigest,
+    /// What it runs.
+    pub image: ImageId,
+    /// The mode it runs in.
+    pub mode: Mode,
+    /// Given to its successor after that one's health.
+    pub restart_policy: RestartPolicy,
+    /// What becomes of its spec where that is not simply carried over.
+    pub findings: Vec<SpecFinding>,
+}
+
+/// The edit of one config.yaml.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedConfig {
+    /// On the node.
+    pub path: String,
+    /// The file now.
+    pub from: FileDigest,
+    /// The file then.
+    pub to: FileDigest,
+    /// 1-based.
+    pub line: u32,
+    /// Added rather than changed.
+    pub inserted: bool,
+}
+
+/// One step: an act of some nodes, or a gate.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its place.
+    pub number: StepNumber,
+    /// Whether the registry serves meanwhile.
+    pub stage: Stage,
+    /// What is done or waited for.
+    pub what: What,
+    /// By which nodes; a gate's are those it looks at.
+    pub nodes: Vec<NodeName>,
+    /// How wide.
+    pub width: Width,
+    /// What undoes it.
+    pub inverse: Inverse,
+}
+
+/// Where a step stands to the outage and to the point of no return.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Before the first stop.
+    Serving,
+    /// From the first stop on.
+    Dark,
+    /// From the intent of the migrating start on.
+    Beyond,
+}
+
+/// What a step is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// Nodes do it.
+    Act(Verb),
+    /// The run waits for it.
+    Gate(Gate),
+}
+
+/// What nodes do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// Pull the image.
+    Pull,
+    /// Create the next container.
+    StageContainer,
+    /// Write the next config.yaml beside the present one.
+    StageConfig,
+    /// Stop the container that runs now.
+    Stop,
+    /// Put the next config.yaml in place.
+    PutConfig,
+    /// Start the container that migrates.
+    StartMigrating,
+    /// Start a container that must not migrate.
+    Start,
+    /// Name and restart policy.
+    Promote,
+}
+
+/// What a run waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Enough tags are mapped.
+    Backfill,
+    /// A person agreed to cross the point of no return.
+    Approval,
+    /// Nothing is other than the plan saw it.
+    Unchanged,
+    /// No Quay runs and the database shows no session but the agents'.
+    Dark,
+    /// The first node migrated and is healthy.
+    FirstNode,
+    /// The others are healthy.
+    Healthy,
+}
+
+/// How many nodes take part in a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Width {
+    /// Every node, at once.
+    All,
+    /// The one that migrates.
+    First,
+    /// Every other one, at once.
+    Rest,
+}
+
+/// What takes a step back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inverse {
+    /// It changes nothing.
+    Nothing,
+    /// An image more does no harm.
+    Harmless,
+    /// Remove the staged container.
+    RemoveStaged,
+    /// Remove the staged file.
+    RemoveFile,
+    /// A fresh container of the old generation.
+    Recreate,
+    /// Put the kept file back.
+    RestoreConfig,
+    /// None: only a restore of the database.
+    None,
+}
+
+/// How long things may take in this window.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedTimings {
+    /// Between the request to end and the kill, in whole seconds.
+    pub stop_grace_seconds: u32,
+    /// How long the first node may take; then the run holds.
+    pub first_node_limit: Duration,
+    /// How long health must last at the gates.
+    pub healthy_for: Duration,
+    /// The backfill gate's.
+    pub backfill: PlannedBackfill,
+    /// Application names or addresses that may stay connected in the dark.
+    pub expected_sessions: Vec<String>,
+}
+
+/// When the backfill is far enough.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBackfill {
+    /// A fraction, 0 to 1.
+    pub threshold: f64,
+    /// So many samples in a row.
+    pub samples: u32,
+    /// Between two samples.
+    pub poll: Duration,
+}
+
+/// What is expected of the outage.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forecast {
+    /// The likely outage.
+    pub outage: Duration,
+    /// At best.
+    pub at_best: Duration,
+    /// At worst.
+    pub at_worst: Duration,
+    /// Visible tags of the old model, where they were counted.
+    pub tags: Option<i64>,
+    /// The likely backfill after this window, where there is one.
+    pub backfill: Option<Duration>,
+}

@@ -1,0 +1,303 @@
+//! What may happen in a run. Events are what the journal keeps: they are
+//! facts, in the past tense, and carry everything that later steps need.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use quaymaster_proto::database::Session;
+use quaymaster_proto::{
+    ActOutcome, ClusterName, Epoch, ImageId, Mode, NodeName, PlanDigest, Reason, RunId, StepNumber,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Gate;
+
+/// One thing that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event", deny_unknown_fields)]
+pub enum Event {
+    /// A run of a plan began. Always the first.
+    Started {
+        /// The run.
+        run: RunId,
+        /// Its plan.
+        plan: PlanDigest,
+        /// The plan's cluster.
+        cluster: ClusterName,
+        /// When.
+        at: Timestamp,
+    },
+    /// A process took the run in hand.
+    Driven {
+        /// Higher than every one before.
+        epoch: Epoch,
+        /// Who: user@host.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A node is about to be asked.
+    Intended {
+        /// The step.
+        step: StepNumber,
+        /// The node.
+        node: NodeName,
+        /// When.
+        at: Timestamp,
+    },
+    /// A node did it, or found it done.
+    Settled {
+        /// The step.
+        step: StepNumber,
+        /// The node.
+        node: NodeName,
+        /// What came of it.
+        settlement: Settlement,
+        /// When.
+        at: Timestamp,
+    },
+    /// A node did not do it.
+    Failed {
+        /// The step.
+        step: StepNumber,
+        /// The node.
+        node: NodeName,
+        /// Why.
+        problem: Problem,
+        /// When.
+        at: Timestamp,
+    },
+    /// A gate was looked at and is not open; recorded when the reason's kind
+    /// changes, not at every look.
+    Waiting {
+        /// The step.
+        step: StepNumber,
+        /// What for.
+        on: WaitingOn,
+        /// When.
+        at: Timestamp,
+    },
+    /// A gate opened.
+    Passed {
+        /// The step.
+        step: StepNumber,
+        /// Why.
+        evidence: Evidence,
+        /// When.
+        at: Timestamp,
+    },
+    /// A gate will not open by itself.
+    Closed {
+        /// The step.
+        step: StepNumber,
+        /// Why.
+        failure: GateFailure,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person agreed to a gate, or waived it.
+    Approved {
+        /// Which.
+        gate: Gate,
+        /// Who: user@host.
+        by: String,
+        /// In words; needed to waive.
+        because: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Every step is done.
+    Finished {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What came of an act.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settlement {
+    /// An order was met.
+    Met(ActOutcome),
+    /// An image is on the node.
+    Pulled {
+        /// Its id there.
+        image: ImageId,
+    },
+}
+
+/// Why a node did not do what was asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Problem {
+    /// Its agent refused.
+    Refused {
+        /// The kind.
+        reason: Reason,
+        /// What was tried, on what, why it failed.
+        message: String,
+        /// What to do; may be empty.
+        remedy: String,
+    },
+    /// Its agent did not answer.
+    Unreachable {
+        /// As far as it is known.
+        detail: String,
+    },
+    /// Its agent answered something that makes no sense.
+    Nonsense {
+        /// What.
+        detail: String,
+    },
+}
+
+/// What a gate waits for.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitingOn {
+    /// More tags.
+    Backfill {
+        /// A fraction, as Quay says it; `None` = no count could be had.
+        progress: Option<f64>,
+        /// What is left; may be negative.
+        tags_remaining: i64,
+        /// Of so many.
+        total_tags: i64,
+        /// Samples in a row at or above the threshold.
+        good_samples: u32,
+        /// In words, when there was no count.
+        problem: String,
+    },
+    /// A person.
+    Approval,
+    /// Quay containers that still live.
+    Containers {
+        /// On these nodes.
+        nodes: Vec<NodeName>,
+    },
+    /// Sessions that should be gone.
+    Sessions {
+        /// Each.
+        sessions: Vec<Session>,
+    },
+    /// The first node's migration.
+    Migration {
+        /// What the database shows.
+        revision: String,
+        /// Where it goes.
+        target: String,
+    },
+    /// Nodes that are not healthy yet.
+    Health {
+        /// Each, with why.
+        nodes: Vec<(NodeName, String)>,
+    },
+    /// Health has to last.
+    Lasting {
+        /// So long in all.
+        needed: Duration,
+    },
+    /// Nodes that do not answer.
+    Answer {
+        /// Each, with why.
+        nodes: Vec<(NodeName, String)>,
+    },
+}
+
+/// Why a gate opened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// Enough tags are mapped.
+    Backfill {
+        /// A fraction, as Quay says it.
+        progress: f64,
+        /// What the second window has to do.
+        tags_remaining: i64,
+        /// Of so many.
+        total_tags: i64,
+    },
+    /// A person agreed, or waived the gate.
+    Person {
+        /// Who.
+        by: String,
+        /// In words.
+        because: Option<String>,
+    },
+    /// The fresh survey is as the plan saw it.
+    Unchanged,
+    /// Nothing runs.
+    Dark {
+        /// Sessions that were expected to stay; `None` = this database has no
+        /// list, so the gate rests on the nodes alone.
+        sessions: Option<Vec<Session>>,
+    },
+    /// The first node is at the target and healthy.
+    FirstNode {
+        /// The target.
+        revision: String,
+        /// The mode that the running Quay shows.
+        mode: Option<Mode>,
+        /// Its node's clock.
+        healthy_at: Timestamp,
+    },
+    /// The others are healthy.
+    Healthy {
+        /// Each node's own clock.
+        healthy_at: Vec<(NodeName, Timestamp)>,
+    },
+}
+
+/// Why a gate will not open by itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateFailure {
+    /// Something changed after the survey.
+    Drifted {
+        /// Each, in words.
+        changes: Vec<String>,
+    },
+    /// A Quay lives that should not.
+    Alive {
+        /// Node and container, in words.
+        containers: Vec<String>,
+    },
+    /// The database is another one, or not where it should be.
+    Database {
+        /// In words.
+        problem: String,
+    },
+    /// Sessions that the run cannot name.
+    ForeignSessions {
+        /// Each.
+        sessions: Vec<Session>,
+    },
+    /// A container ended instead of becoming healthy.
+    Exited {
+        /// On which node.
+        node: NodeName,
+        /// With what.
+        exit_code: i64,
+        /// What the database shows, where it can be read.
+        revision: Option<String>,
+    },
+    /// A container was restarted by someone.
+    Restarted {
+        /// On which node.
+        node: NodeName,
+    },
+    /// A Quay runs in another mode than planned.
+    WrongMode {
+        /// On which node.
+        node: NodeName,
+        /// What it shows.
+        mode: Mode,
+    },
+    /// Longer than allowed. Nothing is killed.
+    TooLong {
+        /// The limit.
+        limit: Duration,
+        /// What was waited for.
+        on: Box<WaitingOn>,
+    },
+}

@@ -1,0 +1,102 @@
+//! What comes next: a pure function of the plan and of what has happened.
+
+use quaymaster_proto::{NodeName, StepNumber};
+
+use crate::plan::{Plan, Step, What};
+use crate::run::event::{GateFailure, Problem};
+use crate::run::state::{ActState, GateState, RunState};
+
+/// What a run does next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Next<'a> {
+    /// Ask these nodes, all at once.
+    Ask {
+        /// The step.
+        step: &'a Step,
+        /// Those that are not done.
+        nodes: Vec<NodeName>,
+    },
+    /// Look at this gate.
+    Look {
+        /// The step.
+        step: &'a Step,
+    },
+    /// Nothing: nodes failed, and a process that takes the run in hand anew
+    /// will ask them again.
+    Failed {
+        /// The step.
+        step: &'a Step,
+        /// Each.
+        failures: Vec<(NodeName, Problem)>,
+    },
+    /// Nothing: a gate will not open by itself.
+    Closed {
+        /// The step.
+        step: &'a Step,
+        /// Why.
+        failure: GateFailure,
+    },
+    /// Every step is done.
+    Done,
+}
+
+/// Decides. Steps go strictly in order: a step begins when the one before is
+/// done on all of its nodes.
+pub fn next<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
+    for step in &plan.steps {
+        let decision = match step.what {
+            What::Act(_) => act(step, state),
+            What::Gate(_) => gate(step, state),
+        };
+        if let Some(next) = decision {
+            return next;
+        }
+    }
+    Next::Done
+}
+
+/// `None` when the step is done.
+fn act<'a>(step: &'a Step, state: &RunState) -> Option<Next<'a>> {
+    let mut to_ask = Vec::new();
+    let mut failures = Vec::new();
+    for node in &step.nodes {
+        match state.act_state(step.number, node) {
+            ActState::Pending | ActState::InFlight { .. } => to_ask.push(node.clone()),
+            ActState::Failed { problem, at: _ } => failures.push((node.clone(), problem.clone())),
+            ActState::Done { .. } => {}
+        }
+    }
+    // Nodes that can go on do, even when another one failed: what is begun
+    // everywhere is easier to finish than what is begun here and there.
+    if !to_ask.is_empty() {
+        return Some(Next::Ask { step, nodes: to_ask });
+    }
+    (!failures.is_empty()).then_some(Next::Failed { step, failures })
+}
+
+/// `None` when the gate is open.
+fn gate<'a>(step: &'a Step, state: &RunState) -> Option<Next<'a>> {
+    match state.gates.get(&step.number) {
+        Some(GateState::Passed { .. }) => None,
+        Some(GateState::Closed { failure, at: _ }) => {
+            Some(Next::Closed { step, failure: failure.clone() })
+        }
+        Some(GateState::Waiting { .. }) | None => Some(Next::Look { step }),
+    }
+}
+
+/// The step that a run stands at; `None` when it is done.
+pub fn current_step<'a>(plan: &'a Plan, state: &RunState) -> Option<&'a Step> {
+    match next(plan, state) {
+        Next::Ask { step, .. }
+        | Next::Look { step }
+        | Next::Failed { step, .. }
+        | Next::Closed { step, .. } => Some(step),
+        Next::Done => None,
+    }
+}
+
+/// Whether every node of a step has done it.
+pub fn is_done(plan: &Plan, state: &RunState, number: StepNumber) -> bool {
+    current_step(plan, state).is_none_or(|current| current.number > number)
+}

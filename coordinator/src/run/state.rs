@@ -1,0 +1,383 @@
+//! The one fold of a run's events.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use quaymaster_proto::{
+    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
+};
+
+use crate::plan::Gate;
+use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, WaitingOn};
+
+/// Where a run stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunState {
+    /// The run.
+    pub run: RunId,
+    /// Its plan.
+    pub plan: PlanDigest,
+    /// The plan's cluster.
+    pub cluster: ClusterName,
+    /// Since when.
+    pub started_at: Timestamp,
+    /// The latest process's; `None` before the first one took it in hand.
+    pub epoch: Option<Epoch>,
+    /// Acts that were begun.
+    pub acts: BTreeMap<(StepNumber, NodeName), ActState>,
+    /// Gates that were looked at.
+    pub gates: BTreeMap<StepNumber, GateState>,
+    /// What people agreed to, latest first by gate.
+    pub approvals: Vec<Approval>,
+    /// When every step was done.
+    pub finished_at: Option<Timestamp>,
+    /// When the last event happened.
+    pub last_at: Timestamp,
+}
+
+/// A person's word on a gate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Approval {
+    /// Which gate.
+    pub gate: Gate,
+    /// Who.
+    pub by: String,
+    /// In words.
+    pub because: Option<String>,
+}
+
+/// Where one node stands in one step.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ActState {
+    /// The node is to be asked (again).
+    Pending,
+    /// It was asked; the answer is not known.
+    InFlight {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It is done.
+    Done {
+        /// What came of it.
+        settlement: Settlement,
+        /// When it was asked.
+        since: Timestamp,
+        /// When it was known.
+        at: Timestamp,
+    },
+    /// It was not done.
+    Failed {
+        /// Why.
+        problem: Problem,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Where a gate stands.
+#[derive(Clone, PartialEq, Debug)]
+pub enum GateState {
+    /// Not open yet.
+    Waiting {
+        /// What for.
+        on: WaitingOn,
+        /// Since this gate was first looked at.
+        since: Timestamp,
+    },
+    /// Open.
+    Passed {
+        /// Why.
+        evidence: Evidence,
+        /// When it was first looked at.
+        since: Timestamp,
+        /// When.
+        at: Timestamp,
+    },
+    /// It will not open by itself.
+    Closed {
+        /// Why.
+        failure: GateFailure,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// An event that cannot follow what happened before it.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum IllegalEvent {
+    /// Only `Started` can be the first, and only the first.
+    #[error("a run begins once, with its start: {event}")]
+    OutOfPlace {
+        /// What came.
+        event: String,
+    },
+    /// Epochs grow.
+    #[error("epoch {epoch} does not follow epoch {before}")]
+    EpochNotHigher {
+        /// What came.
+        epoch: Epoch,
+        /// What was.
+        before: Epoch,
+    },
+    /// A node's answer without its question, or after its end.
+    #[error("step {step} on {node} cannot become {event}: it is {state}")]
+    Act {
+        /// The step.
+        step: StepNumber,
+        /// The node.
+        node: NodeName,
+        /// What it was.
+        state: &'static str,
+        /// What came.
+        event: &'static str,
+    },
+    /// A gate that opened stays open.
+    #[error("gate {step} cannot become {event}: it has passed")]
+    Gate {
+        /// The step.
+        step: StepNumber,
+        /// What came.
+        event: &'static str,
+    },
+    /// Nothing follows the end.
+    #[error("the run has finished, nothing follows: {event}")]
+    AfterEnd {
+        /// What came.
+        event: String,
+    },
+}
+
+impl RunState {
+    /// Folds a whole run. The first event must be its start.
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, IllegalEvent> {
+        let mut events = events.into_iter();
+        let first = events.next();
+        let Some(Event::Started { run, plan, cluster, at }) = first else {
+            return Err(IllegalEvent::OutOfPlace { event: format!("{first:?}") });
+        };
+        let mut state = Self::new(*run, plan.clone(), cluster.clone(), *at);
+        for event in events {
+            state.apply(event)?;
+        }
+        Ok(state)
+    }
+
+    fn new(run: RunId, plan: PlanDigest, cluster: ClusterName, at: Timestamp) -> Self {
+        Self {
+            run,
+            plan,
+            cluster,
+            started_at: at,
+            epoch: None,
+            acts: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            approvals: Vec::new(),
+            finished_at: None,
+            last_at: at,
+        }
+    }
+
+    /// Folds one more event.
+    pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
+        if self.finished_at.is_some() {
+            return Err(IllegalEvent::AfterEnd { event: format!("{event:?}") });
+        }
+        let at = match event {
+            Event::Started { .. } => {
+                return Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") });
+            }
+            Event::Driven { epoch, by: _, at } => {
+                self.take_in_hand(*epoch)?;
+                at
+            }
+            Event::Intended { step, node, at } => {
+                self.act(*step, node, Intent { at: *at }.into())?;
+                at
+            }
+            Event::Settled { step, node, settlement, at } => {
+                self.act(
+                    *step,
+                    node,
+                    ActEvent::Settled { settlement: settlement.clone(), at: *at },
+                )?;
+                at
+            }
+            Event::Failed { step, node, problem, at } => {
+                self.act(*step, node, ActEvent::Failed { problem: problem.clone(), at: *at })?;
+                at
+            }
+            Event::Waiting { step, on, at } => {
+                let since = self.gate_since(*step, "waiting", *at)?;
+                self.gates.insert(*step, GateState::Waiting { on: on.clone(), since });
+                at
+            }
+            Event::Passed { step, evidence, at } => {
+                let since = self.gate_since(*step, "passed", *at)?;
+                let evidence = evidence.clone();
+                self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
+                at
+            }
+            Event::Closed { step, failure, at } => {
+                self.gate_since(*step, "closed", *at)?;
+                self.gates.insert(*step, GateState::Closed { failure: failure.clone(), at: *at });
+                at
+            }
+            Event::Approved { gate, by, because, at } => {
+                let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
+                self.approvals.push(approval);
+                at
+            }
+            Event::Finished { at } => {
+                self.finished_at = Some(*at);
+                at
+            }
+        };
+        self.last_at = *at;
+        Ok(())
+    }
+
+    /// A new process asks again what failed and looks again at what closed.
+    fn take_in_hand(&mut self, epoch: Epoch) -> Result<(), IllegalEvent> {
+        if let Some(before) = self.epoch.filter(|before| epoch <= *before) {
+            return Err(IllegalEvent::EpochNotHigher { epoch, before });
+        }
+        self.epoch = Some(epoch);
+        for act in self.acts.values_mut() {
+            if matches!(act, ActState::Failed { .. }) {
+                *act = ActState::Pending;
+            }
+        }
+        self.gates.retain(|_, gate| !matches!(gate, GateState::Closed { .. }));
+        Ok(())
+    }
+
+    fn act(
+        &mut self,
+        step: StepNumber,
+        node: &NodeName,
+        event: ActEvent,
+    ) -> Result<(), IllegalEvent> {
+        let key = (step, node.clone());
+        let before = self.acts.remove(&key).unwrap_or(ActState::Pending);
+        let name = before.name();
+        let event_name = event.name();
+        match before.after(event) {
+            Some(after) => {
+                self.acts.insert(key, after);
+                Ok(())
+            }
+            None => Err(IllegalEvent::Act { step, node: key.1, state: name, event: event_name }),
+        }
+    }
+
+    fn gate_since(
+        &self,
+        step: StepNumber,
+        event: &'static str,
+        at: Timestamp,
+    ) -> Result<Timestamp, IllegalEvent> {
+        match self.gates.get(&step) {
+            Some(GateState::Passed { .. }) => Err(IllegalEvent::Gate { step, event }),
+            Some(GateState::Waiting { since, .. }) => Ok(*since),
+            Some(GateState::Closed { .. }) | None => Ok(at),
+        }
+    }
+
+    /// Where a node stands in a step.
+    pub fn act_state(&self, step: StepNumber, node: &NodeName) -> &ActState {
+        self.acts.get(&(step, node.clone())).unwrap_or(&ActState::Pending)
+    }
+
+    /// The latest word of a person on a gate.
+    pub fn approval(&self, gate: Gate) -> Option<&Approval> {
+        self.approvals.iter().rev().find(|approval| approval.gate == gate)
+    }
+
+    /// Whether the migrating start was ever intended.
+    pub fn has_crossed(&self, point_of_no_return: StepNumber) -> bool {
+        self.acts.iter().any(|((step, _), state)| {
+            *step >= point_of_no_return && !matches!(state, ActState::Pending)
+        })
+    }
+
+    /// The image that a pull brought to a node.
+    pub fn pulled(&self, step: StepNumber, node: &NodeName) -> Option<&ImageId> {
+        match self.act_state(step, node) {
+            ActState::Done { settlement: Settlement::Pulled { image }, .. } => Some(image),
+            ActState::Done { settlement: Settlement::Met(_), .. }
+            | ActState::Pending
+            | ActState::InFlight { .. }
+            | ActState::Failed { .. } => None,
+        }
+    }
+
+    /// The container that an act left on a node.
+    pub fn container(&self, step: StepNumber, node: &NodeName) -> Option<&ContainerId> {
+        match self.act_state(step, node) {
+            ActState::Done { settlement: Settlement::Met(outcome), .. } => {
+                outcome.container.as_ref().map(|container| &container.id)
+            }
+            ActState::Done { settlement: Settlement::Pulled { .. }, .. }
+            | ActState::Pending
+            | ActState::InFlight { .. }
+            | ActState::Failed { .. } => None,
+        }
+    }
+}
+
+/// What can happen to one node's part of a step.
+enum ActEvent {
+    Intended(Intent),
+    Settled { settlement: Settlement, at: Timestamp },
+    Failed { problem: Problem, at: Timestamp },
+}
+
+struct Intent {
+    at: Timestamp,
+}
+
+impl From<Intent> for ActEvent {
+    fn from(intent: Intent) -> Self {
+        Self::Intended(intent)
+    }
+}
+
+impl ActEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Intended(_) => "intended",
+            Self::Settled { .. } => "settled",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl ActState {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InFlight { .. } => "in flight",
+            Self::Done { .. } => "done",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Every legal pair; `None` for the others.
+    fn after(self, event: ActEvent) -> Option<Self> {
+        match (self, event) {
+            // In flight may be asked again: after a crash nobody knows.
+            (Self::Pending, ActEvent::Intended(Intent { at })) => {
+                Some(Self::InFlight { since: at })
+            }
+            (Self::InFlight { since }, ActEvent::Intended(_)) => Some(Self::InFlight { since }),
+            (Self::InFlight { since }, ActEvent::Settled { settlement, at }) => {
+                Some(Self::Done { settlement, since, at })
+            }
+            (Self::InFlight { .. }, ActEvent::Failed { problem, at }) => {
+                Some(Self::Failed { problem, at })
+            }
+            (Self::Pending, ActEvent::Settled { .. } | ActEvent::Failed { .. })
+            | (Self::Done { .. } | Self::Failed { .. }, _) => None,
+        }
+    }
+}
