@@ -1,0 +1,394 @@
+//! What one side says is what the other side hears: domain -> wire -> domain
+//! is the identity, for every message that carries an order or a fact.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use prost::Message;
+use quaymaster_proto::act::{
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Ordered, Promote, PutConfig, StageConfig,
+    StageContainer, StartMigrating,
+};
+use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
+use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
+use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::node::{
+    ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, PublishedPort,
+    ReadableConfig,
+};
+use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
+use quaymaster_proto::{
+    Act, ActOutcome, Component, ContainerState, ContainerStatus, Epoch, Generation, How,
+    InvalidField, Mode, PortMove, RestartPolicy, RunId, StepNumber, wire,
+};
+use ulid::Ulid;
+
+/// Over the wire as bytes, as between two processes.
+fn over<W, T>(value: &T) -> T
+where
+    T: Clone + TryFrom<W, Error = InvalidField>,
+    W: From<T> + Message + Default,
+{
+    let bytes = W::from(value.clone()).encode_to_vec();
+    let message = W::decode(bytes.as_slice()).expect("what was encoded can be decoded");
+    T::try_from(message).expect("what was valid stays valid")
+}
+
+fn hex(length: usize) -> impl Strategy<Value = String> {
+    proptest::collection::vec(prop::sample::select(b"0123456789abcdef".to_vec()), length)
+        .prop_map(|digits| String::from_utf8(digits).expect("hex digits are text"))
+}
+
+/// Any value of a type whose text is this many hex digits after a prefix.
+fn digest<T>(prefix: &'static str) -> impl Strategy<Value = T>
+where
+    T: std::str::FromStr + Debug,
+    T::Err: Debug,
+{
+    hex(64).prop_map(move |digits| format!("{prefix}{digits}").parse().expect("a valid digest"))
+}
+
+fn words() -> impl Strategy<Value = String> {
+    "[ -~é]{0,12}"
+}
+
+fn name<T>() -> impl Strategy<Value = T>
+where
+    T: std::str::FromStr + Debug,
+    T::Err: Debug,
+{
+    "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?".prop_map(|text| text.parse().expect("a valid name"))
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    (0_i64..4_000_000_000, 0_i32..1_000_000_000)
+        .prop_map(|(seconds, nanos)| Timestamp::new(seconds, nanos).expect("a valid time"))
+}
+
+fn component() -> impl Strategy<Value = Component> {
+    prop::sample::select(vec![
+        Component::Quay,
+        Component::Clair,
+        Component::Builder,
+        Component::Mirror,
+    ])
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop::sample::select(vec![Mode::Absent, Mode::Background, Mode::Complete, Mode::Other])
+}
+
+fn generation() -> impl Strategy<Value = Generation> {
+    (digest("sha256:"), mode()).prop_map(|(image, mode)| Generation { image, mode })
+}
+
+fn policy() -> impl Strategy<Value = RestartPolicy> {
+    prop_oneof![
+        Just(RestartPolicy::No),
+        Just(RestartPolicy::Always),
+        Just(RestartPolicy::UnlessStopped),
+        any::<u32>()
+            .prop_map(|maximum_retry_count| RestartPolicy::OnFailure { maximum_retry_count }),
+    ]
+}
+
+fn status() -> impl Strategy<Value = ContainerStatus> {
+    prop::sample::select(vec![
+        ContainerStatus::Created,
+        ContainerStatus::Running,
+        ContainerStatus::Paused,
+        ContainerStatus::Restarting,
+        ContainerStatus::Removing,
+        ContainerStatus::Exited,
+        ContainerStatus::Dead,
+    ])
+}
+
+fn container() -> impl Strategy<Value = ContainerState> {
+    let times = (proptest::option::of(time()), proptest::option::of(time()));
+    (digest(""), words(), status(), times, any::<(i64, i64)>(), policy(), digest("sha256:"))
+        .prop_map(|(id, name, status, times, numbers, restart_policy, image)| ContainerState {
+            id,
+            name,
+            status,
+            started_at: times.0,
+            finished_at: times.1,
+            exit_code: numbers.0,
+            restart_count: numbers.1,
+            restart_policy,
+            image,
+        })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    (name(), any::<u128>(), 1_u64.., 1_u32.., digest("")).prop_map(
+        |(cluster, run, epoch, step, plan)| Act {
+            cluster,
+            run: RunId::new(Ulid(run)),
+            epoch: Epoch::new(epoch).expect("not zero"),
+            step: StepNumber::new(step).expect("not zero"),
+            plan,
+        },
+    )
+}
+
+fn ordered<T: Debug>(order: impl Strategy<Value = T>) -> impl Strategy<Value = Ordered<T>> {
+    (act(), order).prop_map(|(act, order)| Ordered { act, order })
+}
+
+fn database() -> impl Strategy<Value = ExpectedDatabase> {
+    ("[!-~]{1,20}", proptest::collection::vec("[0-9a-f]{12}", 1..3)).prop_map(
+        |(identity, revisions)| ExpectedDatabase {
+            identity: DatabaseIdentity::new(identity).expect("not empty"),
+            revisions,
+        },
+    )
+}
+
+fn port_move() -> impl Strategy<Value = PortMove> {
+    any::<(u16, u16)>().prop_map(|(from, to)| PortMove { from, to })
+}
+
+fn container_facts() -> impl Strategy<Value = ContainerFacts> {
+    let lists = || proptest::collection::vec(words(), 0..3);
+    let modes = (proptest::option::of(mode()), any::<bool>(), proptest::option::of(mode()));
+    let ports = proptest::collection::vec(
+        (any::<(u16, u16)>(), words(), words()).prop_map(|(ports, protocol, host_address)| {
+            PublishedPort { container_port: ports.0, protocol, host_address, host_port: ports.1 }
+        }),
+        0..3,
+    );
+    let texts = (words(), lists(), lists(), lists(), lists());
+    let labels = proptest::collection::btree_map(words(), words(), 0..3);
+    (container(), texts, digest(""), ports, labels, modes).prop_map(
+        |(state, texts, spec, ports, labels, modes)| ContainerFacts {
+            state,
+            image_reference: texts.0,
+            image_tags: texts.1,
+            image_digests: texts.2,
+            spec,
+            ports,
+            environment_names: texts.3,
+            labels,
+            override_mode: modes.0,
+            has_override_config: modes.1,
+            effective_mode: modes.2,
+            other_starters: texts.4,
+        },
+    )
+}
+
+fn config() -> impl Strategy<Value = ConfigFacts> {
+    let numbers = any::<(u64, u32, u32, u32)>();
+    let readable = (words(), digest(""), numbers, words(), mode(), any::<bool>()).prop_map(
+        |(path, sha256, numbers, file_identity, mode, setup_complete)| {
+            ConfigFacts::Readable(ReadableConfig {
+                path,
+                sha256,
+                size: numbers.0,
+                owner: numbers.1,
+                group: numbers.2,
+                permissions: numbers.3,
+                file_identity,
+                keyed_values: BTreeMap::from([("DB_URI".to_owned(), "ab".to_owned())]),
+                mode,
+                setup_complete,
+            })
+        },
+    );
+    let unusable = (words(), "[!-~]{1,12}")
+        .prop_map(|(path, problem)| ConfigFacts::Unusable { path, problem });
+    prop_oneof![readable, unusable]
+}
+
+fn node() -> impl Strategy<Value = NodeFacts> {
+    let component_facts = (
+        component(),
+        words(),
+        proptest::option::of(container_facts()),
+        proptest::collection::vec(container_facts(), 0..2),
+    )
+        .prop_map(|(component, container_name, container, others)| ComponentFacts {
+            component,
+            container_name,
+            repositories: vec!["quay.io/coreos/quay".to_owned()],
+            container,
+            others,
+        });
+    let ledger = act().prop_map(|Act { cluster: _, run, epoch, step, plan }| LedgerHead {
+        run,
+        epoch,
+        step,
+        plan,
+    });
+    let ends = (time(), time(), any::<(Option<u64>, Option<u64>)>());
+    let lists = (proptest::collection::vec(component_facts, 0..3), config());
+    ((name(), name()), words(), ends, lists, proptest::option::of(ledger)).prop_map(
+        |(names, version, ends, lists, ledger)| NodeFacts {
+            cluster: names.0,
+            node: names.1,
+            agent_version: version.clone(),
+            now: ends.0,
+            certificate_not_after: ends.1,
+            engine: EngineFacts {
+                id: version.clone(),
+                name: "Docker".to_owned(),
+                version,
+                api_version: "1.41".to_owned(),
+            },
+            components: lists.0,
+            config: lists.1,
+            ledger,
+            free_bytes_engine: ends.2.0,
+            free_bytes_config: ends.2.1,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "tests/round_trip.proptest-regressions",
+        ))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_node(facts in node()) {
+        prop_assert_eq!(over::<wire::NodeDescription, _>(&facts), facts);
+    }
+
+    #[test]
+    fn container_orders(
+        stage in ordered((component(), digest(""), digest(""), generation(), proptest::collection::vec(port_move(), 0..3)).prop_map(
+            |(component, container, spec, generation, port_moves)| StageContainer { component, container, spec, generation, port_moves })),
+        stop in ordered((component(), digest(""), generation(), 0_u32..=3600).prop_map(
+            |(component, container, generation, grace_seconds)| EnsureStopped { component, container, generation, grace_seconds })),
+        migrate in ordered((digest(""), generation(), database(), digest("")).prop_map(
+            |(container, generation, database, config)| StartMigrating { container, generation, database, config })),
+        start in ordered((component(), digest(""), generation(), database(), digest("")).prop_map(
+            |(component, container, generation, database, config)| EnsureRunning { component, container, generation, database, config })),
+        promote in ordered((component(), digest(""), generation(), policy()).prop_map(
+            |(component, container, generation, restart_policy)| Promote { component, container, generation, restart_policy })),
+    ) {
+        prop_assert_eq!(over::<wire::StageContainerRequest, _>(&stage), stage);
+        prop_assert_eq!(over::<wire::EnsureStoppedRequest, _>(&stop), stop);
+        prop_assert_eq!(over::<wire::StartMigratingRequest, _>(&migrate), migrate);
+        prop_assert_eq!(over::<wire::EnsureRunningRequest, _>(&start), start);
+        prop_assert_eq!(over::<wire::PromoteRequest, _>(&promote), promote);
+    }
+
+    #[test]
+    fn config_orders_and_pulls(
+        stage in ordered((digest(""), digest(""), mode()).prop_map(|(from, to, mode)| StageConfig { from, to, mode })),
+        put in ordered((digest(""), digest("")).prop_map(|(from, to)| PutConfig { from, to })),
+        pull in ordered((component(), "[!-~]{1,20}", digest("sha256:")).prop_map(
+            |(component, repository, digest)| PullImage { component, repository, digest })),
+    ) {
+        prop_assert_eq!(over::<wire::StageConfigRequest, _>(&stage), stage);
+        prop_assert_eq!(over::<wire::PutConfigRequest, _>(&put), put);
+        prop_assert_eq!(over::<wire::PullImageRequest, _>(&pull), pull);
+    }
+
+    #[test]
+    fn answers(
+        container in proptest::option::of(container()),
+        changed in any::<bool>(),
+        config in proptest::option::of(digest("")),
+        engine_time in proptest::option::of(time()),
+        image in digest("sha256:"),
+        bytes in any::<(u64, u64)>(),
+        problem in words(),
+    ) {
+        let how = if changed { How::Changed } else { How::Already };
+        let outcome = ActOutcome { how, container, config, engine_time };
+        prop_assert_eq!(over::<wire::ActReply, _>(&outcome), outcome);
+        for state in [
+            JobState::Running,
+            JobState::Done { image },
+            JobState::Failed { problem },
+            JobState::Cancelled,
+        ] {
+            let (done_bytes, total_bytes) = bytes;
+            let report = JobReport { id: "1".to_owned(), state, done_bytes, total_bytes };
+            prop_assert_eq!(over::<wire::JobReport, _>(&report), report);
+        }
+    }
+
+    #[test]
+    fn looks(
+        at in time(),
+        container in proptest::option::of(container()),
+        status in proptest::option::of(100_u16..600),
+        services in proptest::collection::btree_map(words(), any::<bool>(), 0..4),
+        problem in "[!-~]{1,12}",
+        mode in proptest::option::of(mode()),
+        numbers in any::<(i64, i64)>(),
+        sessions in proptest::option::of(proptest::collection::vec(
+            (any::<i64>(), words(), words(), words(), proptest::option::of(time())).prop_map(
+                |(pid, user, application, address, since)| Session { pid, user, application, address, since }), 0..3)),
+    ) {
+        let instance = HealthRoute { status, services, problem: problem.clone() };
+        for verdict in [HealthVerdict::Healthy, HealthVerdict::Unhealthy, HealthVerdict::Down] {
+            let report = HealthReport {
+                at,
+                container: container.clone(),
+                instance: instance.clone(),
+                endtoend: HealthRoute::default(),
+                verdict,
+                effective_mode: mode,
+            };
+            prop_assert_eq!(over::<wire::HealthReport, _>(&report), report);
+        }
+        let (tags_remaining, total_tags) = numbers;
+        let counted = BackfillSample::Counted { at, progress: 1.005, tags_remaining, total_tags };
+        prop_assert_eq!(over::<wire::BackfillSample, _>(&counted), counted);
+        let no_count = BackfillSample::NoCount { at, status, problem: problem.clone() };
+        prop_assert_eq!(over::<wire::BackfillSample, _>(&no_count), no_count);
+        let look = DatabaseLook {
+            at,
+            identity: DatabaseIdentity::new(problem.clone()).expect("not empty"),
+            kind: "postgresql".to_owned(),
+            revision: String::new(),
+            in_recovery: true,
+            sessions,
+            counts: Some(TagCounts { visible: numbers.0, unmapped: numbers.1 }),
+            server_version: problem.clone(),
+            shown_as: problem,
+        };
+        prop_assert_eq!(over::<wire::DatabaseLook, _>(&look), look);
+    }
+
+    #[test]
+    fn previews(from in digest(""), to in digest(""), line in any::<u32>(), inserted in any::<bool>(), reason in "[!-~]{1,12}") {
+        for config in [ConfigChange::Edit { from, to, line, inserted }, ConfigChange::Refused { reason: reason.clone() }] {
+            let spec = [SpecVerdict::Carried, SpecVerdict::Changed, SpecVerdict::Dropped, SpecVerdict::Refused]
+                .map(|verdict| SpecFinding { verdict, subject: reason.clone(), reason: reason.clone() })
+                .to_vec();
+            let preview = Preview { config, spec };
+            prop_assert_eq!(over::<wire::PreviewReply, _>(&preview), preview);
+        }
+    }
+}
+
+/// An empty message is refused by the name of what is missing, never guessed.
+#[test]
+fn what_is_missing_is_named() {
+    let order = Ordered::<StartMigrating>::try_from(wire::StartMigratingRequest::default());
+    assert_eq!(order.unwrap_err().to_string(), "field `container_id`: is missing");
+    let node = NodeFacts::try_from(wire::NodeDescription::default());
+    assert_eq!(node.unwrap_err().to_string(), "field `cluster`: is missing");
+    let act = Act::try_from(wire::Act { cluster: "prod".into(), ..Default::default() });
+    assert_eq!(act.unwrap_err().to_string(), "field `run`: is missing");
+}
+
+#[test]
+fn a_grace_beyond_an_hour_is_refused() {
+    let message = wire::EnsureStoppedRequest { grace_seconds: 3601, ..Default::default() };
+    let error = Ordered::<EnsureStopped>::try_from(message).unwrap_err();
+    assert_eq!(error.to_string(), "field `grace_seconds`: 3601 s is more than 3600 s");
+}
