@@ -2,4 +2,5 @@
 //! stand-in container engine, `witness` judges what they saw, `cluster` builds
 //! and ends a whole lab.
 
+pub mod quay;
 pub mod record;
