@@ -344,8 +344,10 @@ pub struct PlannedTimings {
     /// Between the request to end and the kill, in whole seconds.
     pub stop_grace_seconds: u32,
     /// How long the first node may take; then the run holds.
+    #[serde(with = "crate::duration_text")]
     pub first_node_limit: Duration,
     /// How long health must last at the gates.
+    #[serde(with = "crate::duration_text")]
     pub healthy_for: Duration,
     /// The backfill gate's.
     pub backfill: PlannedBackfill,
@@ -362,6 +364,7 @@ pub struct PlannedBackfill {
     /// So many samples in a row.
     pub samples: u32,
     /// Between two samples.
+    #[serde(with = "crate::duration_text")]
     pub poll: Duration,
 }
 
@@ -370,13 +373,17 @@ pub struct PlannedBackfill {
 #[serde(deny_unknown_fields)]
 pub struct Forecast {
     /// The likely outage.
+    #[serde(with = "crate::duration_text")]
     pub outage: Duration,
     /// At best.
+    #[serde(with = "crate::duration_text")]
     pub at_best: Duration,
     /// At worst.
+    #[serde(with = "crate::duration_text")]
     pub at_worst: Duration,
     /// Visible tags of the old model, where they were counted.
     pub tags: Option<i64>,
     /// The likely backfill after this window, where there is one.
+    #[serde(with = "crate::duration_text::if_any")]
     pub backfill: Option<Duration>,
 }

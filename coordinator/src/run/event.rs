@@ -195,6 +195,7 @@ pub enum WaitingOn {
     /// Health has to last.
     Lasting {
         /// So long in all.
+        #[serde(with = "crate::duration_text")]
         needed: Duration,
     },
     /// Nodes that do not answer.
@@ -296,6 +297,7 @@ pub enum GateFailure {
     /// Longer than allowed. Nothing is killed.
     TooLong {
         /// The limit.
+        #[serde(with = "crate::duration_text")]
         limit: Duration,
         /// What was waited for.
         on: Box<WaitingOn>,
