@@ -1,0 +1,118 @@
+use std::path::Path;
+use std::time::Duration;
+
+use quaymaster_proto::Component;
+
+use super::*;
+
+const SMALLEST: &str = "
+version: 1
+cluster: prod
+tls: { ca: ca.crt, certificate: operator.crt, key: operator.key }
+nodes:
+  - { name: quay-1, address: 10.0.0.11 }
+";
+
+fn parse(text: &str) -> Result<Cluster, ClusterFileError> {
+    Cluster::parse(text, Path::new("/etc/quaymaster"))
+}
+
+fn refusal(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_not_said_has_its_documented_default() {
+    let cluster = parse(SMALLEST).unwrap();
+    assert_eq!(cluster.first.as_str(), "quay-1");
+    assert_eq!(cluster.nodes[0].address.to_string(), "10.0.0.11:9643");
+    assert_eq!(cluster.tls.ca, Path::new("/etc/quaymaster/ca.crt"));
+    assert_eq!(cluster.state, Path::new("/var/lib/quaymaster/prod"));
+    assert_eq!(cluster.auxiliaries, Auxiliaries::Completion);
+    assert_eq!(cluster.timings, Timings::default());
+    assert_eq!(cluster.timings.stop_grace(Component::Quay), StopGrace::Catalogue);
+}
+
+#[test]
+fn every_key_of_the_contract_is_understood() {
+    let cluster = parse(
+        "
+version: 1
+cluster: prod
+tls: { ca: /pki/ca.crt, certificate: operator.crt, key: operator.key }
+state: state
+nodes:
+  - { name: quay-1, address: 10.0.0.11:9643 }
+  - { name: quay-2, address: 10.0.0.12:9643 }
+first: quay-2
+mirrors: { quay.io: 'registry.example.com:5000/quayio' }
+auxiliaries: first-window
+database: { expected_sessions: [pgbouncer, 10.0.0.9] }
+timings:
+  stop_grace: { quay: 0s, clair: catalogue, builder: 30s }
+  first_node_limit: 6h
+  healthy_for: 0s
+  backfill: { threshold: 1, samples: 1, poll: 100ms }
+  connect: 5s
+",
+    )
+    .unwrap();
+    assert_eq!(cluster.first.as_str(), "quay-2");
+    assert_eq!(cluster.tls.ca, Path::new("/pki/ca.crt"));
+    assert_eq!(cluster.state, Path::new("/etc/quaymaster/state"));
+    assert_eq!(cluster.auxiliaries, Auxiliaries::FirstWindow);
+    assert_eq!(cluster.expected_sessions, ["pgbouncer", "10.0.0.9"]);
+    assert_eq!(cluster.timings.stop_grace(Component::Quay), StopGrace::Fixed(Duration::ZERO));
+    assert_eq!(cluster.timings.stop_grace(Component::Clair), StopGrace::Catalogue);
+    assert_eq!(cluster.timings.backfill.poll, Duration::from_millis(100));
+
+    let mirrored = "registry.example.com:5000/quayio/redhat/quay";
+    assert_eq!(cluster.mirrors.mirrored("quay.io/redhat/quay"), mirrored);
+    assert_eq!(cluster.mirrors.unmirrored(mirrored), "quay.io/redhat/quay");
+    let foreign = "quay.io.example.com/redhat/quay";
+    assert_eq!(cluster.mirrors.mirrored(foreign), foreign);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_by_path() {
+    insta::assert_snapshot!(refusal(
+        "
+version: 2
+cluster: Prod
+tls: { ca: ca.crt, certificate: 5 }
+nodes:
+  - { name: quay-1, address: 10.0.0.11:9643 }
+  - { name: quay-1, address: 10.0.0.11, role: first }
+  - { name: quay-3, address: 'http://x' }
+first: quay-9
+mirrors: { quay.io: m/x, registry.redhat.io: m/x }
+auxiliaries: never
+database: { expected_sessions: pgbouncer, expect: [] }
+timings:
+  stop_grace: { quay: soon, clair: 2h, redis: 1s }
+  first_node_limit: 10ms
+  backfill: { threshold: 99, samples: 0, poll: 1ms }
+node: []
+",
+    ));
+}
+
+#[test]
+fn a_cluster_has_nodes() {
+    let refusals = [
+        "{ version: 1, cluster: c, tls: { ca: a, certificate: b, key: c }, nodes: [] }",
+        "[]",
+        "",
+        &format!("{SMALLEST}first: quay-2\n"),
+    ]
+    .map(refusal);
+    insta::assert_snapshot!(refusals.join("\n\n"));
+}
+
+#[test]
+fn a_key_given_twice_is_not_yaml() {
+    assert!(matches!(
+        parse(&format!("{SMALLEST}cluster: other\n")),
+        Err(ClusterFileError::Yaml { .. })
+    ));
+}
