@@ -7,5 +7,7 @@
 //! `journal`, `runner` (the one loop where the three meet), `commands`.
 
 pub mod cluster;
+mod duration_text;
+pub mod nodes;
 pub mod plan;
 pub mod run;

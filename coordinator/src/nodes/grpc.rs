@@ -1,0 +1,365 @@
+//! Agents over gRPC with mutual TLS. One lazy connection for each node, kept
+//! for the life of the process; every call has a deadline, and every failure
+//! is told in our words.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use quaymaster_proto::act::{Order, Ordered};
+use quaymaster_proto::database::DatabaseLook;
+use quaymaster_proto::health::{BackfillSample, HealthReport};
+use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::node::NodeFacts;
+use quaymaster_proto::preview::Preview;
+use quaymaster_proto::wire::agent_client::AgentClient;
+use quaymaster_proto::{
+    Act, ActOutcome, ImageDigest, ImageId, InvalidField, NodeName, Refusal, wire,
+};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use crate::cluster::{Cluster, ListedNode};
+use crate::nodes::{
+    CallError, DatabaseQuestion, HealthQuestion, HealthStream, ImageQuestion, Looks, NoAnswer,
+    Orders, PreviewQuestion, ResolvedImage, SurveyKey, Unreachable,
+};
+
+mod connector;
+mod tls;
+
+pub use tls::{Identity, TlsError};
+
+/// A look answers from memory, from the engine and from one database query; a
+/// hung database makes that last one slow (quay-observed 2: 3 s).
+const LOOK: Duration = Duration::from_secs(20);
+
+/// An act ends with the engine's answer; a slow disk may take its time over a
+/// new container.
+const ACT: Duration = Duration::from_secs(60);
+
+/// Every agent of one cluster.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    agents: BTreeMap<NodeName, Agent>,
+}
+
+#[derive(Clone, Debug)]
+struct Agent {
+    node: NodeName,
+    address: String,
+    client: AgentClient<Channel>,
+}
+
+impl Fleet {
+    /// Prepares the connections; each is made at its first call. Needs a
+    /// tokio runtime.
+    pub fn new(cluster: &Cluster, identity: &Identity) -> Self {
+        let agents = cluster
+            .nodes
+            .iter()
+            .map(|ListedNode { name, address }| {
+                let (node, address) = (name.clone(), address.to_string());
+                let dialler = connector::Dialler {
+                    cluster: cluster.name.clone(),
+                    node: node.clone(),
+                    address: address.clone(),
+                    connect: cluster.timings.connect,
+                    tls: identity.config.clone(),
+                };
+                let client = AgentClient::new(dialler.channel());
+                (node.clone(), Agent { node, address, client })
+            })
+            .collect();
+        Self { agents }
+    }
+
+    fn agent(&self, node: &NodeName, what: &str) -> Result<Agent, CallError> {
+        self.agents.get(node).cloned().ok_or_else(|| CallError {
+            node: node.clone(),
+            address: "no address".to_owned(),
+            what: what.to_owned(),
+            why: Box::new(NoAnswer::Unreachable(Unreachable::Unknown)),
+        })
+    }
+}
+
+impl Agent {
+    fn error(&self, what: &str, why: NoAnswer) -> CallError {
+        CallError {
+            node: self.node.clone(),
+            address: self.address.clone(),
+            what: what.to_owned(),
+            why: Box::new(why),
+        }
+    }
+
+    /// Waits for an answer, but not for ever, and reads it.
+    async fn answer<W, T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        call: impl Future<Output = Result<Response<W>, Status>> + Send,
+    ) -> Result<T, CallError>
+    where
+        T: TryFrom<W, Error = InvalidField>,
+    {
+        let reply = match tokio::time::timeout(deadline, call).await {
+            Err(_) => {
+                let why = Unreachable::Deadline { after: deadline };
+                return Err(self.error(what, NoAnswer::Unreachable(why)));
+            }
+            Ok(Err(status)) => return Err(self.error(what, no_answer(&status))),
+            Ok(Ok(response)) => response.into_inner(),
+        };
+        T::try_from(reply).map_err(|invalid| self.error(what, NoAnswer::Malformed(invalid)))
+    }
+
+    async fn act<W>(
+        &self,
+        order: &Order,
+        call: impl Future<Output = Result<Response<W>, Status>> + Send,
+    ) -> Result<ActOutcome, CallError>
+    where
+        ActOutcome: TryFrom<W, Error = InvalidField>,
+    {
+        self.answer(words(order), deadline(order), call).await
+    }
+}
+
+/// The grace is spent inside the call (quay-observed 6: a 3.0 Quay burns all
+/// of it); every other act is short.
+fn deadline(order: &Order) -> Duration {
+    match order {
+        Order::EnsureStopped(stop) => Duration::from_secs(stop.grace_seconds.into()) + ACT,
+        Order::StageContainer(_)
+        | Order::StageConfig(_)
+        | Order::PutConfig(_)
+        | Order::StartMigrating(_)
+        | Order::EnsureRunning(_)
+        | Order::Promote(_) => ACT,
+    }
+}
+
+fn words(order: &Order) -> &'static str {
+    match order {
+        Order::StageContainer(_) => "create the next container",
+        Order::StageConfig(_) => "write the next config.yaml",
+        Order::EnsureStopped(_) => "stop Quay",
+        Order::PutConfig(_) => "put config.yaml in place",
+        Order::StartMigrating(_) => "start the migrating Quay",
+        Order::EnsureRunning(_) => "start Quay",
+        Order::Promote(_) => "give the new container its name and restart policy",
+    }
+}
+
+/// Tells a refusal from a broken line. What the connector found out travels
+/// as a source of the status.
+fn no_answer(status: &Status) -> NoAnswer {
+    if let Some(refusal) = Refusal::from_status(status) {
+        return NoAnswer::Refused(refusal);
+    }
+    let mut innermost: Option<&(dyn Error + 'static)> = None;
+    let mut cause: Option<&(dyn Error + 'static)> = Error::source(status);
+    while let Some(error) = cause {
+        if let Some(fault) = connector::fault_in(error) {
+            return NoAnswer::Unreachable(fault);
+        }
+        innermost = Some(error);
+        cause = error.source();
+    }
+    NoAnswer::Unreachable(match innermost {
+        Some(error) => Unreachable::Lost { problem: error.to_string() },
+        None => Unreachable::Unexpected {
+            problem: format!("{:?}: {}", status.code(), status.message()),
+        },
+    })
+}
+
+impl Looks for Fleet {
+    async fn describe(&self, node: &NodeName, key: &SurveyKey) -> Result<NodeFacts, CallError> {
+        let what = "describe the node";
+        let agent = self.agent(node, what)?;
+        let request = wire::DescribeRequest { survey_key: key.as_bytes().to_vec() };
+        agent.answer(what, LOOK, agent.client.clone().describe(request)).await
+    }
+
+    async fn preview(
+        &self,
+        node: &NodeName,
+        question: &PreviewQuestion,
+    ) -> Result<Preview, CallError> {
+        let what = "preview the change";
+        let agent = self.agent(node, what)?;
+        let PreviewQuestion { component, mode, port_moves } = question;
+        let request = wire::PreviewRequest {
+            mode: mode.to_wire(),
+            port_moves: port_moves.iter().copied().map(Into::into).collect(),
+            component: component.to_wire(),
+        };
+        agent.answer(what, LOOK, agent.client.clone().preview(request)).await
+    }
+
+    async fn resolve_image(
+        &self,
+        node: &NodeName,
+        question: &ImageQuestion,
+    ) -> Result<ResolvedImage, CallError> {
+        let ImageQuestion { component, repository, tag } = question;
+        let what = format!("resolve {repository}:{tag}");
+        let agent = self.agent(node, &what)?;
+        let request = wire::ResolveImageRequest {
+            component: component.to_wire(),
+            repository: repository.clone(),
+            tag: tag.clone(),
+        };
+        agent.answer(&what, LOOK, agent.client.clone().resolve_image(request)).await
+    }
+
+    async fn health(
+        &self,
+        node: &NodeName,
+        question: &HealthQuestion,
+    ) -> Result<HealthReport, CallError> {
+        let what = "look at Quay's health";
+        let agent = self.agent(node, what)?;
+        agent.answer(what, LOOK, agent.client.clone().health(health_request(question))).await
+    }
+
+    async fn follow_health(
+        &self,
+        node: &NodeName,
+        question: &HealthQuestion,
+    ) -> Result<HealthStream, CallError> {
+        let what = "follow Quay's health";
+        let agent = self.agent(node, what)?;
+        let mut client = agent.client.clone();
+        let call = client.follow_health(health_request(question));
+        let stream = match tokio::time::timeout(LOOK, call).await {
+            Err(_) => {
+                let why = Unreachable::Deadline { after: LOOK };
+                return Err(agent.error(what, NoAnswer::Unreachable(why)));
+            }
+            Ok(Err(status)) => return Err(agent.error(what, no_answer(&status))),
+            Ok(Ok(response)) => response.into_inner(),
+        };
+        let reports = stream.map(move |item| {
+            let report = item.map_err(|status| agent.error(what, no_answer(&status)))?;
+            HealthReport::try_from(report)
+                .map_err(|invalid| agent.error(what, NoAnswer::Malformed(invalid)))
+        });
+        Ok(Box::pin(reports))
+    }
+
+    async fn sample_backfill(&self, node: &NodeName) -> Result<BackfillSample, CallError> {
+        let what = "sample the backfill";
+        let agent = self.agent(node, what)?;
+        let request = wire::SampleBackfillRequest {};
+        agent.answer(what, LOOK, agent.client.clone().sample_backfill(request)).await
+    }
+
+    async fn look_at_database(
+        &self,
+        node: &NodeName,
+        question: DatabaseQuestion,
+    ) -> Result<DatabaseLook, CallError> {
+        let what = "look at the database";
+        let agent = self.agent(node, what)?;
+        let DatabaseQuestion { sessions, counts } = question;
+        let request = wire::LookAtDatabaseRequest { sessions, counts };
+        agent.answer(what, LOOK, agent.client.clone().look_at_database(request)).await
+    }
+}
+
+fn health_request(question: &HealthQuestion) -> Request<wire::HealthRequest> {
+    let HealthQuestion { component, container } = question;
+    Request::new(wire::HealthRequest {
+        component: component.to_wire(),
+        container_id: container.as_ref().map(ToString::to_string).unwrap_or_default(),
+    })
+}
+
+impl Orders for Fleet {
+    async fn order(
+        &self,
+        node: &NodeName,
+        act: Act,
+        order: Order,
+    ) -> Result<ActOutcome, CallError> {
+        let agent = self.agent(node, words(&order))?;
+        let mut client = agent.client.clone();
+        match order.clone() {
+            Order::StageContainer(inner) => {
+                let request = wire::StageContainerRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.stage_container(request)).await
+            }
+            Order::StageConfig(inner) => {
+                let request = wire::StageConfigRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.stage_config(request)).await
+            }
+            Order::EnsureStopped(inner) => {
+                let request = wire::EnsureStoppedRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.ensure_stopped(request)).await
+            }
+            Order::PutConfig(inner) => {
+                let request = wire::PutConfigRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.put_config(request)).await
+            }
+            Order::StartMigrating(inner) => {
+                let request = wire::StartMigratingRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.start_migrating(request)).await
+            }
+            Order::EnsureRunning(inner) => {
+                let request = wire::EnsureRunningRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.ensure_running(request)).await
+            }
+            Order::Promote(inner) => {
+                let request = wire::PromoteRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.promote(request)).await
+            }
+        }
+    }
+
+    async fn pull(
+        &self,
+        node: &NodeName,
+        act: Act,
+        order: PullImage,
+    ) -> Result<JobReport, CallError> {
+        let what = format!("pull {}@{}", order.repository, order.digest);
+        let agent = self.agent(node, &what)?;
+        let request = wire::PullImageRequest::from(Ordered { act, order });
+        agent.answer(&what, ACT, agent.client.clone().pull_image(request)).await
+    }
+
+    async fn job(&self, node: &NodeName, id: &str) -> Result<JobReport, CallError> {
+        let what = "look at a job";
+        let agent = self.agent(node, what)?;
+        let request = wire::GetJobRequest { id: id.to_owned() };
+        agent.answer(what, LOOK, agent.client.clone().get_job(request)).await
+    }
+}
+
+impl TryFrom<wire::ResolveImageReply> for ResolvedImage {
+    type Error = InvalidField;
+
+    fn try_from(message: wire::ResolveImageReply) -> Result<Self, InvalidField> {
+        let wire::ResolveImageReply { digest, image_id } = message;
+        let digest = digest
+            .parse::<ImageDigest>()
+            .map_err(|invalid| InvalidField::because("digest", invalid))?;
+        let present = match image_id.as_str() {
+            "" => None,
+            text => Some(
+                text.parse::<ImageId>()
+                    .map_err(|invalid| InvalidField::because("image_id", invalid))?,
+            ),
+        };
+        Ok(Self { digest, present })
+    }
+}
+
+#[cfg(test)]
+mod tests;
