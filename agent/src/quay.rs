@@ -1,0 +1,6 @@
+//! What a Quay is: nothing here asks one, or touches a file.
+
+pub mod config_edit;
+pub mod database_uri;
+pub mod settings;
+mod yaml;
