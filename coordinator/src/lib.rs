@@ -6,8 +6,10 @@
 //! step), `gates`, `render`. Effect rooms: `nodes` (agents over gRPC),
 //! `journal`, `runner` (the one loop where the three meet), `commands`.
 
+pub mod catalogue;
 pub mod cluster;
 mod duration_text;
+pub mod journal;
 pub mod nodes;
 pub mod plan;
 pub mod run;
