@@ -113,6 +113,24 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// When it happened, on the coordinator's clock.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Started { at, .. }
+            | Self::Driven { at, .. }
+            | Self::Intended { at, .. }
+            | Self::Settled { at, .. }
+            | Self::Failed { at, .. }
+            | Self::Waiting { at, .. }
+            | Self::Passed { at, .. }
+            | Self::Closed { at, .. }
+            | Self::Approved { at, .. }
+            | Self::Finished { at } => *at,
+        }
+    }
+}
+
 /// What came of an act.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

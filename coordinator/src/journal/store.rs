@@ -1,0 +1,290 @@
+//! The journal on disk: one SQLite file in the state directory. Who writes
+//! holds `journal.lock`; a call that appends returns once its records are
+//! synced. Reading needs no lock.
+//!
+//! A person's word reaches a run that another process drives through the table
+//! `inbox`, which needs no lock either; the process that holds it moves the
+//! word into the journal.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it makes the state directory")]
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use quaymaster_proto::RunId;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+
+use crate::journal::{Damage, History, Row, Tail};
+use crate::run::Event;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS record (
+    seq INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    at TEXT NOT NULL,
+    version TEXT NOT NULL,
+    body TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS inbox (
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+";
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Nothing ever ran with this state directory.
+    #[error("there is no journal `{}`", path.display())]
+    Absent {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// Another process drives a run with this state directory.
+    #[error("journal `{}` is in use by another process", path.display())]
+    InUse {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The lock or the directory cannot be had.
+    #[error("cannot {what} `{}`", path.display())]
+    Disk {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// SQLite says no.
+    #[error("cannot {what} journal `{}`", path.display())]
+    Sqlite {
+        /// What was tried.
+        what: &'static str,
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// It is not what was written.
+    #[error("journal `{}` cannot be trusted", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong.
+        source: Damage,
+    },
+    /// An event has no JSON: never, with the events there are.
+    #[error("cannot write an event of run {run} down")]
+    Event {
+        /// Of which run.
+        run: RunId,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// A journal that this process alone writes.
+#[derive(Debug)]
+pub struct Journal {
+    connection: SqliteConnection,
+    path: PathBuf,
+    tail: Tail,
+    // Held for as long as the journal; the system lets go of it with the process.
+    _lock: File,
+}
+
+/// Where the journal of a state directory lies.
+pub fn path(state: &Path) -> PathBuf {
+    state.join("journal.db")
+}
+
+/// Reads everything, without a lock.
+pub async fn read(state: &Path) -> Result<History, JournalError> {
+    let path = path(state);
+    if !path.exists() {
+        return Err(JournalError::Absent { path });
+    }
+    let mut connection = connect(&path, false).await?;
+    let history = load(&mut connection, &path).await.map(|(history, _)| history);
+    close(connection, &path).await?;
+    history
+}
+
+/// Leaves a person's word for the process that drives the run.
+pub async fn leave(state: &Path, run: RunId, event: &Event) -> Result<(), JournalError> {
+    let path = path(state);
+    if !path.exists() {
+        return Err(JournalError::Absent { path });
+    }
+    let body =
+        serde_json::to_string(event).map_err(|source| JournalError::Event { run, source })?;
+    let mut connection = connect(&path, false).await?;
+    sqlx::query("INSERT INTO inbox (run, body) VALUES ($1, $2)")
+        .bind(run.to_string())
+        .bind(body)
+        .execute(&mut connection)
+        .await
+        .map_err(|source| sqlite("write to", &path, source))?;
+    close(connection, &path).await
+}
+
+impl Journal {
+    /// Takes the lock and reads everything; makes an empty journal where there
+    /// is none. A damaged last record is removed: what it said is asked of the
+    /// nodes again.
+    pub async fn open(state: &Path) -> Result<(Self, History), JournalError> {
+        let lock = lock(state)?;
+        let path = path(state);
+        let mut connection = connect(&path, true).await?;
+        sqlx::raw_sql(SCHEMA)
+            .execute(&mut connection)
+            .await
+            .map_err(|source| sqlite("prepare", &path, source))?;
+        let (history, tail) = load(&mut connection, &path).await?;
+        if let Some(seq) = history.damaged_end() {
+            sqlx::query("DELETE FROM record WHERE seq = $1")
+                .bind(seq)
+                .execute(&mut connection)
+                .await
+                .map_err(|source| sqlite("mend", &path, source))?;
+        }
+        Ok((Self { connection, path, tail, _lock: lock }, history))
+    }
+
+    /// Appends in one transaction, which is on the disk when this returns.
+    pub async fn append(&mut self, run: RunId, events: &[Event]) -> Result<(), JournalError> {
+        let failed = |source| sqlite("write to", &self.path, source);
+        let mut transaction = self.connection.begin().await.map_err(failed)?;
+        let mut tail = self.tail.clone();
+        for event in events {
+            let row =
+                tail.link(run, event).map_err(|source| JournalError::Event { run, source })?;
+            insert(&mut transaction, &row).await.map_err(failed)?;
+            tail = Tail { seq: row.seq, hash: row.hash };
+        }
+        transaction.commit().await.map_err(failed)?;
+        self.tail = tail;
+        Ok(())
+    }
+
+    /// Moves what people left for this run into the journal.
+    pub async fn collect(&mut self, run: RunId) -> Result<Vec<Event>, JournalError> {
+        let path = self.path.clone();
+        let failed = |source| sqlite("read", &path, source);
+        let rows = sqlx::query("SELECT id, body FROM inbox WHERE run = $1 ORDER BY id")
+            .bind(run.to_string())
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(failed)?;
+        let mut words = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id: i64 = row.try_get("id").map_err(failed)?;
+            let body: String = row.try_get("body").map_err(failed)?;
+            let word: Event = serde_json::from_str(&body)
+                .map_err(|source| JournalError::Event { run, source })?;
+            self.take_over(run, id, &word).await?;
+            words.push(word);
+        }
+        Ok(words)
+    }
+
+    async fn take_over(&mut self, run: RunId, id: i64, word: &Event) -> Result<(), JournalError> {
+        let failed = |source| sqlite("write to", &self.path, source);
+        let row =
+            self.tail.link(run, word).map_err(|source| JournalError::Event { run, source })?;
+        let mut transaction = self.connection.begin().await.map_err(failed)?;
+        insert(&mut transaction, &row).await.map_err(failed)?;
+        sqlx::query("DELETE FROM inbox WHERE id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        self.tail = Tail { seq: row.seq, hash: row.hash };
+        Ok(())
+    }
+}
+
+fn lock(state: &Path) -> Result<File, JournalError> {
+    let disk = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| JournalError::Disk { what, path, source }
+    };
+    std::fs::create_dir_all(state).map_err(disk("create the state directory", state))?;
+    let path = state.join("journal.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(disk("open the lock", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: self::path(state) }),
+        Err(TryLockError::Error(source)) => Err(disk("take the lock", &path)(source)),
+    }
+}
+
+async fn connect(path: &Path, create: bool) -> Result<SqliteConnection, JournalError> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(create)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|source| sqlite("open", path, source))
+}
+
+async fn close(connection: SqliteConnection, path: &Path) -> Result<(), JournalError> {
+    connection.close().await.map_err(|source| sqlite("close", path, source))
+}
+
+async fn load(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(History, Tail), JournalError> {
+    let failed = |source| sqlite("read", path, source);
+    let rows = sqlx::query("SELECT seq, run, at, version, body, hash FROM record ORDER BY seq")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let rows = rows.iter().map(row).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    History::read(rows).map_err(|source| JournalError::Damaged { path: path.to_owned(), source })
+}
+
+fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    Ok(Row {
+        seq: row.try_get("seq")?,
+        run: row.try_get("run")?,
+        at: row.try_get("at")?,
+        version: row.try_get("version")?,
+        body: row.try_get("body")?,
+        hash: row.try_get("hash")?,
+    })
+}
+
+async fn insert(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::Error> {
+    let Row { seq, run, at, version, body, hash } = row;
+    sqlx::query(
+        "INSERT INTO record (seq, run, at, version, body, hash) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(seq)
+    .bind(run)
+    .bind(at)
+    .bind(version)
+    .bind(body)
+    .bind(hash)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+fn sqlite(what: &'static str, path: &Path, source: sqlx::Error) -> JournalError {
+    JournalError::Sqlite { what, path: path.to_owned(), source }
+}
