@@ -13,3 +13,4 @@ pub mod journal;
 pub mod nodes;
 pub mod plan;
 pub mod run;
+pub mod survey;

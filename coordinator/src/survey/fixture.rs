@@ -1,0 +1,206 @@
+//! A made-up cluster for tests: what its agents would say, before, between and
+//! after the windows.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, TagCounts};
+use quaymaster_proto::node::{
+    ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, NodeFacts, PublishedPort,
+    ReadableConfig,
+};
+use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode, NodeName, RestartPolicy};
+
+use super::{ClusterFacts, DatabaseAnswer, NodeSurvey};
+use crate::cluster::Cluster;
+
+/// Nodes quay-1 to quay-`count`, everything else by default.
+pub(crate) fn cluster(count: u8) -> Cluster {
+    let mut text = "version: 1\ncluster: prod\n\
+        tls: { ca: ca.crt, certificate: operator.crt, key: operator.key }\nnodes:\n"
+        .to_owned();
+    for number in 1..=count {
+        writeln!(text, "  - {{ name: quay-{number}, address: 10.0.0.{} }}", 10 + number).unwrap();
+    }
+    Cluster::parse(&text, Path::new("/etc/quaymaster")).unwrap()
+}
+
+/// The moment of every fixture's survey.
+pub(crate) fn survey_time() -> Timestamp {
+    "2026-11-22T02:10:00Z".parse().unwrap()
+}
+
+/// A healthy cluster on 2.9.5.
+pub(crate) fn on_2_9_5(cluster: &Cluster) -> ClusterFacts {
+    facts(
+        cluster,
+        &Found {
+            image: "quay.io/coreos/quay:v2.9.5",
+            mode: Mode::Absent,
+            revision: "5b7503aada1b",
+            digit: 'a',
+            ports: [80, 443],
+        },
+    )
+}
+
+/// A healthy cluster between the windows of a background upgrade.
+pub(crate) fn on_background(cluster: &Cluster) -> ClusterFacts {
+    facts(
+        cluster,
+        &Found {
+            image: "quay.io/redhat/quay:v3.0.5",
+            mode: Mode::Background,
+            revision: "481623ba00ba",
+            digit: 'b',
+            ports: [8080, 8443],
+        },
+    )
+}
+
+/// A healthy cluster at the end.
+pub(crate) fn on_complete(cluster: &Cluster) -> ClusterFacts {
+    facts(
+        cluster,
+        &Found {
+            image: "quay.io/redhat/quay:v3.0.5",
+            mode: Mode::Complete,
+            revision: "b918abdbee43",
+            digit: 'b',
+            ports: [8080, 8443],
+        },
+    )
+}
+
+struct Found {
+    image: &'static str,
+    mode: Mode,
+    revision: &'static str,
+    digit: char,
+    ports: [u16; 2],
+}
+
+fn facts(cluster: &Cluster, found: &Found) -> ClusterFacts {
+    let nodes = cluster.nodes.iter().zip(1..).map(|(listed, number)| {
+        let survey = NodeSurvey {
+            address: listed.address.clone(),
+            answered_at: survey_time(),
+            facts: node(cluster, &listed.name, number, found),
+            database: DatabaseAnswer::Looked(database(found)),
+        };
+        (listed.name.clone(), survey)
+    });
+    ClusterFacts {
+        cluster: cluster.name.clone(),
+        taken_at: survey_time(),
+        nodes: nodes.collect(),
+        digests: BTreeMap::new(),
+    }
+}
+
+fn node(cluster: &Cluster, name: &NodeName, number: u8, found: &Found) -> NodeFacts {
+    NodeFacts {
+        cluster: cluster.name.clone(),
+        node: name.clone(),
+        agent_version: "0.1.0".to_owned(),
+        now: survey_time(),
+        certificate_not_after: "2027-11-22T00:00:00Z".parse().unwrap(),
+        engine: EngineFacts {
+            id: format!("ENGINE-{number}"),
+            name: "Docker".to_owned(),
+            version: "20.10.24".to_owned(),
+            api_version: "1.41".to_owned(),
+        },
+        components: vec![ComponentFacts {
+            component: Component::Quay,
+            container_name: "quay".to_owned(),
+            repositories: vec!["quay.io/coreos/quay".to_owned(), "quay.io/redhat/quay".to_owned()],
+            container: Some(container(number, found)),
+            others: Vec::new(),
+        }],
+        config: ConfigFacts::Readable(ReadableConfig {
+            path: "/mnt/quay/config/config.yaml".to_owned(),
+            sha256: hex(found.digit, number).parse().unwrap(),
+            size: 2048,
+            owner: 0,
+            group: 0,
+            permissions: 0o640,
+            file_identity: format!("2049:{number}"),
+            keyed_values: BTreeMap::from([
+                ("DB_URI".to_owned(), hex('1', 0)),
+                ("SERVER_HOSTNAME".to_owned(), hex('2', 0)),
+                ("SETUP_COMPLETE".to_owned(), hex('3', 0)),
+            ]),
+            mode: found.mode,
+            setup_complete: true,
+        }),
+        ledger: None,
+        free_bytes_engine: Some(212_000_000_000),
+        free_bytes_config: Some(212_000_000_000),
+    }
+}
+
+fn container(number: u8, found: &Found) -> ContainerFacts {
+    ContainerFacts {
+        state: ContainerState {
+            id: hex('c', number).parse().unwrap(),
+            name: "quay".to_owned(),
+            status: ContainerStatus::Running,
+            started_at: Some("2026-10-12T08:00:00Z".parse().unwrap()),
+            finished_at: None,
+            exit_code: 0,
+            restart_count: 0,
+            restart_policy: RestartPolicy::Always,
+            image: format!("sha256:{}", hex(found.digit, 0)).parse().unwrap(),
+        },
+        image_reference: found.image.to_owned(),
+        image_tags: vec![found.image.to_owned()],
+        image_digests: Vec::new(),
+        spec: hex('d', number).parse().unwrap(),
+        ports: found
+            .ports
+            .iter()
+            .zip([80, 443])
+            .map(|(container_port, host_port)| PublishedPort {
+                container_port: *container_port,
+                protocol: "tcp".to_owned(),
+                host_address: String::new(),
+                host_port,
+            })
+            .collect(),
+        environment_names: Vec::new(),
+        labels: BTreeMap::new(),
+        override_mode: None,
+        has_override_config: false,
+        effective_mode: (found.mode != Mode::Absent).then_some(found.mode),
+        other_starters: Vec::new(),
+    }
+}
+
+fn database(found: &Found) -> DatabaseLook {
+    DatabaseLook {
+        at: survey_time(),
+        identity: DatabaseIdentity::new("postgresql:7301846093115:16384").unwrap(),
+        kind: "postgresql".to_owned(),
+        revision: found.revision.to_owned(),
+        in_recovery: false,
+        sessions: None,
+        counts: Some(TagCounts {
+            visible: 30_100_000,
+            unmapped: match found.mode {
+                Mode::Absent => 30_100_000,
+                Mode::Background => 180_600,
+                Mode::Complete | Mode::Other => 0,
+            },
+        }),
+        server_version: "9.6.24".to_owned(),
+        shown_as: "quaydb-1:5432/quay".to_owned(),
+    }
+}
+
+/// 64 digits that a reader can tell from others.
+pub(crate) fn hex(digit: char, number: u8) -> String {
+    format!("{number:02x}{}", digit.to_string().repeat(62))
+}
