@@ -182,9 +182,16 @@ impl Record {
     /// When this was seen, in nanoseconds since 1970. An engine event counts from the engine's own
     /// time, not from the moment at which the observer heard of it.
     pub fn nanos(&self) -> i128 {
+        self.moment().as_nanosecond()
+    }
+
+    /// The same as a timestamp.
+    pub fn moment(&self) -> Timestamp {
         match &self.seen {
-            Seen::Engine(event) => i128::from(event.engine_nanos),
-            Seen::Quay(_) | Seen::Probe(_) | Seen::Config(_) => self.at.as_nanosecond(),
+            Seen::Engine(event) => {
+                Timestamp::from_nanosecond(i128::from(event.engine_nanos)).unwrap_or(self.at)
+            }
+            Seen::Quay(_) | Seen::Probe(_) | Seen::Config(_) => self.at,
         }
     }
 }

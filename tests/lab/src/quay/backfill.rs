@@ -22,6 +22,9 @@ const RECORD_EVERY: Duration = Duration::from_millis(500);
 /// Runs for as long as the process does. A pass that fails is taken up again at the next turn.
 pub(super) async fn work(database: Database, witnessed: Witnessed, timing: Timing) {
     let mut wait = timing.stagger.mul_f64(random_fraction());
+    if let Err(error) = record(&database, &witnessed).await {
+        log::quay(WORKER, &format!("Could not count the tags: {}", chain(&error)));
+    }
     loop {
         log::quay("workers.worker", &format!("First run in {:.1} s", wait.as_secs_f64()));
         sleep(wait).await;
@@ -38,11 +41,9 @@ async fn pass(database: &Database, witnessed: &Witnessed, rate: f64) -> Result<(
     let mut recorded: Option<Instant> = None;
     let mut budget = 0.0;
     loop {
-        let total = database.integer(schema::VISIBLE_TAGS).await?;
-        let mapped = database.integer(schema::MAPPED_TAGS).await?;
         let is_done = database.integer(schema::UNMAPPED_TAGS).await? == 0;
         if is_done || recorded.is_none_or(|at| at.elapsed() >= RECORD_EVERY) {
-            witnessed.saw(QuayEvent::BackfillMoved { mapped, total });
+            record(database, witnessed).await?;
             recorded = Some(Instant::now());
         }
         if is_done {
@@ -64,6 +65,13 @@ async fn pass(database: &Database, witnessed: &Witnessed, rate: f64) -> Result<(
         }
         sleep(TICK).await;
     }
+}
+
+async fn record(database: &Database, witnessed: &Witnessed) -> Result<(), DatabaseError> {
+    let total = database.integer(schema::VISIBLE_TAGS).await?;
+    let mapped = database.integer(schema::MAPPED_TAGS).await?;
+    witnessed.saw(QuayEvent::BackfillMoved { mapped, total });
+    Ok(())
 }
 
 /// From 0 up to, not including, 1.

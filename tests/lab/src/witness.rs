@@ -1,0 +1,160 @@
+//! Judges what a lab saw: invariants 1 to 5, 9, 10 and 11, from the records of the stand-in Quays
+//! and of the observer and never from what the coordinator says. Pure; loading is `witness/load.rs`.
+
+mod configs;
+mod generation;
+mod history;
+mod journal;
+mod load;
+mod migrations;
+mod running;
+mod secrets;
+mod windows;
+
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::quay::DatabaseState;
+use crate::record::Record;
+
+pub use journal::{JournalClaim, Occurrence};
+pub use load::{LoadError, load};
+pub use secrets::{Secret, SecretFound, find_secrets};
+pub use windows::Window;
+
+use history::History;
+
+/// The version of the verdict's JSON.
+pub const VERSION: u32 = 1;
+
+/// Everything that was seen, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Records(Vec<Record>);
+
+impl Records {
+    pub fn new(mut records: Vec<Record>) -> Self {
+        records.sort_by_key(Record::moment);
+        Self(records)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What the records alone do not tell.
+#[derive(Clone, Debug)]
+pub struct LabFacts {
+    /// Every node of the cluster.
+    pub nodes: Vec<String>,
+    /// Application names and addresses of the sessions that a run can name: the agents' own, those
+    /// that cluster.yaml expects, those waived in words.
+    pub named_sessions: Vec<String>,
+    /// The part of the tags, 0 to 1, that the backfill gate asks for.
+    pub backfill_threshold: f64,
+    /// A person waived the backfill gate in words.
+    pub is_backfill_waived: bool,
+    /// Containers whose migrating start a person ordered after an earlier one had failed.
+    pub ordered_retries: Vec<String>,
+    /// How long each window's dark gate took, in the order of the windows; 0 s where it is unknown.
+    pub dark_gates: Vec<f64>,
+    /// What the journal says happened (invariant 9).
+    pub journal: Vec<JournalClaim>,
+    /// Where secrets were found (invariant 10); see `find_secrets`.
+    pub secrets_found: Vec<SecretFound>,
+    /// The database at the end, where the caller could look.
+    pub database: Option<DatabaseState>,
+}
+
+impl LabFacts {
+    /// A cluster of these nodes, with the product's defaults and nothing else known.
+    pub fn of(nodes: Vec<String>) -> Self {
+        Self {
+            nodes,
+            named_sessions: Vec::new(),
+            backfill_threshold: 0.99,
+            is_backfill_waived: false,
+            ordered_retries: Vec::new(),
+            dark_gates: Vec::new(),
+            journal: Vec::new(),
+            secrets_found: Vec::new(),
+            database: None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Verdict {
+    pub version: u32,
+    /// Oldest first; empty where no invariant was broken.
+    pub violations: Vec<Violation>,
+    pub observed: Observed,
+}
+
+/// One invariant broken at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Violation {
+    /// The number in the list of invariants, 1 to 11.
+    pub invariant: u8,
+    /// `None` for what has no moment, such as a secret in a file.
+    pub at: Option<Timestamp>,
+    pub nodes: Vec<String>,
+    /// What was seen, in words.
+    pub evidence: String,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Observed {
+    pub windows: Vec<Window>,
+    pub backfill: Option<Backfill>,
+    pub processes: Vec<Process>,
+    pub database: Option<DatabaseState>,
+    /// What the stand-ins themselves saw broken in the database.
+    pub damage: Vec<String>,
+}
+
+/// The last progress that was seen.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Backfill {
+    /// 1.0 is all; as in Quay's own answer it is not held below that.
+    pub progress: f64,
+    pub total_tags: i64,
+}
+
+/// One process of Quay, from its start to its end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Process {
+    pub node: String,
+    pub container_id: String,
+    pub generation: String,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub has_migrated: bool,
+    pub was_healthy: bool,
+    pub refused: Option<String>,
+}
+
+/// Judges the records of one lab.
+pub fn judge(records: &Records, facts: &LabFacts) -> Verdict {
+    let history = History::of(&records.0);
+    let mut violations = running::violations(&history);
+    violations.extend(migrations::violations(&history, facts));
+    violations.extend(configs::violations(&history, facts));
+    violations.extend(journal::violations(&history, &facts.journal));
+    violations.extend(secrets::violations(&facts.secrets_found));
+    violations.sort_by_key(|violation| (violation.at, violation.invariant));
+    let observed = Observed {
+        windows: windows::windows(&history, &facts.dark_gates),
+        backfill: history.backfill_before(None).map(|(mapped, total)| Backfill {
+            progress: history::fraction(mapped, total),
+            total_tags: total,
+        }),
+        processes: history.runs.iter().map(history::Run::process).collect(),
+        database: facts.database.clone(),
+        damage: history.damage.iter().map(|(_, node, what)| format!("{node}: {what}")).collect(),
+    };
+    Verdict { version: VERSION, violations, observed }
+}
