@@ -2,5 +2,6 @@
 //! stand-in container engine, `witness` judges what they saw, `cluster` builds
 //! and ends a whole lab.
 
+pub mod engine;
 pub mod quay;
 pub mod record;
