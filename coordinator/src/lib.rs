@@ -6,9 +6,12 @@
 //! step), `gates`, `render`. Effect rooms: `nodes` (agents over gRPC),
 //! `journal`, `runner` (the one loop where the three meet), `commands`.
 
+pub mod args;
 pub mod catalogue;
 pub mod cluster;
 mod duration_text;
+pub mod exit;
+pub mod gates;
 pub mod journal;
 pub mod nodes;
 pub mod plan;

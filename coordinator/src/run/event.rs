@@ -300,6 +300,11 @@ pub enum GateFailure {
         /// What the database shows, where it can be read.
         revision: Option<String>,
     },
+    /// The container is not there any more.
+    Gone {
+        /// On which node.
+        node: NodeName,
+    },
     /// A container was restarted by someone.
     Restarted {
         /// On which node.

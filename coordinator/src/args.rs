@@ -1,0 +1,182 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use quaymaster_proto::Mode;
+
+use crate::{cluster, exit};
+
+/// Upgrades a whole Quay cluster: one command plans it, one runs it.
+#[derive(Parser, Clone, Debug)]
+#[command(
+    name = "quaymaster",
+    version,
+    about,
+    after_help = exit::list(),
+    disable_help_subcommand = true,
+    propagate_version = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// The cluster file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "QUAYMASTER_CLUSTER",
+        default_value = cluster::DEFAULT_PATH
+    )]
+    pub cluster: PathBuf,
+    /// What standard output carries
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Colour on a terminal
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+}
+
+/// What standard output carries.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs; versioned.
+    Json,
+}
+
+/// The commands.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// What every node runs, and how it is
+    Status,
+    /// Plan the next window, and change nothing
+    Plan(PlanArgs),
+    /// Run a plan
+    Apply(ApplyArgs),
+    /// Go on with the run that was left unfinished
+    Resume(DriveArgs),
+    /// Agree to a gate of the run that waits for it
+    Approve(ApproveArgs),
+    /// Why it waits, what ends that, what can still be undone
+    Explain,
+}
+
+/// Of `plan`.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// The release to arrive at, such as 3.0.5
+    #[arg(long, value_name = "RELEASE")]
+    pub to: String,
+    /// background: two short outages with the backfill between them.
+    /// synchronous: one outage, as long as the backfill takes.
+    /// Not needed where the cluster is already half-way
+    #[arg(long, value_enum)]
+    pub mode: Option<Way>,
+}
+
+/// The two documented ways (quay-facts 2.4).
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Two windows with a backfill between them.
+    Background,
+    /// One window.
+    Synchronous,
+}
+
+/// Of `apply`.
+#[derive(Args, Clone, Debug)]
+pub struct ApplyArgs {
+    /// The plan: its file, or the first 12 digits of its digest
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// How to drive it.
+    #[command(flatten)]
+    pub drive: DriveArgs,
+}
+
+/// Of `apply` and `resume`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DriveArgs {
+    /// Agree to cross the point of no return of the plan with this digest
+    #[arg(long, value_name = "DIGEST")]
+    pub accept_irreversible: Option<String>,
+    /// Agree to run outside the lab without leases, backup and way back
+    #[arg(long)]
+    pub accept_not_for_production: bool,
+    /// Stay while only the backfill or an approval is left
+    #[arg(long)]
+    pub wait: bool,
+    /// Agree to everything that can be undone
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Of `approve`.
+#[derive(Args, Clone, Debug)]
+pub struct ApproveArgs {
+    /// dark: cross the point of no return.
+    /// backfill: go on although not enough tags are mapped
+    #[arg(value_enum)]
+    pub gate: ApprovedGate,
+    /// Why, in words; needed to waive the backfill
+    #[arg(long, value_name = "WORDS", required_if_eq("gate", "backfill"))]
+    pub because: Option<String>,
+}
+
+/// Gates that a person may open.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ApprovedGate {
+    /// The outage and the point of no return in it.
+    Dark,
+    /// The backfill, by waiving it.
+    Backfill,
+}
+
+impl Way {
+    /// The mode that the first window of this way brings.
+    pub fn first_mode(self) -> Mode {
+        match self {
+            Self::Background => Mode::Background,
+            Self::Synchronous => Mode::Complete,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_waiver_needs_words() {
+        assert!(Cli::try_parse_from(["quaymaster", "approve", "backfill"]).is_err());
+        let words = ["quaymaster", "approve", "backfill", "--because", "the rest is expired"];
+        assert!(Cli::try_parse_from(words).is_ok());
+        assert!(Cli::try_parse_from(["quaymaster", "approve", "dark"]).is_ok());
+    }
+
+    #[test]
+    fn options_of_every_command_may_follow_it() {
+        let line = ["quaymaster", "status", "--cluster", "lab/cluster.yaml", "--output", "json"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        assert_eq!(cli.global.cluster, PathBuf::from("lab/cluster.yaml"));
+        assert_eq!(cli.global.output, Output::Json);
+    }
+}
