@@ -1,0 +1,184 @@
+//! agent.yaml: as typed, then as meant.
+//!
+//! All mistakes of a file are told at once, each with the path of its key.
+//! Nothing here looks at the disk: paths are only made absolute.
+
+mod mistakes;
+mod section;
+mod words;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use quaymaster_proto::{ClusterName, Component, NodeName};
+
+pub use self::mistakes::{ConfigError, Mistake, Problem};
+use self::section::Section;
+pub use self::words::{EngineSocket, InvalidWord, Probe, ProbeAddress, Repository};
+
+/// The only version of agent.yaml so far.
+const VERSION: u64 = 1;
+
+/// What an agent is to do, out of agent.yaml.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AgentConfig {
+    /// The cluster that the node belongs to.
+    pub cluster: ClusterName,
+    /// The node.
+    pub node: NodeName,
+    /// Where the agent listens.
+    pub listen: SocketAddr,
+    /// Its certificate and whom it trusts.
+    pub tls: TlsFiles,
+    /// The container engine.
+    pub engine: EngineSocket,
+    /// Where the agent keeps its ledger.
+    pub state: PathBuf,
+    /// A Docker config.json with the registries' logins.
+    pub registry_credentials: Option<PathBuf>,
+    /// The closed set of what the agent may touch. Quay is always in it.
+    pub components: BTreeMap<Component, ComponentConfig>,
+    /// Quay's config.yaml on the host.
+    pub quay_config: PathBuf,
+}
+
+/// PEM files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// Whose certificates are trusted.
+    pub ca: PathBuf,
+    /// The agent's own, with its chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// One component's container.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ComponentConfig {
+    /// Its well-known name.
+    pub container: String,
+    /// Where its images may come from. Never empty.
+    pub repositories: Vec<Repository>,
+    /// Where its health is asked; only Quay's can be set.
+    pub probe: Probe,
+}
+
+impl ComponentConfig {
+    /// Whether an image of this repository may become this component.
+    pub fn allows(&self, repository: &str) -> bool {
+        self.repositories.iter().any(|allowed| allowed.as_str() == repository)
+    }
+}
+
+impl AgentConfig {
+    /// Reads the text of an agent.yaml. `base` is the directory of that file:
+    /// relative paths start there.
+    pub fn parse(yaml: &str, base: &Path) -> Result<Self, ConfigError> {
+        let (mut file, mistakes) = section::open(yaml)?;
+        let config = Self::read(&mut file, base);
+        file.close();
+        // Everything is there, or something was found missing on the way.
+        match (config, mistakes.take()) {
+            (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+            (_, mistakes) => Err(ConfigError::Mistakes(mistakes)),
+        }
+    }
+
+    /// Reads every part before it gives up, so that every mistake is found.
+    fn read(file: &mut Section, base: &Path) -> Option<Self> {
+        let version = file.number("version");
+        if let Some(version) = version
+            && version != VERSION
+        {
+            file.mistake("version", Problem::Version { found: version });
+        }
+        let cluster = file.word("cluster");
+        let node = file.word("node");
+        let listen = file.parsed("listen", words::listen);
+        let tls = read_tls(file, base);
+        let engine = file.word("engine");
+        let state = file.path("state", base);
+        let registry_credentials = file.optional_section("registries").and_then(|mut part| {
+            let credentials = part.optional_path("credentials", base);
+            part.close();
+            credentials
+        });
+        let components = read_components(file, base);
+        if let Some(mut part) = file.optional_section("telemetry") {
+            part.must_be_null("otlp");
+            part.close();
+        }
+        let (components, quay_config) = components?;
+        Some(Self {
+            cluster: cluster?,
+            node: node?,
+            listen: listen?,
+            tls: tls?,
+            engine: engine?,
+            state: state?,
+            registry_credentials,
+            components,
+            quay_config,
+        })
+    }
+}
+
+fn read_tls(file: &mut Section, base: &Path) -> Option<TlsFiles> {
+    let mut part = file.section("tls")?;
+    let ca = part.path("ca", base);
+    let certificate = part.path("certificate", base);
+    let key = part.path("key", base);
+    part.close();
+    Some(TlsFiles { ca: ca?, certificate: certificate?, key: key? })
+}
+
+/// The components, and where config.yaml is.
+fn read_components(
+    file: &mut Section,
+    base: &Path,
+) -> Option<(BTreeMap<Component, ComponentConfig>, PathBuf)> {
+    let mut part = file.section("components")?;
+    let quay = part.section("quay").and_then(|mut entry| {
+        let component = read_component(&mut entry);
+        let config = entry.path("config", base);
+        let probe = entry.optional_word("probe");
+        entry.close();
+        let component = ComponentConfig { probe: probe.unwrap_or(Probe::Auto), ..component? };
+        Some((component, config?))
+    });
+    let mut components = BTreeMap::new();
+    for component in [Component::Clair, Component::Builder, Component::Mirror] {
+        if let Some(mut entry) = part.optional_section(component.as_str()) {
+            components.extend(read_component(&mut entry).map(|config| (component, config)));
+            entry.close();
+        }
+    }
+    let (quay, config) = quay.unzip();
+    components.extend(quay.map(|quay| (Component::Quay, quay)));
+    refuse_shared_names(&part, &components);
+    part.close();
+    Some((components, config?))
+}
+
+fn read_component(entry: &mut Section) -> Option<ComponentConfig> {
+    let container = entry.parsed("container", words::container_name);
+    let repositories = entry.words("repositories");
+    Some(ComponentConfig { container: container?, repositories: repositories?, probe: Probe::Auto })
+}
+
+/// Two components cannot be one container.
+fn refuse_shared_names(part: &Section, components: &BTreeMap<Component, ComponentConfig>) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (component, config) in components {
+        if seen.contains(&config.container.as_str()) {
+            let problem = Problem::SharedContainer { name: config.container.clone() };
+            part.mistake(&format!("{component}.container"), problem);
+        }
+        seen.push(&config.container);
+    }
+}
+
+#[cfg(test)]
+mod tests;

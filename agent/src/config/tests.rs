@@ -1,0 +1,147 @@
+use super::*;
+
+const WHOLE: &str = "\
+version: 1
+cluster: prod
+node: quay-1
+listen: 10.0.0.11:9643
+tls: { ca: pki/ca.crt, certificate: pki/agent.crt, key: /etc/pki/agent.key }
+engine: unix:///run/docker.sock
+state: /var/lib/quaymaster/agent
+registries: { credentials: registry-auth.json }
+components:
+  quay:
+    container: quay
+    config: /mnt/quay/config/config.yaml
+    repositories: [quay.io/coreos/quay, 127.0.0.1:5000/quayio/redhat/quay]
+    probe: auto
+  clair: { container: clair, repositories: [quay.io/coreos/clair-jwt] }
+telemetry: { otlp: null }
+";
+
+fn parse(yaml: &str) -> Result<AgentConfig, ConfigError> {
+    AgentConfig::parse(yaml, Path::new("/etc/quaymaster"))
+}
+
+fn mistakes(yaml: &str) -> String {
+    match parse(yaml) {
+        Ok(config) => panic!("no mistake found: {config:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_whole_file_is_read_and_paths_start_beside_it() {
+    let config = parse(WHOLE).unwrap();
+    assert_eq!(config.cluster.as_str(), "prod");
+    assert_eq!(config.listen.to_string(), "10.0.0.11:9643");
+    assert_eq!(config.tls.ca, Path::new("/etc/quaymaster/pki/ca.crt"));
+    assert_eq!(config.tls.key, Path::new("/etc/pki/agent.key"));
+    assert_eq!(config.engine.path(), Path::new("/run/docker.sock"));
+    assert_eq!(
+        config.registry_credentials.as_deref(),
+        Some(Path::new("/etc/quaymaster/registry-auth.json"))
+    );
+    assert_eq!(config.quay_config, Path::new("/mnt/quay/config/config.yaml"));
+    let quay = &config.components[&Component::Quay];
+    assert_eq!(quay.probe, Probe::Auto);
+    assert!(quay.allows("quay.io/coreos/quay"));
+    assert!(!quay.allows("quay.io/coreos/quay:v2.9.5"));
+    assert_eq!(quay.repositories[1].registry(), "127.0.0.1:5000");
+    let components: Vec<&Component> = config.components.keys().collect();
+    assert_eq!(components, [&Component::Quay, &Component::Clair]);
+}
+
+#[test]
+fn the_least_file_has_what_matters_and_no_more() {
+    let yaml = "\
+version: 1
+cluster: c
+node: n
+listen: 0.0.0.0:9643
+tls: { ca: a, certificate: b, key: c }
+engine: unix:///s
+state: s
+components: { quay: { container: quay, config: c.yaml, repositories: [quay.io/redhat/quay] } }
+";
+    let config = parse(yaml).unwrap();
+    assert!(config.listen.ip().is_unspecified());
+    assert_eq!(config.registry_credentials, None);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_each_with_its_path() {
+    let yaml = "\
+version: 2
+cluster: Prod
+listen: :9643
+tls: { ca: pki/ca.crt, certifcate: x, key: [a] }
+engine: tcp://10.0.0.1:2375
+state: 5
+registries: { credentials: a.json, password: hunter }
+components:
+  quay:
+    container: quay
+    repositories: []
+    probe: https://quay.example.com
+  clair: { container: quay, repositories: [clair, quay.io/coreos/clair-jwt:v2] }
+  builder: { container: b.quaymaster-01abcdef-next, repositories: [quay.io/a/b] }
+  redis: { container: redis }
+telemetry: { otlp: 'http://collector:4317' }
+colour: blue
+";
+    insta::assert_snapshot!(mistakes(yaml));
+}
+
+#[test]
+fn a_key_twice_and_broken_yaml_are_refused() {
+    assert!(
+        mistakes(&format!("{WHOLE}node: quay-2\n")).contains("duplicate entry with key \"node\"")
+    );
+    assert!(mistakes("version: [1\n").starts_with("is not YAML: "));
+    assert_eq!(mistakes(""), "is not YAML: its top level is not a mapping of keys to values");
+}
+
+#[test]
+fn an_address_to_listen_at_is_written_out() {
+    for bad in ["9643", ":9643", "quay-1:9643", "10.0.0.11", "10.0.0.11:0", "*:9643"] {
+        assert!(words::listen(bad).is_err(), "{bad}");
+    }
+    for good in ["10.0.0.11:9643", "0.0.0.0:9643", "[::]:9643", "[fd00::1]:1"] {
+        assert!(words::listen(good).is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn repositories_carry_their_registry_and_no_tag() {
+    for good in ["quay.io/coreos/quay", "localhost/quay", "10.0.0.1:5000/a/b_c.d-e"] {
+        assert!(good.parse::<Repository>().is_ok(), "{good}");
+    }
+    for bad in [
+        "quay",
+        "coreos/quay",
+        "quay.io/coreos/quay:v1",
+        "quay.io/coreos/quay@sha256:0",
+        "quay.io/",
+        "quay.io//a",
+        "h:x/a",
+        "quay.io/A",
+    ] {
+        assert!(bad.parse::<Repository>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_probe_is_auto_or_an_address_with_its_port() {
+    assert_eq!("auto".parse(), Ok(Probe::Auto));
+    for good in ["http://10.0.0.1:80", "https://[::1]:8443", "https://quay-1.example.com:443"] {
+        assert!(
+            matches!(good.parse(), Ok(Probe::At(address)) if address.as_str() == good),
+            "{good}"
+        );
+    }
+    for bad in ["", "ftp://h:1", "http://h", "http://h:0", "http://h:80/", "http://u@h:80", "h:80"]
+    {
+        assert!(bad.parse::<Probe>().is_err(), "{bad}");
+    }
+}
