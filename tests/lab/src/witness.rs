@@ -51,7 +51,8 @@ pub struct LabFacts {
     /// Every node of the cluster.
     pub nodes: Vec<String>,
     /// Application names and addresses of the sessions that a run can name: the agents' own, those
-    /// that cluster.yaml expects, those waived in words.
+    /// that cluster.yaml expects, those waived in words. A name also covers what follows it behind
+    /// a `/`, as agents add their cluster and node.
     pub named_sessions: Vec<String>,
     /// The part of the tags, 0 to 1, that the backfill gate asks for.
     pub backfill_threshold: f64,

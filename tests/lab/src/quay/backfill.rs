@@ -26,7 +26,7 @@ pub(super) async fn work(database: Database, witnessed: Witnessed, timing: Timin
         log::quay(WORKER, &format!("Could not count the tags: {}", chain(&error)));
     }
     loop {
-        log::quay("workers.worker", &format!("First run in {:.1} s", wait.as_secs_f64()));
+        log::quay("workers.worker", &format!("First run scheduled for {}", log::clock(wait)));
         sleep(wait).await;
         if let Err(error) = pass(&database, &witnessed, timing.backfill_rate).await {
             log::quay(WORKER, &format!("Operation raised exception: {}", chain(&error)));

@@ -1,12 +1,17 @@
 //! Quay's database: PostgreSQL, or the lab's SQLite. Statements are the fixed texts of `schema`.
 
+mod postgres;
+
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgRow, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqlitePool};
 
+use tokio::time::timeout;
+
+use self::postgres::Server;
 use super::database_uri::{DatabaseUri, InvalidDatabaseUri};
 use super::paths::Paths;
 use super::{release, schema};
@@ -15,7 +20,7 @@ use crate::record::Session;
 #[derive(Clone, Debug)]
 pub(super) enum Database {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Server),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +31,7 @@ pub enum DatabaseError {
     Connect { uri: DatabaseUri, source: sqlx::Error },
     #[error("the database refused a statement")]
     Statement(#[source] sqlx::Error),
-    #[error("the database did not answer within {} s", HEALTH_LIMIT.as_secs())]
+    #[error("the database did not answer in time")]
     Hung,
 }
 
@@ -44,8 +49,15 @@ pub struct DatabaseState {
 
 /// How long a health check waits for the database (quay-facts 1.2).
 const HEALTH_LIMIT: Duration = Duration::from_secs(3);
+/// How long a start waits for the database (quay-observed 4).
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a statement waits for another process to let go of a SQLite file.
 const BUSY_LIMIT: Duration = Duration::from_secs(30);
+
+const SESSIONS: &str = "SELECT pid::bigint, coalesce(usename::text, ''), \
+     coalesce(application_name, ''), host(client_addr) FROM pg_stat_activity \
+     WHERE datname = current_database() AND pid <> pg_backend_pid() \
+     AND backend_type = 'client backend' ORDER BY pid";
 
 /// Looks at the database of a lab; `uri` has paths as the caller sees them.
 pub async fn inspect(uri: &str) -> Result<DatabaseState, DatabaseError> {
@@ -82,13 +94,10 @@ impl Database {
                     .host(host)
                     .port(*port)
                     .database(name)
-                    .ssl_mode(PgSslMode::Disable);
-                // One connection stays open as long as the process lives.
-                let pool = PgPoolOptions::new()
-                    .max_connections(3)
-                    .min_connections(1)
-                    .acquire_timeout(Duration::from_secs(5));
-                pool.connect_with(options).await.map(Self::Postgres)
+                    .ssl_mode(PgSslMode::Disable)
+                    .disable_statement_logging();
+                let connected = timeout(CONNECT_LIMIT, Server::connect(options)).await;
+                connected.map_err(|_| DatabaseError::Hung)?.map(Self::Postgres)
             }
         };
         opened.map_err(|source| DatabaseError::Connect { uri: uri.clone(), source })
@@ -104,30 +113,30 @@ impl Database {
 
     /// Executes one statement, committed by itself, and says how many rows it changed.
     pub(super) async fn execute(&self, sql: String) -> Result<u64, DatabaseError> {
-        let query = AssertSqlSafe(sql);
         match self {
             Self::Sqlite(pool) => {
-                sqlx::query(query).execute(pool).await.map(|done| done.rows_affected())
+                sqlx::query(AssertSqlSafe(sql)).execute(pool).await.map(|done| done.rows_affected())
             }
-            Self::Postgres(pool) => {
-                sqlx::query(query).execute(pool).await.map(|done| done.rows_affected())
-            }
+            Self::Postgres(server) => server.execute(sql).await,
         }
         .map_err(DatabaseError::Statement)
     }
 
-    pub(super) async fn integer(&self, sql: &'static str) -> Result<i64, DatabaseError> {
-        match self {
-            Self::Sqlite(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
-            Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
-        }
-        .map_err(DatabaseError::Statement)
+    /// The number in the first row; 0 where there is none.
+    pub(super) async fn integer(&self, sql: &str) -> Result<i64, DatabaseError> {
+        let numbers: Result<Vec<i64>, sqlx::Error> = match self {
+            Self::Sqlite(pool) => {
+                sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(pool).await
+            }
+            Self::Postgres(server) => server.column(sql).await,
+        };
+        Ok(numbers.map_err(DatabaseError::Statement)?.first().copied().unwrap_or(0))
     }
 
     async fn texts(&self, sql: &'static str) -> Result<Vec<String>, DatabaseError> {
         match self {
             Self::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
-            Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Self::Postgres(server) => server.column(sql).await,
         }
         .map_err(DatabaseError::Statement)
     }
@@ -140,51 +149,30 @@ impl Database {
         Ok(self.texts("SELECT version_num FROM alembic_version").await?.pop())
     }
 
-    pub(super) async fn has_table(&self, name: &str) -> Result<bool, DatabaseError> {
-        let count: i64 = match self {
-            Self::Sqlite(pool) => {
-                sqlx::query_scalar(
-                    "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
-                )
-                .bind(name)
-                .fetch_one(pool)
-                .await
-            }
-            Self::Postgres(pool) => {
-                sqlx::query_scalar(
-                    "SELECT count(*) FROM pg_tables \
-                 WHERE schemaname = current_schema() AND tablename = $1",
-                )
-                .bind(name)
-                .fetch_one(pool)
-                .await
-            }
-        }
-        .map_err(DatabaseError::Statement)?;
-        Ok(count > 0)
+    /// `name` is one of `schema`'s.
+    async fn has_table(&self, name: &str) -> Result<bool, DatabaseError> {
+        let sql = match self {
+            Self::Sqlite(_) => format!(
+                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
+            ),
+            Self::Postgres(_) => format!(
+                "SELECT count(*) FROM pg_tables \
+                 WHERE schemaname = current_schema() AND tablename = '{name}'"
+            ),
+        };
+        Ok(self.integer(&sql).await? > 0)
     }
 
     /// Every client session on this database but the one that asks. SQLite keeps no list.
     pub(super) async fn other_sessions(&self) -> Result<Vec<Session>, DatabaseError> {
-        let Self::Postgres(pool) = self else { return Ok(Vec::new()) };
-        let rows: Vec<(i64, String, String, Option<String>)> = sqlx::query_as(
-            "SELECT pid::bigint, coalesce(usename::text, ''), coalesce(application_name, ''), \
-             host(client_addr) FROM pg_stat_activity \
-             WHERE datname = current_database() AND pid <> pg_backend_pid() \
-             AND backend_type = 'client backend' ORDER BY pid",
-        )
-        .fetch_all(pool)
-        .await
-        .map_err(DatabaseError::Statement)?;
-        Ok(rows
-            .into_iter()
-            .map(|(pid, user, application, address)| Session { pid, user, application, address })
-            .collect())
+        let Self::Postgres(server) = self else { return Ok(Vec::new()) };
+        let rows = server.rows(SESSIONS).await.map_err(DatabaseError::Statement)?;
+        rows.iter().map(session).collect::<Result<_, _>>().map_err(DatabaseError::Statement)
     }
 
     /// What Quay's own health check asks: one row, within its limit.
     pub(super) async fn answers(&self) -> Result<(), DatabaseError> {
-        let asked = tokio::time::timeout(HEALTH_LIMIT, self.integer(schema::TEAM_ROLE)).await;
+        let asked = timeout(HEALTH_LIMIT, self.integer(schema::TEAM_ROLE)).await;
         asked.map_err(|_| DatabaseError::Hung)?.map(|_| ())
     }
 
@@ -233,4 +221,13 @@ impl Database {
         }
         Ok(damage)
     }
+}
+
+fn session(row: &PgRow) -> Result<Session, sqlx::Error> {
+    Ok(Session {
+        pid: row.try_get(0)?,
+        user: row.try_get(1)?,
+        application: row.try_get(2)?,
+        address: row.try_get(3)?,
+    })
 }

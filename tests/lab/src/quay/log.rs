@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "an effect room: log lines carry the time")]
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -26,6 +27,12 @@ pub(super) fn quay(logger: &str, line: &str) {
 pub(super) fn alembic(logger: &str, line: &str) {
     let now = Timestamp::now().to_zoned(TimeZone::UTC).strftime("%H:%M:%S");
     error(&format!("{now} INFO  [{logger}] {line}"));
+}
+
+/// The time of day after `wait`, as the workers print it.
+pub(super) fn clock(wait: Duration) -> String {
+    let then = Timestamp::now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+    then.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string()
 }
 
 pub(super) fn traceback(last_line: &str) {

@@ -142,7 +142,11 @@ fn first_act(
 fn strangers(run: &Run, migration: &Migration, named: &[String]) -> Option<Violation> {
     let is_named = |session: &&Session| {
         let address = session.address.as_deref();
-        named.iter().any(|name| *name == session.application || Some(name.as_str()) == address)
+        named.iter().any(|name| {
+            let rest = session.application.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                || Some(name.as_str()) == address
+        })
     };
     let strangers: Vec<String> = migration
         .sessions

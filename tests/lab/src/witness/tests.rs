@@ -470,7 +470,8 @@ fn a_secret_in_a_log() {
 
 #[test]
 fn a_session_that_nobody_named() {
-    let sessions = || vec![session("quaymaster-agent", None), session("psql", Some("10.0.0.9"))];
+    let sessions =
+        || vec![session("quaymaster-agent/lab/quay-1", None), session("psql", Some("10.0.0.9"))];
     let mut scene = Scene::old_cluster();
     scene.stop_old();
     scene.put_modes(3500, "background");
