@@ -2,6 +2,16 @@
 //! stand-in container engine, `witness` judges what they saw, `cluster` builds
 //! and ends a whole lab.
 
+pub mod check;
+pub mod cluster;
+pub mod demo;
 pub mod engine;
+pub mod http;
+pub mod images;
+pub mod observer;
+pub mod pki;
+pub mod postgres;
 pub mod quay;
 pub mod record;
+pub mod registry;
+pub mod witness;

@@ -1,0 +1,114 @@
+//! What the coordinator's journal says happened, in the witness's words.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use quaymaster::journal::Record;
+use quaymaster::journal::store::{self, JournalError};
+use quaymaster::plan::Gate;
+use quaymaster::run::{Event, Evidence, IllegalEvent, Settlement};
+use quaymaster_proto::{ContainerState, ContainerStatus, RunId};
+
+use crate::witness::{JournalClaim, Occurrence};
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalReadError {
+    #[error("its records cannot be had")]
+    Records { source: JournalError },
+    #[error("the records of run {run} do not fold into a state")]
+    Replay { run: RunId, source: IllegalEvent },
+}
+
+#[derive(Default, Debug)]
+pub(super) struct JournalSays {
+    pub(super) claims: Vec<JournalClaim>,
+    /// Of every window that passed its point of no return, in order. No one but the coordinator can
+    /// tell how long it looked around in the dark.
+    pub(super) dark_gates: Vec<f64>,
+    pub(super) is_backfill_waived: bool,
+}
+
+/// A state directory without a journal says nothing.
+pub(super) async fn read(state: &Path) -> Result<JournalSays, JournalReadError> {
+    let history = match store::read(state).await {
+        Ok(history) => history,
+        Err(JournalError::Absent { .. }) => return Ok(JournalSays::default()),
+        Err(source) => return Err(JournalReadError::Records { source }),
+    };
+    let mut says = JournalSays::default();
+    for run in history.runs() {
+        if let Some(Err(source)) = history.replay(run) {
+            return Err(JournalReadError::Replay { run, source });
+        }
+        let records = history.load(run);
+        says.dark_gates.extend(dark_gate(&records));
+        for record in records {
+            says.hear(&record.event);
+        }
+    }
+    Ok(says)
+}
+
+impl JournalSays {
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Settled { step: _, node, settlement: Settlement::Met(outcome), at } => {
+                let Some(container) = &outcome.container else { return };
+                self.claims.extend(occurrences(container).into_iter().map(|what| JournalClaim {
+                    node: node.to_string(),
+                    container_id: container.id.to_string(),
+                    what,
+                    at: *at,
+                }));
+            }
+            Event::Approved { gate: Gate::Backfill, by: _, because: Some(_), at: _ } => {
+                self.is_backfill_waived = true;
+            }
+            Event::Settled { settlement: Settlement::Pulled { .. }, .. }
+            | Event::Approved { .. }
+            | Event::Started { .. }
+            | Event::Driven { .. }
+            | Event::Intended { .. }
+            | Event::Failed { .. }
+            | Event::Waiting { .. }
+            | Event::Passed { .. }
+            | Event::Closed { .. }
+            | Event::Finished { .. } => {}
+        }
+    }
+}
+
+/// What must have happened to a container for it to be as the journal took it down.
+fn occurrences(container: &ContainerState) -> Vec<Occurrence> {
+    let mut all = vec![Occurrence::Created];
+    if container.ever_started() {
+        all.push(Occurrence::Started);
+    }
+    match container.status {
+        ContainerStatus::Exited | ContainerStatus::Dead => all.push(Occurrence::Stopped),
+        ContainerStatus::Created
+        | ContainerStatus::Running
+        | ContainerStatus::Paused
+        | ContainerStatus::Restarting
+        | ContainerStatus::Removing => {}
+    }
+    all
+}
+
+/// Seconds between the last stop and the gate's opening, in a window whose first node then passed.
+fn dark_gate(records: &[&Record]) -> Option<f64> {
+    let passed = |wanted: fn(&Evidence) -> bool| {
+        records.iter().find_map(|record| {
+            let Event::Passed { evidence, at, .. } = &record.event else { return None };
+            wanted(evidence).then_some((record.seq, *at))
+        })
+    };
+    let (seq, opened) = passed(|evidence| matches!(evidence, Evidence::Dark { .. }))?;
+    passed(|evidence| matches!(evidence, Evidence::FirstNode { .. }))?;
+    let mut settled = records.iter().filter(|record| record.seq < seq).filter_map(|record| {
+        let Event::Settled { at, .. } = &record.event else { return None };
+        Some(*at)
+    });
+    let last_stop: Timestamp = settled.next_back()?;
+    Some(opened.duration_since(last_stop).as_secs_f64().max(0.0))
+}

@@ -1,0 +1,149 @@
+//! A whole lab: a Quay 2.9.5 cluster with its engines, database, agents, certificates and observer.
+//! `Lab::up` makes one that outlives the process, `Lab::open` finds it again, `Lab::down` ends
+//! exactly what was made.
+
+pub mod binaries;
+pub(crate) mod containers;
+mod down;
+pub(crate) mod files;
+pub mod lab_file;
+pub mod layout;
+pub mod network;
+pub mod process;
+mod texts;
+mod up;
+pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+use crate::images::Pace;
+
+use binaries::Binaries;
+use lab_file::{DatabaseKind, EngineKind, LabFile, LabFileError, LabNode, Role};
+use layout::Layout;
+use process::{EndError, ProcessId};
+
+pub use down::DownError;
+pub use up::{UpError, Why};
+
+/// Told, in words for people, what is being done.
+pub type Say = dyn Fn(&str) + Send + Sync;
+
+/// What kind of lab to make.
+#[derive(Clone, Debug)]
+pub struct UpOptions {
+    /// Made if it is not there; must be empty if it is.
+    pub dir: PathBuf,
+    /// The cluster's name.
+    pub cluster: String,
+    /// From 1 to `network::MOST_NODES`.
+    pub nodes: u8,
+    /// Visible tags in the registry, none of them backfilled.
+    pub tags: u32,
+    pub engine: EngineKind,
+    pub database: DatabaseKind,
+    pub binaries: Binaries,
+    pub pace: Pace,
+    /// Further environment of both Quay images (`STANDIN_*`: faults).
+    pub image_environment: Vec<(String, String)>,
+    pub agents: Agents,
+}
+
+/// Whether `up` starts the agents too. Tests that drive engines directly do without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Agents {
+    Started,
+    LeftOut,
+}
+
+impl UpOptions {
+    pub fn new(dir: PathBuf, nodes: u8, tags: u32, binaries: Binaries) -> Self {
+        Self {
+            dir,
+            cluster: "lab".to_owned(),
+            nodes,
+            tags,
+            engine: EngineKind::Standin,
+            database: DatabaseKind::Sqlite,
+            binaries,
+            pace: Pace::for_people(tags, nodes),
+            image_environment: Vec::new(),
+            agents: Agents::Started,
+        }
+    }
+}
+
+/// A lab that stands.
+#[derive(Debug)]
+pub struct Lab {
+    layout: Layout,
+    file: LabFile,
+}
+
+impl Lab {
+    /// Builds a lab and returns when every Quay is healthy and every agent answers. If a step fails,
+    /// what was made so far is ended; the files stay, to be read.
+    pub async fn up(options: UpOptions, say: &Say) -> Result<Self, UpError> {
+        up::up(options, say).await
+    }
+
+    /// The lab that an earlier `up` made in `dir`.
+    pub fn open(dir: &Path) -> Result<Self, LabFileError> {
+        // A directory that cannot be resolved has no lab.json either, which says it better.
+        let layout = Layout::new(dir.canonicalize().unwrap_or_else(|_| dir.to_owned()));
+        let file = LabFile::read(&layout.lab_file())?;
+        Ok(Self { layout, file })
+    }
+
+    /// Ends every process and container of the lab, its network and images. The files stay.
+    pub async fn down(self, say: &Say) -> Result<(), DownError> {
+        down::down(&self.layout, &self.file, say).await
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub fn file(&self) -> &LabFile {
+        &self.file
+    }
+
+    pub fn nodes(&self) -> &[LabNode] {
+        &self.file.nodes
+    }
+
+    pub fn node(&self, name: &str) -> Option<&LabNode> {
+        self.file.node(name)
+    }
+
+    pub fn process(&self, role: Role, node: Option<&str>) -> Option<ProcessId> {
+        self.file.process(role, node).map(|process| process.id)
+    }
+
+    /// Kills a process of the lab without warning, as a crash would.
+    pub async fn kill(&self, role: Role, node: Option<&str>) -> Result<(), EndError> {
+        let Some(process) = self.process(role, node) else { return Ok(()) };
+        process.end(rustix::process::Signal::KILL, std::time::Duration::ZERO).await
+    }
+
+    /// Makes a process of the lab stand still (as a hung host) until `go_on`.
+    pub fn pause(&self, role: Role, node: Option<&str>) -> Result<(), EndError> {
+        let Some(process) = self.process(role, node) else { return Ok(()) };
+        process.signal(rustix::process::Signal::STOP)
+    }
+
+    pub fn go_on(&self, role: Role, node: Option<&str>) -> Result<(), EndError> {
+        let Some(process) = self.process(role, node) else { return Ok(()) };
+        process.signal(rustix::process::Signal::CONT)
+    }
+
+    /// Starts a node's agent anew, ending the running one first if there is one.
+    pub async fn start_agent(&mut self, node: &str, binaries: &Binaries) -> Result<(), UpError> {
+        up::start_again(&self.layout, &mut self.file, up::Service::Agent(node), binaries).await
+    }
+
+    /// Starts a node's stand-in engine anew, ending the running one first if there is one.
+    pub async fn start_engine(&mut self, node: &str, binaries: &Binaries) -> Result<(), UpError> {
+        up::start_again(&self.layout, &mut self.file, up::Service::Engine(node), binaries).await
+    }
+}

@@ -1,0 +1,118 @@
+//! Where everything of a lab lies under its directory. Paths only, no disk.
+
+use std::path::{Path, PathBuf};
+
+/// The directory of one lab. Absolute, so that it can stand in binds and in daemons' arguments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layout {
+    dir: PathBuf,
+}
+
+impl Layout {
+    /// `dir` must be absolute; `Lab::up` and `Lab::open` see to it.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn lab_file(&self) -> PathBuf {
+        self.dir.join("lab.json")
+    }
+
+    pub fn cluster_file(&self) -> PathBuf {
+        self.dir.join("cluster.yaml")
+    }
+
+    /// The coordinator's own directory (`state:` of cluster.yaml).
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// Where the coordinator keeps plans.
+    pub fn plans(&self) -> PathBuf {
+        self.state().join("plans")
+    }
+
+    pub fn node(&self, node: &str) -> PathBuf {
+        self.dir.join("nodes").join(node)
+    }
+
+    pub fn agent_file(&self, node: &str) -> PathBuf {
+        self.node(node).join("agent.yaml")
+    }
+
+    /// What the agent wrote to its standard output and error.
+    pub fn agent_log(&self, node: &str) -> PathBuf {
+        self.node(node).join("agent.log")
+    }
+
+    pub fn pki(&self, node: &str) -> PathBuf {
+        self.node(node).join("pki")
+    }
+
+    /// Bound at `/conf/stack` of the node's Quay.
+    pub fn config(&self, node: &str) -> PathBuf {
+        self.node(node).join("config")
+    }
+
+    pub fn config_file(&self, node: &str) -> PathBuf {
+        self.config(node).join("config.yaml")
+    }
+
+    pub fn log(&self, node: &str) -> PathBuf {
+        self.node(node).join("log")
+    }
+
+    /// What all nodes share; its `quay.db` is the SQLite database.
+    pub fn shared(&self) -> PathBuf {
+        self.dir.join("shared")
+    }
+
+    pub fn database_file(&self) -> PathBuf {
+        self.shared().join("quay.db")
+    }
+
+    pub fn storage(&self) -> PathBuf {
+        self.shared().join("storage")
+    }
+
+    /// Where the stand-in engines' sockets are.
+    pub fn engines(&self) -> PathBuf {
+        self.dir.join("engine")
+    }
+
+    pub fn engine_socket(&self, node: &str) -> PathBuf {
+        self.engines().join(format!("{node}.sock"))
+    }
+
+    /// One stand-in engine's own files: containers, their roots and logs.
+    pub fn engine_data(&self, node: &str) -> PathBuf {
+        self.engines().join(node)
+    }
+
+    /// The images that stand-in engines can pull.
+    pub fn image_file(&self) -> PathBuf {
+        self.engines().join("registry.json")
+    }
+
+    /// What the stand-in Quays wrote about themselves.
+    pub fn witness(&self) -> PathBuf {
+        self.dir.join("witness")
+    }
+
+    /// What the observer wrote.
+    pub fn observed(&self) -> PathBuf {
+        self.dir.join("observed")
+    }
+
+    pub fn registry(&self) -> PathBuf {
+        self.dir.join("registry")
+    }
+
+    pub fn postgres(&self) -> PathBuf {
+        self.dir.join("postgres")
+    }
+}

@@ -1,0 +1,58 @@
+//! The database that all nodes share, with what a 2.9.5 registry holds.
+
+use super::super::lab_file::{DatabaseKind, EngineKind, LabProcess, Role};
+use super::super::network;
+use super::{Builder, Why};
+use crate::postgres::Server;
+use crate::quay;
+
+/// As the containers see the SQLite file: `shared/` is bound at `/var/quay-db`.
+const SQLITE_URI: &str = "sqlite:////var/quay-db/quay.db";
+
+impl Builder<'_> {
+    pub(super) async fn make_database(&mut self) -> Result<(), Why> {
+        let tags = self.options.tags;
+        let (uri, own_uri) = match self.options.database {
+            DatabaseKind::Sqlite => {
+                let path = self.layout.database_file();
+                (SQLITE_URI.to_owned(), format!("sqlite:///{}", path.display()))
+            }
+            DatabaseKind::Postgres => self.start_postgres().await?,
+        };
+        (self.say)(&format!("filling the database: {tags} tags, none backfilled"));
+        quay::seed(&own_uri, tags)
+            .await
+            .map_err(|source| Why::Seed { source: Box::new(source) })?;
+        self.file.database_uri = uri;
+        self.save()
+    }
+
+    /// As Quay and the agents reach it, and as the lab does.
+    async fn start_postgres(&mut self) -> Result<(String, String), Why> {
+        (self.say)("making a PostgreSQL server");
+        let gateway = self.file.network.as_ref();
+        let addresses: Vec<_> =
+            [Some("127.0.0.1"), gateway.map(|network| network.gateway.as_str())]
+                .into_iter()
+                .flatten()
+                .filter_map(|address| address.parse().ok())
+                .collect();
+        let dir = self.layout.postgres();
+        let server = Server {
+            dir: &dir,
+            port: network::free_port(&addresses)?,
+            further: gateway.map(|network| (network.gateway.as_str(), network.subnet.as_str())),
+            superuser_password: &self.secrets.superuser_password,
+            quay_password: &self.secrets.quay_password,
+        };
+        let id = server.start(&self.options.binaries.lab)?;
+        self.file.processes.push(LabProcess { role: Role::Postgres, node: None, id });
+        self.file.write(&self.layout.lab_file())?;
+        server.prepare(id).await?;
+        let host = match self.options.engine {
+            EngineKind::Standin => None,
+            EngineKind::Docker => gateway.map(|network| network.gateway.as_str()),
+        };
+        Ok((server.quay_uri(host.unwrap_or("127.0.0.1")), server.quay_uri("127.0.0.1")))
+    }
+}

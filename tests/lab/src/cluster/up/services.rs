@@ -1,0 +1,209 @@
+//! The processes of a lab: stand-in engines, registry, observer, agents.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::super::binaries::Binaries;
+use super::super::lab_file::{EngineKind, LabFile, LabProcess, Role};
+use super::super::layout::Layout;
+use super::super::process::{Job, ProcessId, start_detached};
+use super::super::wait::until;
+use super::super::{containers, files};
+use super::{Builder, UpError, Why};
+use crate::images;
+use crate::record::{self, Seen};
+use crate::registry;
+
+/// A program of our own that the lab runs.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Service<'a> {
+    Agent(&'a str),
+    Engine(&'a str),
+    Observer,
+}
+
+/// How long a process of the lab may take to answer; on a loaded machine, seconds.
+const ANSWER: Duration = Duration::from_secs(30);
+
+impl Builder<'_> {
+    pub(super) async fn start_engines(&mut self) -> Result<(), Why> {
+        if self.options.engine == EngineKind::Docker {
+            return Ok(());
+        }
+        (self.say)("starting a stand-in engine for each node");
+        let entries = images::stand_in_registry(&[&self.old, &self.new], &self.binaries().quay);
+        let text = serde_json::to_string_pretty(&entries)
+            .map_err(|source| Why::StandInRegistry { source })?;
+        files::write(&self.layout.image_file(), 0o644, &text)?;
+        for node in self.node_names() {
+            self.start(Service::Engine(&node))?;
+        }
+        for node in self.node_names() {
+            self.wait(Service::Engine(&node)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn start_registry(&mut self, program: PathBuf) -> Result<(), Why> {
+        (self.say)("starting a registry for the lab's images");
+        let port = self.registry_port();
+        let dir = self.layout.registry();
+        let id = registry::start(&self.binaries().lab, program, &dir, port)?;
+        self.file.processes.push(LabProcess { role: Role::Registry, node: None, id });
+        self.save()?;
+        Ok(registry::wait(&dir, port).await?)
+    }
+
+    pub(super) async fn start_observer(&mut self) -> Result<(), Why> {
+        self.start(Service::Observer)?;
+        self.wait(Service::Observer).await
+    }
+
+    pub(super) async fn start_agents(&mut self) -> Result<(), Why> {
+        (self.say)("starting the agents");
+        for node in self.node_names() {
+            self.start(Service::Agent(&node))?;
+        }
+        for node in self.node_names() {
+            self.wait(Service::Agent(&node)).await?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, service: Service<'_>) -> Result<(), Why> {
+        let id = service.start(&self.layout, &self.options.binaries)?;
+        let node = service.node().map(str::to_owned);
+        self.file.processes.push(LabProcess { role: service.role(), node, id });
+        self.save()
+    }
+
+    async fn wait(&self, service: Service<'_>) -> Result<(), Why> {
+        service.wait(&self.layout, &self.file).await
+    }
+
+    pub(super) fn node_names(&self) -> Vec<String> {
+        self.file.nodes.iter().map(|node| node.name.clone()).collect()
+    }
+
+    fn registry_port(&self) -> u16 {
+        let port = self.file.registry.rsplit_once(':').map(|(_, port)| port.parse());
+        port.and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+/// Ends the process if it still runs, starts it anew and waits until it answers.
+pub(in super::super) async fn start_again(
+    layout: &Layout,
+    file: &mut LabFile,
+    service: Service<'_>,
+    binaries: &Binaries,
+) -> Result<(), UpError> {
+    let failed = |why| UpError { dir: layout.dir().to_owned(), left: None, why };
+    let (role, node) = (service.role(), service.node());
+    if let Some(running) = file.process(role, node) {
+        running
+            .id
+            .end(rustix::process::Signal::TERM, ANSWER)
+            .await
+            .map_err(|source| failed(Why::End { role, node: node.map(str::to_owned), source }))?;
+    }
+    let id = service.start(layout, binaries).map_err(failed)?;
+    file.processes.retain(|process| process.role != role || process.node.as_deref() != node);
+    file.processes.push(LabProcess { role, node: node.map(str::to_owned), id });
+    file.write(&layout.lab_file()).map_err(|error| failed(error.into()))?;
+    service.wait(layout, file).await.map_err(failed)
+}
+
+impl<'a> Service<'a> {
+    fn role(self) -> Role {
+        match self {
+            Self::Agent(_) => Role::Agent,
+            Self::Engine(_) => Role::Engine,
+            Self::Observer => Role::Observer,
+        }
+    }
+
+    fn node(self) -> Option<&'a str> {
+        match self {
+            Self::Agent(node) | Self::Engine(node) => Some(node),
+            Self::Observer => None,
+        }
+    }
+
+    fn log(self, layout: &Layout) -> PathBuf {
+        match self {
+            Self::Agent(node) => layout.agent_log(node),
+            Self::Engine(node) => layout.log(node).join("engine.log"),
+            Self::Observer => layout.observed().join("observer.log"),
+        }
+    }
+
+    fn start(self, layout: &Layout, binaries: &Binaries) -> Result<ProcessId, Why> {
+        let dir = || layout.dir().as_os_str().to_owned();
+        let (program, arguments): (_, Vec<OsString>) = match self {
+            Self::Agent(node) => {
+                let file = layout.agent_file(node).into_os_string();
+                (&binaries.agent, vec!["run".into(), "--config".into(), file])
+            }
+            Self::Engine(node) => {
+                let node = node.into();
+                (&binaries.lab, vec!["engine".into(), "--dir".into(), dir(), "--node".into(), node])
+            }
+            Self::Observer => (&binaries.lab, vec!["observe".into(), "--dir".into(), dir()]),
+        };
+        let job = Job {
+            program: program.clone(),
+            arguments,
+            environment: Vec::new(),
+            log: self.log(layout),
+        };
+        start_detached(&binaries.lab, job).map_err(|source| {
+            let node = self.node().map(str::to_owned);
+            Why::Start { role: self.role(), node, source }
+        })
+    }
+
+    /// Returns when the process answers; a process that has ended never will.
+    async fn wait(self, layout: &Layout, file: &LabFile) -> Result<(), Why> {
+        let (role, node) = (self.role(), self.node());
+        let look = async || {
+            let running = file.process(role, node).is_some_and(|process| process.id.is_running());
+            match (running, self.answers(layout, file).await) {
+                (true, true) => Ok(()),
+                (true, false) => Err("no answer yet".to_owned()),
+                (false, _) => Err("the process has ended".to_owned()),
+            }
+        };
+        until("an answer", ANSWER, look).await.map_err(|source| Why::Silent {
+            role,
+            node: node.map(str::to_owned),
+            log: self.log(layout),
+            source,
+        })
+    }
+
+    async fn answers(self, layout: &Layout, file: &LabFile) -> bool {
+        match self {
+            Self::Agent(node) => match file.node(node) {
+                Some(node) => TcpStream::connect(node.agent()).await.is_ok(),
+                None => false,
+            },
+            Self::Engine(node) => containers::connect(&layout.engine_socket(node)).await.is_ok(),
+            Self::Observer => has_seen_every_config(layout, file),
+        }
+    }
+}
+
+/// The observer looks at the config files last: then all else is being watched.
+fn has_seen_every_config(layout: &Layout, file: &LabFile) -> bool {
+    let Ok(records) = record::read_directory(&layout.observed()) else { return false };
+    file.nodes.iter().all(|node| {
+        records.iter().any(|record| match &record.seen {
+            Seen::Config(config) => config.node == node.name,
+            Seen::Quay(_) | Seen::Engine(_) | Seen::Probe(_) => false,
+        })
+    })
+}

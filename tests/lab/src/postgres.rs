@@ -1,0 +1,283 @@
+//! A PostgreSQL server of the lab's own: made with initdb under the lab's directory, run as the
+//! user `postgres` where the lab runs as root (the server refuses root).
+#![expect(clippy::disallowed_methods, reason = "an effect room: disk and programs are its job")]
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{Connection, Executor};
+
+use crate::check::LAB_SESSION;
+use crate::cluster::process::{Job, ProcessId, StartError, start_detached};
+use crate::cluster::wait::{TimedOut, until};
+
+/// How long the server may take to take its first session.
+const START: Duration = Duration::from_secs(30);
+/// The lab's own role; Quay's is `quay`, which owns the database `quay`.
+const SUPERUSER: &str = "lab";
+/// Where Debian and its kin put the servers, one directory a major version.
+const VERSIONS: &str = "/usr/lib/postgresql";
+
+/// What to make.
+#[derive(Debug)]
+pub struct Server<'a> {
+    /// Holds everything of the server; made by `start`.
+    pub dir: &'a Path,
+    pub port: u16,
+    /// Listened on beside 127.0.0.1, with the network that may come in: the lab's Docker network.
+    pub further: Option<(&'a str, &'a str)>,
+    pub superuser_password: &'a str,
+    pub quay_password: &'a str,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    #[error(
+        "there is no PostgreSQL server under `{VERSIONS}`; install it: apt-get install postgresql"
+    )]
+    NotInstalled,
+    #[error(
+        "the user `postgres`, as whom the server would run, does not exist; install it: apt-get install postgresql"
+    )]
+    NoUser,
+    #[error("cannot write PostgreSQL's files under `{}`", dir.display())]
+    Files { dir: PathBuf, source: io::Error },
+    #[error("cannot run `{}`", program.display())]
+    Run { program: PathBuf, source: io::Error },
+    #[error("initdb failed in `{}` (can the user `postgres` reach that directory?): {said}", dir.display())]
+    Initdb { dir: PathBuf, said: String },
+    #[error("cannot start PostgreSQL")]
+    Start { source: StartError },
+    #[error("PostgreSQL does not take sessions; its log is `{}`", log.display())]
+    Silent { log: PathBuf, source: TimedOut },
+    #[error("cannot make the role and the database `quay`")]
+    Roles { source: sqlx::Error },
+}
+
+/// The user to run as: `None` for the lab's own.
+#[derive(Clone, Copy, Debug)]
+struct RunAs(Option<(u32, u32)>);
+
+impl Server<'_> {
+    /// The database as Quay's config.yaml names it, reached over `host`.
+    pub fn quay_uri(&self, host: &str) -> String {
+        format!("postgresql://quay:{}@{host}:{}/quay", self.quay_password, self.port)
+    }
+
+    /// The same database as the lab's own role sees it.
+    pub fn superuser_uri(&self) -> String {
+        format!("postgresql://{SUPERUSER}:{}@127.0.0.1:{}/quay", self.superuser_password, self.port)
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("postgres.log")
+    }
+
+    /// Makes the data directory and starts the server, detached.
+    pub fn start(&self, detacher: &Path) -> Result<ProcessId, PostgresError> {
+        let programs = newest_programs()?;
+        let run_as = RunAs::decide()?;
+        let data = self.dir.join("data");
+        let password = self.write_files(run_as)?;
+        self.initdb(&programs, &data, &password, run_as)?;
+        let files = |source| PostgresError::Files { dir: self.dir.to_owned(), source };
+        fs::write(data.join("pg_hba.conf"), self.admission()).map_err(files)?;
+        let addresses = match self.further {
+            Some((address, _)) => format!("127.0.0.1,{address}"),
+            None => "127.0.0.1".to_owned(),
+        };
+        let settings = [
+            format!("listen_addresses={addresses}"),
+            format!("port={}", self.port),
+            "unix_socket_directories=".to_owned(),
+            "max_connections=300".to_owned(),
+            "fsync=off".to_owned(),
+        ];
+        let mut arguments: Vec<OsString> = vec!["-D".into(), data.into()];
+        arguments.extend(settings.into_iter().flat_map(|one| ["-c".into(), one.into()]));
+        let (program, arguments) = run_as.wrap(programs.join("postgres"), arguments);
+        let job = Job { program, arguments, environment: Vec::new(), log: self.log() };
+        start_detached(detacher, job).map_err(|source| PostgresError::Start { source })
+    }
+
+    /// Waits for the server and makes Quay's role and database.
+    pub async fn prepare(&self, process: ProcessId) -> Result<(), PostgresError> {
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(self.port)
+            .username(SUPERUSER)
+            .password(self.superuser_password)
+            .database("postgres")
+            .ssl_mode(PgSslMode::Disable)
+            .application_name(LAB_SESSION);
+        let mut connection = until("PostgreSQL's first session", START, async || {
+            if !process.is_running() {
+                return Err("the server has ended".to_owned());
+            }
+            PgConnection::connect_with(&options).await.map_err(|error| error.to_string())
+        })
+        .await
+        .map_err(|source| PostgresError::Silent { log: self.log(), source })?;
+        // The password is 32 hex digits of the lab's own making: nothing in it needs quoting.
+        let role = format!("CREATE ROLE quay LOGIN PASSWORD '{}'", self.quay_password);
+        let failed = |source| PostgresError::Roles { source };
+        connection.execute(sqlx::AssertSqlSafe(role)).await.map_err(failed)?;
+        connection.execute("CREATE DATABASE quay OWNER quay").await.map_err(failed)?;
+        connection.close().await.map_err(failed)
+    }
+
+    /// Makes the directory, for the server's user alone, and a file with the superuser's password.
+    fn write_files(&self, run_as: RunAs) -> Result<PathBuf, PostgresError> {
+        let password = self.dir.join("superuser");
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(self.dir)?;
+            run_as.give(self.dir)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&password)?;
+            writeln!(file, "{}", self.superuser_password)?;
+            run_as.give(&password)
+        };
+        write().map_err(|source| PostgresError::Files { dir: self.dir.to_owned(), source })?;
+        Ok(password)
+    }
+
+    fn initdb(
+        &self,
+        programs: &Path,
+        data: &Path,
+        password: &Path,
+        run_as: RunAs,
+    ) -> Result<(), PostgresError> {
+        let arguments: Vec<OsString> = [
+            "--no-sync",
+            "--no-locale",
+            "--encoding=UTF8",
+            "--auth=scram-sha-256",
+            "--username",
+            SUPERUSER,
+            "--pwfile",
+        ]
+        .map(OsString::from)
+        .into_iter()
+        .chain([password.into(), "-D".into(), data.into()])
+        .collect();
+        let (program, arguments) = run_as.wrap(programs.join("initdb"), arguments);
+        let output = Command::new(&program)
+            .args(arguments)
+            .current_dir("/")
+            .output()
+            .map_err(|source| PostgresError::Run { program, source })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(PostgresError::Initdb { dir: self.dir.to_owned(), said })
+    }
+
+    /// Who may come in: everybody with a password, from this machine under any of its addresses and
+    /// from the lab's network.
+    fn admission(&self) -> String {
+        let further = self.further.map_or_else(String::new, |(_, network)| {
+            format!("host all all {network} scram-sha-256\n")
+        });
+        format!(
+            "host all all 127.0.0.0/8 scram-sha-256\nhost all all samehost scram-sha-256\n{further}"
+        )
+    }
+}
+
+impl RunAs {
+    fn decide() -> Result<Self, PostgresError> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self(None));
+        }
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        find_user(&passwd, "postgres").map(|ids| Self(Some(ids))).ok_or(PostgresError::NoUser)
+    }
+
+    /// `setpriv` replaces itself by the program, so that the process id stays.
+    fn wrap(self, program: PathBuf, arguments: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
+        let Self(Some((user, group))) = self else { return (program, arguments) };
+        let mut all: Vec<OsString> = vec![
+            format!("--reuid={user}").into(),
+            format!("--regid={group}").into(),
+            "--clear-groups".into(),
+        ];
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if let Some(capability) = passing_through(&status) {
+            all.push(format!("--inh-caps=+{capability}").into());
+            all.push(format!("--ambient-caps=+{capability}").into());
+        }
+        all.extend(["--".into(), program.into()]);
+        all.extend(arguments);
+        ("setpriv".into(), all)
+    }
+
+    fn give(self, path: &Path) -> io::Result<()> {
+        match self.0 {
+            Some((user, group)) => chown(path, Some(user), Some(group)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The capability that lets the server reach its directory below others that are root's alone, as
+/// temporary directories are: the smaller one where this process has it.
+fn passing_through(status: &str) -> Option<&'static str> {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    let effective = u64::from_str_radix(effective.trim(), 16).ok()?;
+    [(2, "dac_read_search"), (1, "dac_override")]
+        .into_iter()
+        .find(|(bit, _)| effective & (1 << bit) != 0)
+        .map(|(_, name)| name)
+}
+
+fn newest_programs() -> Result<PathBuf, PostgresError> {
+    let listing = fs::read_dir(VERSIONS).map_err(|_| PostgresError::NotInstalled)?;
+    listing
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let version: u32 = path.file_name()?.to_str()?.parse().ok()?;
+            let programs = path.join("bin");
+            programs.join("initdb").is_file().then_some((version, programs))
+        })
+        .max()
+        .map(|(_, programs)| programs)
+        .ok_or(PostgresError::NotInstalled)
+}
+
+/// User and group id of a line of /etc/passwd.
+fn find_user(passwd: &str, name: &str) -> Option<(u32, u32)> {
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut fields = line.split(':').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smaller_capability_is_taken_where_there_is_a_choice() {
+        assert_eq!(passing_through("CapEff:\t000001fffeffffff\n"), Some("dac_read_search"));
+        assert_eq!(passing_through("CapEff:\t00000000a80425fb\n"), Some("dac_override"));
+        assert_eq!(passing_through("CapEff:\t0000000000000000\n"), None);
+    }
+
+    #[test]
+    fn a_user_is_found_by_its_whole_name() {
+        let passwd = "postgresql:x:7:8::/:/bin/sh\npostgres:x:101:103::/:/bin/sh\n";
+        assert_eq!(find_user(passwd, "postgres"), Some((101, 103)));
+        assert_eq!(find_user(passwd, "quay"), None);
+    }
+}
