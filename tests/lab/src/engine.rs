@@ -33,5 +33,7 @@ mod store;
 pub use fault::Faults;
 pub use image::{Image, ImageConfig, StoredImage};
 pub use registry::{RegistryCredentials, RegistryEntry, RegistryFault, RegistryFile};
-pub use serve::{EngineError, EngineOptions, load_image, serve, serve_until_signalled, set_faults};
+pub use serve::{
+    EngineError, EngineOptions, load_image, power_off, serve, serve_until_signalled, set_faults,
+};
 pub use store::StoreError;

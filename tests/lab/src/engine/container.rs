@@ -221,7 +221,7 @@ pub(crate) fn endpoints(
     [(network.to_owned(), Map::new())].into()
 }
 
-/// Whether Docker takes the text for a container's name.
+/// Whether Docker takes the text for the name of a container or a volume.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())

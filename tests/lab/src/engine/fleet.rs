@@ -94,6 +94,7 @@ impl Engine {
     /// Reads what an earlier engine left in the directory.
     pub(crate) fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let store = Store::open(&options.state)?;
+        let options = EngineOptions { state: store.root().to_owned(), ..options };
         let fleet = store.containers()?.into_iter().map(|container| {
             let entry = Entry { container, backoff: Backoff::default(), endings: 0 };
             (entry.container.id.clone(), entry)
@@ -164,10 +165,11 @@ impl Engine {
             return Err(Refusal::NoCommand);
         }
         let volumes = config.volumes.iter().flat_map(|volumes| volumes.keys().cloned());
-        let volume_names: Vec<String> =
-            volumes.clone().map(|_| fresh_id()).collect::<Result<_, _>>()?;
-        let mut volume_names = volume_names.into_iter();
-        let fresh_name = || volume_names.next().unwrap_or_else(|| id.clone());
+        let mounted = host_config.get("Mounts").and_then(Value::as_array).map_or(0, Vec::len);
+        let names = (0..volumes.clone().count() + mounted).map(|_| fresh_id());
+        let mut names = names.collect::<Result<Vec<_>, _>>()?;
+        // There is a name for everything that could ask for one.
+        let fresh_name = || names.pop().unwrap_or_default();
         let container = Container {
             id: id.clone(),
             name,

@@ -67,8 +67,8 @@ impl Engine {
                 self.settle(container, Some(Event::new("start", container, now)));
                 let (engine, id) = (Arc::clone(self), id.to_owned());
                 tokio::spawn(async move {
-                    let exit_code = running.ended().await;
-                    engine.ended(&id, exit_code);
+                    let (exit_code, at) = running.ended().await;
+                    engine.ended(&id, exit_code, at);
                 });
                 Ok(())
             }
@@ -85,25 +85,24 @@ impl Engine {
     }
 
     /// Takes down that a container ended and does what its policy says.
-    fn ended(self: &Arc<Self>, id: &str, exit_code: i64) {
+    fn ended(self: &Arc<Self>, id: &str, exit_code: i64, at: Timestamp) {
         let mut fleet = self.fleet();
         let Ok(Entry { container, backoff, endings }) = fleet.find_mut(id) else {
             return;
         };
-        let now = Timestamp::now();
         container.exit_code = exit_code;
-        container.finished_at = Some(now);
+        container.finished_at = Some(at);
         *endings += 1;
         let restarts = container.policy.restarts(container.ending()) && !*self.closing.borrow();
         container.phase = if restarts { Phase::Restarting } else { Phase::Exited };
         if restarts {
             container.restart_count += 1;
-            let ran = container.started_at.map(|started| now.duration_since(started));
+            let ran = container.started_at.map(|started| at.duration_since(started));
             *backoff = backoff.after(ran.map_or(Duration::ZERO, |ran| ran.unsigned_abs()));
             let restart = Arc::clone(self).restart(id.to_owned(), *endings, backoff.delay());
             tokio::spawn(restart);
         }
-        let event = Event::new("die", container, now).with("exitCode", exit_code);
+        let event = Event::new("die", container, at).with("exitCode", exit_code);
         self.settle(container, Some(event));
     }
 

@@ -2,6 +2,7 @@
 //! for. Only their description; nothing is mounted, the program is told where
 //! to look.
 
+use super::container::is_valid_name;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -63,7 +64,9 @@ pub(crate) fn mounts(
             "volume" if source.is_empty() => {
                 MountSource::Volume { name: fresh_name(), is_anonymous: true }
             }
-            "volume" => MountSource::Volume { name: source, is_anonymous: false },
+            "volume" if is_valid_name(&source) => {
+                MountSource::Volume { name: source, is_anonymous: false }
+            }
             _ => return Err(r#type),
         };
         mounts.push(Mount { source, target, mode: String::new(), read_only });
@@ -91,8 +94,7 @@ fn parse_bind(bind: &str) -> Option<Mount> {
     let (source, target) = (parts.next()?, parts.next()?);
     let mode = parts.next().unwrap_or_default();
     let is_named = !source.starts_with('/');
-    // Docker takes a lone character for a slip, not for a volume's name.
-    if !target.starts_with('/') || (is_named && source.len() < 2) {
+    if !target.starts_with('/') || (is_named && !is_valid_name(source)) {
         return None;
     }
     let source = if is_named {
@@ -144,6 +146,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         assert_eq!(targets(json!({ "Binds": ["x:/y"] }), &[]), Err("x:/y".to_owned()));
+        assert_eq!(targets(json!({ "Binds": ["../up:/y"] }), &[]), Err("../up:/y".to_owned()));
         assert_eq!(targets(json!({ "Binds": ["/x"] }), &[]), Err("/x".to_owned()));
     }
 }

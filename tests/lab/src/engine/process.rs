@@ -8,6 +8,7 @@ use super::{
     refusal::Refusal,
     store::{Store, create_directory},
 };
+use jiff::Timestamp;
 use rustix::process::{
     Pid, Signal, kill_process, kill_process_group, test_kill_process, test_kill_process_group,
 };
@@ -90,19 +91,20 @@ impl Running {
     }
 
     /// Waits for the end of the process, ends what it left behind, and tells
-    /// the exit code.
-    pub(crate) async fn ended(mut self) -> i64 {
+    /// the exit code and the moment.
+    pub(crate) async fn ended(mut self) -> (i64, Timestamp) {
         let status = self.child.wait().await;
+        let at = Timestamp::now();
         kill_everything(self.pid);
         let gone = async {
-            while Pid::from_raw(self.pid).is_some_and(|pid| test_kill_process_group(pid).is_ok()) {
+            while group_has_life(self.pid) {
                 sleep(Duration::from_millis(5)).await;
             }
             while self.pumps.join_next().await.is_some() {}
         };
         // Whoever left the group keeps the log open; it is not waited for.
         let _ = timeout(STRAGGLERS, gone).await;
-        status.map_or(128, exit_code)
+        (status.map_or(128, exit_code), at)
     }
 }
 
@@ -172,6 +174,23 @@ pub(crate) fn kill_everything(pid: i32) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = kill_process_group(pid, Signal::KILL);
     }
+}
+
+/// Whether a group still has a process that is not just waiting to be reaped;
+/// not every machine's first process reaps at once.
+fn group_has_life(group: i32) -> bool {
+    let is_empty = Pid::from_raw(group).is_none_or(|pid| test_kill_process_group(pid).is_err());
+    if is_empty {
+        return false;
+    }
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().join("stat")).any(|path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        // After the name, which may hold anything: state, parent, group.
+        let mut fields = text.rsplit(") ").next().unwrap_or_default().split(' ');
+        let (state, own_group) = (fields.next(), fields.nth(1));
+        own_group.is_some_and(|own| own == group.to_string()) && !matches!(state, Some("Z" | "X"))
+    })
 }
 
 /// Kills what an engine that was itself killed left running. Tells whether

@@ -6,6 +6,7 @@ use super::{
     fleet::Engine,
     http,
     image::StoredImage,
+    process::kill_leftover,
     store::{Store, StoreError, create_directory},
 };
 use std::{
@@ -136,6 +137,19 @@ async fn listen(socket: &Path) -> Result<UnixListener, EngineError> {
 /// engine may run meanwhile.
 pub fn load_image(state: &Path, image: &StoredImage) -> Result<(), StoreError> {
     Store::open(state)?.save_image(image)
+}
+
+/// Ends every process that the containers of a directory have, as a machine
+/// does that loses its power. To be called when the engine itself was killed;
+/// tells how many containers were running.
+pub async fn power_off(state: &Path) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for container in Store::open(state)?.containers()? {
+        if let Some(pid) = container.phase.pid() {
+            ended += usize::from(kill_leftover(pid, &container.id).await);
+        }
+    }
+    Ok(ended)
 }
 
 /// Sets what goes wrong from now on in the engine of a directory.

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 /// Why the engine's files cannot be used.
@@ -30,11 +30,18 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: root.to_owned() };
+        // Programs are told of paths in it and have a directory of their own.
+        let root = path::absolute(root)
+            .map_err(|source| StoreError::Read { path: root.to_owned(), source })?;
+        let store = Self { root };
         for part in ["containers", "images", "logs", "root", "volumes"] {
             create_directory(&store.root.join(part))?;
         }
         Ok(store)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The engine's own id, made up at its first start.

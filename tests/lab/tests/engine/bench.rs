@@ -24,7 +24,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
     sync::oneshot,
     task::JoinHandle,
@@ -209,18 +209,28 @@ impl Bench {
         until(text, async || self.printed(key).await.contains(text).then_some(())).await;
     }
 
-    /// The status of a request made without the client, which takes some
-    /// statuses for the same.
-    pub(crate) async fn status(&self, method: &str, path: &str) -> u16 {
+    /// Makes a request without the client, and waits for the answer's head.
+    pub(crate) async fn open(&self, method: &str, path: &str) -> Answer {
+        let mut stream = BufReader::new(self.send(method, path).await);
+        let mut head = String::new();
+        stream.read_line(&mut head).await.unwrap();
+        Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), stream }
+    }
+
+    /// Makes a request and waits for nothing.
+    pub(crate) async fn send(&self, method: &str, path: &str) -> UnixStream {
         let mut stream = UnixStream::connect(&self.socket).await.unwrap();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\
              Content-Length: 0\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer.split(' ').nth(1).unwrap().parse().unwrap()
+        stream
+    }
+
+    /// The status of a request; the client takes some for the same.
+    pub(crate) async fn status(&self, method: &str, path: &str) -> u16 {
+        self.open(method, path).await.status
     }
 
     /// Removes what the test made; the end of every test.
@@ -272,6 +282,20 @@ impl Bench {
         let body = bollard::body_full(tar.into_inner().unwrap().into());
         let told = self.docker.create_image(Some(options), Some(body), None);
         told.try_collect::<Vec<_>>().await.unwrap();
+    }
+}
+
+/// An answer whose head is here, and whose body may still come.
+pub(crate) struct Answer {
+    status: u16,
+    stream: BufReader<UnixStream>,
+}
+
+impl Answer {
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut text = String::new();
+        self.stream.read_to_string(&mut text).await.unwrap();
+        text
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::bench::{Bench, POLITE, policy, until};
 use bollard::models::{ContainerStateStatusEnum, RestartPolicyNameEnum};
 use futures::StreamExt;
+use quaymaster_lab::engine::{EngineError, power_off, serve};
 
 async fn run_with(bench: &Bench, short: &str, name: RestartPolicyNameEnum) -> String {
     let mut body = bench.body(POLITE);
@@ -71,6 +72,21 @@ async fn what_a_lost_engine_left_running_is_ended() {
 }
 
 #[tokio::test]
+async fn a_machine_without_power_runs_nothing() {
+    let mut bench = Bench::stand_in().await;
+    let id = run_with(&bench, "a", RestartPolicyNameEnum::NO).await;
+    let pid = bench.state(&id).await.pid.unwrap();
+    bench.lose().await;
+    assert_eq!(power_off(&bench.own().state()).await.unwrap(), 1);
+    assert_eq!(power_off(&bench.own().state()).await.unwrap(), 0);
+    let path = format!("/proc/{pid}");
+    until("the process's end", async || (!std::path::Path::new(&path).exists()).then_some(()))
+        .await;
+    bench.boot().await;
+    bench.finish().await;
+}
+
+#[tokio::test]
 async fn streams_end_with_the_engine() {
     let mut bench = Bench::stand_in().await;
     let events = bench.docker.clone();
@@ -97,5 +113,14 @@ async fn an_older_engine_says_so_and_refuses_newer_paths() {
     assert_eq!(bench.status("GET", "/v1.41/info").await, 400);
     let negotiated = bench.docker.clone().negotiate_version().await.unwrap();
     assert_eq!(negotiated.client_version().to_string(), "1.39");
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn two_engines_do_not_share_a_socket() {
+    let bench = Bench::stand_in().await;
+    let second = serve(bench.options(), std::future::pending()).await;
+    assert!(matches!(second, Err(EngineError::InUse { .. })), "{second:?}");
+    bench.docker.ping().await.unwrap();
     bench.finish().await;
 }

@@ -150,6 +150,21 @@ async fn two_containers_cannot_have_one_port() {
 }
 
 #[tokio::test]
+async fn a_port_that_another_program_has_is_not_given_out() {
+    let bench = Bench::either().await;
+    let other = std::net::TcpListener::bind("127.0.99.4:18084").unwrap();
+    let mut body = bench.body(POLITE);
+    body.host_config = Some(published("127.0.99.4", 18084));
+    let id = bench.create_as("a", body).await.unwrap();
+    let (status, words) = refused(bench.docker.start_container(&id, None).await);
+    assert_eq!(status, 500);
+    assert!(words.contains("address already in use"), "{words}");
+    drop(other);
+    bench.start(&id).await;
+    bench.finish().await;
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_named() {
     let bench = Bench::either().await;
     let mut no_image = bench.body(POLITE);

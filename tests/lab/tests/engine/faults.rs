@@ -1,6 +1,6 @@
 //! The faults that the lab can order.
 
-use crate::bench::{Bench, POLITE, refused};
+use crate::bench::{Bench, POLITE, refused, until};
 use bollard::models::{ContainerStateStatusEnum, ContainerUpdateBody};
 use quaymaster_lab::engine::{Faults, set_faults};
 
@@ -45,15 +45,7 @@ async fn a_stop_can_hang_and_goes_on_without_its_asker() {
     let id = bench.run("a", POLITE).await;
     let faults = Faults { stop_hangs_seconds: 1, ..Default::default() };
     set_faults(&bench.own().state(), &faults).unwrap();
-    let asked = {
-        let (docker, id) = (bench.docker.clone(), id.clone());
-        tokio::spawn(async move { docker.stop_container(&id, None).await })
-    };
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    asked.abort();
-    crate::bench::until("the end", async || {
-        (bench.state(&id).await.exit_code == Some(7)).then_some(())
-    })
-    .await;
+    drop(bench.send("POST", &format!("/containers/{id}/stop")).await);
+    until("the end", async || (bench.state(&id).await.exit_code == Some(7)).then_some(())).await;
     bench.finish().await;
 }

@@ -1,6 +1,6 @@
 //! What is told bit by bit: logs, events, and the end of a container.
 
-use crate::bench::{Bench, POLITE, until};
+use crate::bench::{Bench, POLITE};
 use bollard::{
     container::LogOutput,
     errors::Error,
@@ -124,25 +124,8 @@ async fn an_end_is_waited_for() {
         Err(Error::DockerContainerWaitError { code, .. }) => assert_eq!(code, 7),
         other => panic!("no end with 7: {other:?}"),
     }
-    let removed = WaitContainerOptionsBuilder::default().condition("removed").build();
-    let waiting = {
-        let (docker, id) = (bench.docker.clone(), id.clone());
-        tokio::spawn(async move {
-            docker.wait_container(&id, Some(removed)).try_collect::<Vec<_>>().await
-        })
-    };
-    // The waiting has to have begun before there is nothing to wait for.
-    until("removal", async || {
-        tokio::task::yield_now().await;
-        let gone = bench.docker.remove_container(&id, None::<RemoveContainerOptions>).await;
-        gone.is_ok().then_some(())
-    })
-    .await;
-    // Either the waiter saw the removal, or it came too late and was told so.
-    match waiting.await.unwrap() {
-        Err(Error::DockerContainerWaitError { code, .. }) => assert_eq!(code, 7),
-        Err(Error::DockerResponseServerError { status_code, .. }) => assert_eq!(status_code, 404),
-        other => panic!("no end of the waiting: {other:?}"),
-    }
+    let mut removal = bench.open("POST", &format!("/containers/{id}/wait?condition=removed")).await;
+    bench.docker.remove_container(&id, None::<RemoveContainerOptions>).await.unwrap();
+    assert!(removal.rest().await.contains("\"StatusCode\":7"));
     bench.finish().await;
 }
