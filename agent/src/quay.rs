@@ -2,5 +2,9 @@
 
 pub mod config_edit;
 pub mod database_uri;
+pub mod health;
+pub mod log;
+pub mod mode_probe;
+pub mod progress;
 pub mod settings;
 mod yaml;
