@@ -137,68 +137,66 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recorded_lines_are_known() {
-        let failure = |message: &str| Marker::Failure { message: message.to_owned() };
-        let upgrade = |from: &str, to: &str| Marker::RunningUpgrade {
-            from: from.to_owned(),
-            to: to.to_owned(),
-        };
+    fn recorded_migration_lines_are_known() {
+        let alembic = "08:51:21 INFO  [alembic.runtime.migration] Running upgrade";
+        let upgrades = [
+            (
+                format!("{alembic}  -> c156deb8845d, Reset our migrations with a required update"),
+                "",
+                "c156deb8845d",
+            ),
+            (
+                format!("{alembic} c059b952ed76 -> cc6778199cdb, repository mirror notification"),
+                "c059b952ed76",
+                "cc6778199cdb",
+            ),
+            (format!("{alembic} 8e6a363784bb -> 04b9d2191450"), "8e6a363784bb", "04b9d2191450"),
+        ];
+        for (line, from, to) in upgrades {
+            let expected = Marker::RunningUpgrade { from: from.to_owned(), to: to.to_owned() };
+            assert_eq!(marker(&line), Some(expected), "{line}");
+        }
+        let script = "Running init script '/quay-registry/conf/init/runmigration.sh'";
+        assert_eq!(marker(script), Some(Marker::InitScript { name: "runmigration.sh".to_owned() }));
+    }
+
+    #[test]
+    fn recorded_backfill_lines_are_known() {
+        let cases = [
+            ("Found maximum ID 500", Marker::MaximumId { id: 500 }),
+            ("Checking tag range 0 - 1000", Marker::TagRange { from: 0, to: 1000 }),
+            ("Found 300 tags to backfill", Marker::TagsFound { count: 300 }),
+            ("Backfilling tag 1 of 300", Marker::BackfillingTag { index: 1, of: 300 }),
+        ];
+        for (words, expected) in cases {
+            let line = format!("INFO [b918abdbee43_run_full_tag_backfill_py] {words}");
+            assert_eq!(marker(&line), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn recorded_failures_are_known() {
+        assert_eq!(marker("Traceback (most recent call last):"), Some(Marker::Traceback));
         let cases = [
             (
-                "Running init script '/quay-registry/conf/init/runmigration.sh'",
-                Marker::InitScript { name: "runmigration.sh".to_owned() },
+                "Exception: Configuration flag `V3_UPGRADE_MODE` must be set.",
+                "Exception: Configuration flag `V3_UPGRADE_MODE` must be set.",
             ),
             (
-                "08:51:21 INFO  [alembic.runtime.migration] Running upgrade  -> c156deb8845d, Reset our migrations with a required update",
-                upgrade("", "c156deb8845d"),
-            ),
-            (
-                "08:51:28 INFO  [alembic.runtime.migration] Running upgrade c059b952ed76 -> cc6778199cdb, repository mirror notification",
-                upgrade("c059b952ed76", "cc6778199cdb"),
-            ),
-            (
-                "08:51:28 INFO  [alembic.runtime.migration] Running upgrade 8e6a363784bb -> 04b9d2191450",
-                upgrade("8e6a363784bb", "04b9d2191450"),
-            ),
-            (
-                "[b918abdbee43_run_full_tag_backfill_py] Found maximum ID 500",
-                Marker::MaximumId { id: 500 },
-            ),
-            (
-                "INFO [b918abdbee43_run_full_tag_backfill_py] Checking tag range 0 - 1000",
-                Marker::TagRange { from: 0, to: 1000 },
-            ),
-            (
-                "[b918abdbee43_run_full_tag_backfill_py] Found 300 tags to backfill",
-                Marker::TagsFound { count: 300 },
-            ),
-            (
-                "[b918abdbee43_run_full_tag_backfill_py] Backfilling tag 1 of 300",
-                Marker::BackfillingTag { index: 1, of: 300 },
-            ),
-            ("Traceback (most recent call last):", Marker::Traceback),
-            (
-                "Exception: Configuration flag `V3_UPGRADE_MODE` must be set. Please check the upgrade docs",
-                failure(
-                    "Exception: Configuration flag `V3_UPGRADE_MODE` must be set. Please check the upgrade docs",
-                ),
-            ),
-            (
-                "peewee.IntegrityError: null value in column \"account_id\" of relation \"logentry3\"",
-                failure(
-                    "peewee.IntegrityError: null value in column \"account_id\" of relation \"logentry3\"",
-                ),
+                "peewee.IntegrityError: null value in column \"account_id\"",
+                "peewee.IntegrityError: null value in column \"account_id\"",
             ),
             (
                 "gunicorn-web stdout | sqlalchemy.exc.OperationalError: Is the server running?",
-                failure("sqlalchemy.exc.OperationalError: Is the server running?"),
+                "sqlalchemy.exc.OperationalError: Is the server running?",
             ),
             (
                 "  FAILED: Can't locate revision identified by '04b9d2191450'",
-                failure("Can't locate revision identified by '04b9d2191450'"),
+                "Can't locate revision identified by '04b9d2191450'",
             ),
         ];
-        for (line, expected) in cases {
+        for (line, message) in cases {
+            let expected = Marker::Failure { message: message.to_owned() };
             assert_eq!(marker(line), Some(expected), "{line}");
         }
     }

@@ -52,26 +52,27 @@ mod tests {
     /// Bodies as recorded (quay-observed 1).
     #[test]
     fn recorded_answers_are_passed_on_unclamped() {
-        assert_eq!(
-            counted("{\"progress\":1.0,\"tags_remaining\":0,\"total_tags\":0}\n"),
-            Some((1.0, 0, 0))
-        );
-        assert_eq!(
-            counted(
-                "{\"progress\":0.503167898627244,\"tags_remaining\":941,\"total_tags\":1894}\n"
+        let cases = [
+            ("{\"progress\":1.0,\"tags_remaining\":0,\"total_tags\":0}\n", 1.0, 0, 0),
+            (
+                "{\"progress\":0.503167898627244,\"tags_remaining\":941,\"total_tags\":1894}\n",
+                0.503_167_898,
+                941,
+                1894,
             ),
-            Some((0.503_167_898_627_244, 941, 1894))
-        );
-        assert_eq!(
-            counted(
-                "{\"progress\":1.0052798310454065,\"tags_remaining\":-10,\"total_tags\":1894}\n"
+            (
+                "{\"progress\":1.0052798310454065,\"tags_remaining\":-10,\"total_tags\":1894}\n",
+                1.005_279_831,
+                -10,
+                1894,
             ),
-            Some((1.005_279_831_045_406_5, -10, 1894))
-        );
-        assert_eq!(
-            counted("{\"progress\":0,\"tags_remaining\":4,\"total_tags\":4}"),
-            Some((0.0, 4, 4))
-        );
+            ("{\"progress\":0,\"tags_remaining\":4,\"total_tags\":4}", 0.0, 4, 4),
+        ];
+        for (body, fraction, remaining, total) in cases {
+            let (progress, tags_remaining, total_tags) = counted(body).unwrap();
+            assert!((progress - fraction).abs() < 1e-8, "{body}");
+            assert_eq!((tags_remaining, total_tags), (remaining, total), "{body}");
+        }
     }
 
     #[test]
