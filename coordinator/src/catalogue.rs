@@ -164,6 +164,15 @@ pub struct Spread {
     pub at_worst: Duration,
 }
 
+impl Spread {
+    /// The same and a fixed time more.
+    #[must_use]
+    pub fn and(self, more: Duration) -> Self {
+        let Self { at_best, likely, at_worst } = self;
+        Self { at_best: at_best + more, likely: likely + more, at_worst: at_worst + more }
+    }
+}
+
 /// Tags a second.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct OfflineRate {

@@ -1,0 +1,203 @@
+//! A second opinion on a plan, by someone who does not know how it was made:
+//! whatever wrote it, and whoever edited it, a plan that passes cannot break
+//! the rules that protect a database. The only maker of `CheckedPlan`.
+
+use std::collections::BTreeSet;
+
+use quaymaster_proto::preview::SpecVerdict;
+use quaymaster_proto::{Mode, NodeName};
+use serde::Serialize;
+
+use super::{CheckedPlan, PLAN_VERSION, Plan, PlannedImage, Verb, What, file};
+
+mod order;
+
+pub use order::OrderFlaw;
+
+/// One thing that is wrong with a plan.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Flaw {
+    /// It is of another version.
+    #[error("it is of version {found}")]
+    Version {
+        /// Which.
+        found: u32,
+    },
+    /// It is for nobody.
+    #[error("it has no nodes")]
+    NoNodes,
+    /// Two of its nodes are one.
+    #[error("{one} and {other} have the same {what}")]
+    SameNode {
+        /// One of them.
+        one: NodeName,
+        /// The other.
+        other: NodeName,
+        /// What they share.
+        what: &'static str,
+    },
+    /// The node that migrates is none of its nodes.
+    #[error("its first node {first} is none of its nodes")]
+    FirstUnknown {
+        /// Which.
+        first: NodeName,
+    },
+    /// It leads nowhere.
+    #[error("it leads from {from} to {to}")]
+    Window {
+        /// From where.
+        from: String,
+        /// To where.
+        to: String,
+    },
+    /// The migration could not start, or would not be seen to have ended.
+    #[error("revision {revision}, accepted {}, target {target}", .accepted.join(" or "))]
+    Revisions {
+        /// What was found.
+        revision: String,
+        /// Where it may start.
+        accepted: Vec<String>,
+        /// Where it ends.
+        target: String,
+    },
+    /// A node does not run what the window leaves.
+    #[error("{node} does not run what the window leaves")]
+    NodeGeneration {
+        /// Which.
+        node: NodeName,
+    },
+    /// A node's container cannot be carried over.
+    #[error("{node}: {subject} cannot be carried over")]
+    SpecRefused {
+        /// Which.
+        node: NodeName,
+        /// Which part of the spec.
+        subject: String,
+    },
+    /// A time or a threshold makes no sense.
+    #[error("{what} is out of range")]
+    Timing {
+        /// Which.
+        what: &'static str,
+    },
+    /// The steps are not what a window is.
+    #[error(transparent)]
+    Order(#[from] OrderFlaw),
+}
+
+/// Every flaw, in one line.
+pub fn in_words(flaws: &[Flaw]) -> String {
+    flaws.iter().map(Flaw::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Plan {
+    /// Checks the plan, and computes its digest.
+    pub fn check(self) -> Result<CheckedPlan, Vec<Flaw>> {
+        let mut flaws = Vec::new();
+        if self.version != PLAN_VERSION {
+            flaws.push(Flaw::Version { found: self.version });
+        }
+        nodes(&self, &mut flaws);
+        window(&self, &mut flaws);
+        generations(&self, &mut flaws);
+        timings(&self, &mut flaws);
+        flaws.extend(order::flaws(&self).into_iter().map(Flaw::from));
+        if flaws.is_empty() {
+            let digest = file::digest(&self);
+            Ok(CheckedPlan { plan: self, digest })
+        } else {
+            Err(flaws)
+        }
+    }
+}
+
+fn nodes(plan: &Plan, flaws: &mut Vec<Flaw>) {
+    if plan.nodes.is_empty() {
+        flaws.push(Flaw::NoNodes);
+    } else if plan.node(&plan.first).is_none() {
+        flaws.push(Flaw::FirstUnknown { first: plan.first.clone() });
+    }
+    for (index, one) in plan.nodes.iter().enumerate() {
+        for other in &plan.nodes[index + 1..] {
+            let shared = [
+                (one.name == other.name, "name"),
+                (one.address == other.address, "address"),
+                (one.quay.container == other.quay.container, "container"),
+            ];
+            for (_, what) in shared.into_iter().filter(|(is_shared, _)| *is_shared) {
+                let (one, other) = (one.name.clone(), other.name.clone());
+                flaws.push(Flaw::SameNode { one, other, what });
+            }
+        }
+        let refused = one.quay.findings.iter().filter(|finding| match finding.verdict {
+            SpecVerdict::Refused => true,
+            SpecVerdict::Carried | SpecVerdict::Changed | SpecVerdict::Dropped => false,
+        });
+        for finding in refused {
+            let (node, subject) = (one.name.clone(), finding.subject.clone());
+            flaws.push(Flaw::SpecRefused { node, subject });
+        }
+    }
+}
+
+fn window(plan: &Plan, flaws: &mut Vec<Flaw>) {
+    let window = &plan.window;
+    let is_mode = match window.to.mode {
+        Mode::Background | Mode::Complete => true,
+        Mode::Absent | Mode::Other => false,
+    };
+    if window.from == window.to || !is_mode || !(1..=window.of).contains(&window.number) {
+        let (from, to) = (window.from.to_string(), window.to.to_string());
+        flaws.push(Flaw::Window { from, to });
+    }
+    let database = &plan.database;
+    // A start that finds the target would migrate nothing and prove nothing.
+    let is_sound = database.accepted.contains(&database.revision)
+        && !database.accepted.contains(&database.target)
+        && !database.target.is_empty();
+    if !is_sound {
+        flaws.push(Flaw::Revisions {
+            revision: database.revision.clone(),
+            accepted: database.accepted.clone(),
+            target: database.target.clone(),
+        });
+    }
+}
+
+fn generations(plan: &Plan, flaws: &mut Vec<Flaw>) {
+    for node in &plan.nodes {
+        let is_image = match &plan.image {
+            PlannedImage::Pull { .. } => true,
+            PlannedImage::Present { image } => node.quay.image == *image,
+        };
+        if node.quay.mode != plan.window.from.mode || !is_image {
+            flaws.push(Flaw::NodeGeneration { node: node.name.clone() });
+        }
+    }
+    let pulls = plan.first_step(What::Act(Verb::Pull)).is_some();
+    let changes = plan.window.from.release != plan.window.to.release;
+    let is_pull = match &plan.image {
+        PlannedImage::Pull { .. } => true,
+        PlannedImage::Present { .. } => false,
+    };
+    if BTreeSet::from([pulls, changes, is_pull]).len() > 1 {
+        flaws.push(OrderFlaw::Pull.into());
+    }
+}
+
+fn timings(plan: &Plan, flaws: &mut Vec<Flaw>) {
+    let timings = &plan.timings;
+    let is_right = [
+        (timings.stop_grace_seconds <= 3600, "the stop grace"),
+        (timings.first_node_limit.as_secs() >= 1, "the first node's limit"),
+        ((0.0..=1.0).contains(&timings.backfill.threshold), "the backfill's threshold"),
+        (timings.backfill.samples >= 1, "the backfill's number of samples"),
+    ];
+    for (_, what) in is_right.into_iter().filter(|(is_right, _)| !is_right) {
+        flaws.push(Flaw::Timing { what });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! config.yaml: usable, complete, the same everywhere, what runs, editable.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quaymaster_proto::node::{ConfigFacts, ReadableConfig};
+use quaymaster_proto::preview::ConfigChange;
+use quaymaster_proto::{Mode, NodeName};
+use serde::Serialize;
+
+use super::{grouped, names};
+use crate::plan::situation::Situation;
+use crate::survey::{ClusterFacts, NodeSurvey};
+
+/// What is wrong with config.yaml.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ConfigFinding {
+    /// It cannot be read or parsed.
+    #[error("{node}: {path} cannot be used: {problem}")]
+    Unusable {
+        /// Where.
+        node: NodeName,
+        /// On the host.
+        path: String,
+        /// Why.
+        problem: String,
+    },
+    /// `SETUP_COMPLETE` is not true.
+    #[error(
+        "{node}: SETUP_COMPLETE is not true in {path}; a start would migrate past every data step \
+         and ruin the database"
+    )]
+    SetupIncomplete {
+        /// Where.
+        node: NodeName,
+        /// On the host.
+        path: String,
+    },
+    /// Nodes whose configs differ, by key.
+    #[error("config.yaml is not the same on every node: {}", keys_in_words(.keys))]
+    Differ {
+        /// Each key.
+        keys: Vec<DifferingKey>,
+    },
+    /// What runs is not what config.yaml says.
+    #[error("{node}: its Quay runs in mode {runs}, and config.yaml says {file}")]
+    NotAsItRuns {
+        /// Where.
+        node: NodeName,
+        /// What the running Quay shows.
+        runs: Mode,
+        /// What the file says.
+        file: Mode,
+    },
+    /// The key cannot be edited.
+    #[error("{node}: V3_UPGRADE_MODE cannot be set in config.yaml: {reason}")]
+    EditRefused {
+        /// Where.
+        node: NodeName,
+        /// Why, by name.
+        reason: String,
+    },
+}
+
+/// A key of config.yaml whose value is not the same everywhere. Values are
+/// never known here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DifferingKey {
+    /// The key, or `file:<name>` for a file beside it.
+    pub key: String,
+    /// Nodes that agree with each other, the most first.
+    pub groups: Vec<Vec<NodeName>>,
+    /// Nodes that do not have it at all.
+    pub without: Vec<NodeName>,
+}
+
+fn keys_in_words(keys: &[DifferingKey]) -> String {
+    let key = |DifferingKey { key, groups, without }: &DifferingKey| {
+        let mut parts: Vec<String> = groups.iter().map(|nodes| names(nodes)).collect();
+        if !without.is_empty() {
+            parts.push(format!("not on {}", names(without)));
+        }
+        format!("{key} ({})", parts.join(" | "))
+    };
+    keys.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+impl ConfigFinding {
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::Unusable { node, .. } => format!("correct the file on {node}"),
+            Self::SetupIncomplete { node, path } => format!(
+                "if this Quay was really set up, write SETUP_COMPLETE: true into {path} on {node}"
+            ),
+            Self::Differ { .. } => {
+                "make the files equal, restart the nodes that had another value, and check them"
+                    .to_owned()
+            }
+            Self::NotAsItRuns { node, .. } => {
+                format!("on {node}: put the file back to what runs, or recreate its Quay container")
+            }
+            Self::EditRefused { node, .. } => format!(
+                "write the file on {node} plainly: one \
+                document, a mapping in block style, the key once at the top level"
+            ),
+        }
+    }
+}
+
+pub(super) fn usable(name: &NodeName, survey: &NodeSurvey) -> Option<ConfigFinding> {
+    match &survey.facts.config {
+        ConfigFacts::Readable(_) => None,
+        ConfigFacts::Unusable { path, problem } => Some(ConfigFinding::Unusable {
+            node: name.clone(),
+            path: path.clone(),
+            problem: problem.clone(),
+        }),
+    }
+}
+
+/// Without it a start migrates to the newest revision, whatever the mode, and
+/// leaves the data behind (quay-facts 2.3).
+pub(super) fn setup_complete(name: &NodeName, survey: &NodeSurvey) -> Option<ConfigFinding> {
+    let config = readable(survey)?;
+    (!config.setup_complete)
+        .then(|| ConfigFinding::SetupIncomplete { node: name.clone(), path: config.path.clone() })
+}
+
+/// A file that was edited under a running Quay: what starts next is not what
+/// runs (quay-facts 10.1).
+pub(super) fn as_it_runs(name: &NodeName, survey: &NodeSurvey) -> Option<ConfigFinding> {
+    let container = survey.quay_container()?;
+    let runs = container.effective_mode?;
+    let file = readable(survey)?.mode;
+    // Only a release that has modes shows one; an override is told elsewhere.
+    let differs = runs != file && runs != Mode::Absent && container.override_mode.is_none();
+    differs.then(|| ConfigFinding::NotAsItRuns { node: name.clone(), runs, file })
+}
+
+/// Keys are named, values never.
+pub(super) fn same(facts: &ClusterFacts) -> Option<ConfigFinding> {
+    let configs: BTreeMap<&NodeName, &ReadableConfig> =
+        facts.nodes.iter().filter_map(|(name, survey)| Some((name, readable(survey)?))).collect();
+    let every_key: BTreeSet<&String> =
+        configs.values().flat_map(|config| config.keyed_values.keys()).collect();
+    let keys: Vec<DifferingKey> =
+        every_key.into_iter().filter_map(|key| differing(key, &configs)).collect();
+    (!keys.is_empty()).then_some(ConfigFinding::Differ { keys })
+}
+
+fn differing(key: &str, configs: &BTreeMap<&NodeName, &ReadableConfig>) -> Option<DifferingKey> {
+    let mut without = Vec::new();
+    let mut with = Vec::new();
+    for (name, config) in configs {
+        match config.keyed_values.get(key) {
+            Some(value) => with.push((value, (*name).clone())),
+            None => without.push((*name).clone()),
+        }
+    }
+    let groups: Vec<_> = grouped(with).into_iter().map(|(_, nodes)| nodes).collect();
+    let is_same = groups.len() == 1 && without.is_empty();
+    (!is_same).then(|| DifferingKey { key: key.to_owned(), groups, without })
+}
+
+pub(super) fn editable(situation: &Situation<'_>) -> Vec<ConfigFinding> {
+    let mut found = Vec::new();
+    for (node, preview) in situation.previews() {
+        match &preview.config {
+            ConfigChange::Edit { .. } => {}
+            ConfigChange::Refused { reason } => found
+                .push(ConfigFinding::EditRefused { node: node.clone(), reason: reason.clone() }),
+        }
+    }
+    found
+}
+
+fn readable(survey: &NodeSurvey) -> Option<&ReadableConfig> {
+    match &survey.facts.config {
+        ConfigFacts::Readable(config) => Some(config),
+        ConfigFacts::Unusable { .. } => None,
+    }
+}

@@ -1,0 +1,169 @@
+//! The Quay containers: who starts them, who lives beside them, and whether
+//! the next one can be made from them.
+
+use quaymaster_proto::preview::SpecVerdict;
+use quaymaster_proto::{ContainerStatus, Mode, NodeName};
+use serde::Serialize;
+
+use super::Severity;
+use crate::plan::situation::{Situation, Unanswered};
+use crate::survey::NodeSurvey;
+
+/// What is wrong with a Quay container.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ContainerFinding {
+    /// Somebody else starts it.
+    #[error("{node}: container `{container}` is also started by {}", .starters.join(" and "))]
+    OtherStarters {
+        /// Where.
+        node: NodeName,
+        /// Its name.
+        container: String,
+        /// Units, compose projects and the like.
+        starters: Vec<String>,
+    },
+    /// A second Quay lives on the node.
+    #[error("{node}: container `{container}` is {status} beside the known one, on the same config")]
+    Stray {
+        /// Where.
+        node: NodeName,
+        /// Its name.
+        container: String,
+        /// What it does.
+        status: ContainerStatus,
+    },
+    /// The environment decides the mode, whatever config.yaml says.
+    #[error("{node}: QUAY_OVERRIDE_CONFIG sets V3_UPGRADE_MODE ({mode}) over config.yaml")]
+    OverrideSetsMode {
+        /// Where.
+        node: NodeName,
+        /// What it sets.
+        mode: Mode,
+    },
+    /// The environment overrides some of config.yaml.
+    #[error("{node}: QUAY_OVERRIDE_CONFIG overrides keys of config.yaml; it is carried over")]
+    OverrideSet {
+        /// Where.
+        node: NodeName,
+    },
+    /// The container cannot be carried over.
+    #[error("{node}: the next container cannot be made like the present one: {subject}: {reason}")]
+    SpecRefused {
+        /// Where.
+        node: NodeName,
+        /// The part of its spec.
+        subject: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The agent could not say what the change would make of its node.
+    #[error("{node}: what the change would make of it is not known: {problem}")]
+    NoPreview {
+        /// Where.
+        node: NodeName,
+        /// Why not.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+impl ContainerFinding {
+    pub(super) fn severity(&self) -> Severity {
+        match self {
+            Self::OverrideSet { .. } => Severity::Warns,
+            Self::OtherStarters { .. }
+            | Self::Stray { .. }
+            | Self::OverrideSetsMode { .. }
+            | Self::SpecRefused { .. }
+            | Self::NoPreview { .. } => Severity::Refuses,
+        }
+    }
+
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::OtherStarters { node, starters, .. } => {
+                format!(
+                    "on {node}: disable {}, so that only the engine's policy starts it",
+                    starters.join(" and ")
+                )
+            }
+            Self::Stray { node, container, .. } => format!(
+                "on {node}: find out who started it, set its restart policy to no, and stop it: \
+                 docker update --restart=no {container}; docker stop {container}"
+            ),
+            Self::OverrideSetsMode { node, .. } => format!(
+                "on {node}: create the container anew without that key in QUAY_OVERRIDE_CONFIG"
+            ),
+            Self::OverrideSet { node } => {
+                format!("look at it on {node}: it must not change the database's migration")
+            }
+            Self::SpecRefused { node, .. } => {
+                format!("on {node}: create the container anew without it, on the present release")
+            }
+            Self::NoPreview { remedy, .. } => remedy.clone(),
+        }
+    }
+}
+
+pub(super) fn starters(name: &NodeName, survey: &NodeSurvey) -> Option<ContainerFinding> {
+    let container = survey.quay_container()?;
+    (!container.other_starters.is_empty()).then(|| ContainerFinding::OtherStarters {
+        node: name.clone(),
+        container: container.state.name.clone(),
+        starters: container.other_starters.clone(),
+    })
+}
+
+/// A container that lives beside the well-known one would go on through the
+/// dark, on the same database.
+pub(super) fn strays(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
+    let others = survey.quay().map(|quay| quay.others.as_slice()).unwrap_or_default();
+    others
+        .iter()
+        .filter(|other| other.state.status.is_alive())
+        .map(|other| ContainerFinding::Stray {
+            node: name.clone(),
+            container: other.state.name.clone(),
+            status: other.state.status,
+        })
+        .collect()
+}
+
+pub(super) fn overrides(name: &NodeName, survey: &NodeSurvey) -> Option<ContainerFinding> {
+    let container = survey.quay_container()?;
+    let node = name.clone();
+    match container.override_mode {
+        Some(mode) => Some(ContainerFinding::OverrideSetsMode { node, mode }),
+        None => container.has_override_config.then_some(ContainerFinding::OverrideSet { node }),
+    }
+}
+
+pub(super) fn carried_over(situation: &Situation<'_>) -> Vec<ContainerFinding> {
+    let mut found = Vec::new();
+    for (node, answer) in &situation.answers.previews {
+        let preview = match answer {
+            Ok(preview) => preview,
+            Err(Unanswered { problem, remedy }) => {
+                found.push(ContainerFinding::NoPreview {
+                    node: node.clone(),
+                    problem: problem.clone(),
+                    remedy: remedy.clone(),
+                });
+                continue;
+            }
+        };
+        for finding in &preview.spec {
+            match finding.verdict {
+                SpecVerdict::Refused => found.push(ContainerFinding::SpecRefused {
+                    node: node.clone(),
+                    subject: finding.subject.clone(),
+                    reason: finding.reason.clone(),
+                }),
+                SpecVerdict::Carried | SpecVerdict::Changed | SpecVerdict::Dropped => {}
+            }
+        }
+    }
+    found
+}

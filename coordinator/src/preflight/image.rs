@@ -1,0 +1,120 @@
+//! The image: which one runs, whether the next one may and can be had.
+
+use quaymaster_proto::NodeName;
+use serde::Serialize;
+
+use super::{grouped, groups_in_words, names};
+use crate::plan::situation::Situation;
+use crate::survey::NodeSurvey;
+
+/// What is wrong with an image.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ImageFinding {
+    /// One release from two images.
+    #[error("the nodes run one release from several images: {}", groups_in_words(.images))]
+    Differ {
+        /// Each image's id, and where it runs.
+        images: Vec<(String, Vec<NodeName>)>,
+    },
+    /// Agents may not pull from there.
+    #[error("`{repository}` is not among the repositories in agent.yaml on {}", names(.nodes))]
+    NotAllowed {
+        /// Where.
+        nodes: Vec<NodeName>,
+        /// Which, mirrors applied.
+        repository: String,
+    },
+    /// It cannot be had.
+    #[error("{node}: image `{image}` cannot be pulled: {problem}")]
+    Unavailable {
+        /// Where.
+        node: NodeName,
+        /// Repository and tag.
+        image: String,
+        /// Why.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Nodes see several images behind one tag.
+    #[error("`{image}` is not the same image for every node: {}", groups_in_words(.digests))]
+    Ambiguous {
+        /// Repository and tag.
+        image: String,
+        /// Each digest, and who sees it.
+        digests: Vec<(String, Vec<NodeName>)>,
+    },
+}
+
+impl ImageFinding {
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::Differ { .. } => {
+                "recreate the odd containers from the image that most nodes run".to_owned()
+            }
+            Self::NotAllowed { repository, .. } => format!(
+                "add {repository} to components.quay.repositories in agent.yaml there, and \
+                 restart the agent; a mirror belongs under mirrors in cluster.yaml"
+            ),
+            Self::Unavailable { remedy, image, .. } if remedy.is_empty() => {
+                format!("try it there by hand: docker pull {image}")
+            }
+            Self::Unavailable { remedy, .. } => remedy.clone(),
+            Self::Ambiguous { .. } => {
+                "find out which mirror is behind, and let all nodes use the same".to_owned()
+            }
+        }
+    }
+}
+
+/// A generation is an image and a mode: nodes of one release on two images are
+/// of two generations, unless all of them leave both.
+pub(super) fn one_generation(situation: &Situation<'_>) -> Option<ImageFinding> {
+    if situation.image_question().is_some() {
+        return None;
+    }
+    let images = situation.facts.nodes.iter().filter_map(|(name, survey)| {
+        Some((survey.quay_container()?.state.image.to_string(), name.clone()))
+    });
+    let images = grouped(images);
+    (images.len() > 1).then_some(ImageFinding::Differ { images })
+}
+
+pub(super) fn allowed(situation: &Situation<'_>) -> Option<ImageFinding> {
+    let repository = situation.image_question()?.repository;
+    let is_allowed = |survey: &NodeSurvey| {
+        survey.quay().is_none_or(|quay| quay.repositories.contains(&repository))
+    };
+    let nodes: Vec<NodeName> = situation
+        .facts
+        .nodes
+        .iter()
+        .filter(|(_, survey)| !is_allowed(survey))
+        .map(|(name, _)| name.clone())
+        .collect();
+    (!nodes.is_empty()).then_some(ImageFinding::NotAllowed { nodes, repository })
+}
+
+pub(super) fn available(situation: &Situation<'_>) -> Vec<ImageFinding> {
+    let Some(question) = situation.image_question() else { return Vec::new() };
+    let image = format!("{}:{}", question.repository, question.tag);
+    let mut found = Vec::new();
+    let mut digests = Vec::new();
+    for (name, answer) in &situation.answers.images {
+        match answer {
+            Ok(resolved) => digests.push((resolved.digest.to_string(), name.clone())),
+            Err(unanswered) => found.push(ImageFinding::Unavailable {
+                node: name.clone(),
+                image: image.clone(),
+                problem: unanswered.problem.clone(),
+                remedy: unanswered.remedy.clone(),
+            }),
+        }
+    }
+    let digests = grouped(digests);
+    if digests.len() > 1 {
+        found.push(ImageFinding::Ambiguous { image, digests });
+    }
+    found
+}

@@ -1,0 +1,176 @@
+//! The agent, its engine, its certificate and its clock.
+
+use jiff::Timestamp;
+use quaymaster_proto::NodeName;
+use serde::Serialize;
+
+use super::Severity;
+use crate::forecast::forecast;
+use crate::plan::situation::Situation;
+use crate::survey::{ClusterFacts, NodeSurvey};
+
+/// The engine API that has what a window needs (design: Docker 19.03).
+const LEAST_API: (u32, u32) = (1, 40);
+
+/// The first Podman that can change a restart policy.
+const LEAST_PODMAN: (u32, u32) = (5, 1);
+
+/// Registry tokens allow this much between nodes (quay-facts 7.2).
+const SKEW_MILLIS: i64 = 30_000;
+
+/// Below this a backfill's polls cost the database more than they tell.
+const SHORT_POLL: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What is wrong with an agent, its engine, its certificate or its clock.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum NodeFinding {
+    /// The agent's own file is another node's or cluster's.
+    #[error("{node}: the agent there says that it is `{says_node}` of cluster `{says_cluster}`")]
+    WrongAgent {
+        /// The node that was asked.
+        node: NodeName,
+        /// `cluster` in its agent.yaml.
+        says_cluster: String,
+        /// `node` in its agent.yaml.
+        says_node: String,
+    },
+    /// The engine lacks what a window does.
+    #[error(
+        "{node}: {engine} speaks API {api_version}; a window needs 1.40 (Docker 19.03) or newer"
+    )]
+    EngineTooOld {
+        /// Whose.
+        node: NodeName,
+        /// Name and version.
+        engine: String,
+        /// The newest API it speaks.
+        api_version: String,
+    },
+    /// The engine cannot change a restart policy.
+    #[error("{node}: {engine} cannot change a container's restart policy; Podman 5.1 can")]
+    PolicyFixed {
+        /// Whose.
+        node: NodeName,
+        /// Name and version.
+        engine: String,
+    },
+    /// A certificate might not last for the window.
+    #[error(
+        "{node}: the agent's certificate ends at {ends}, before twice the forecast ({needed_until})"
+    )]
+    CertificateEnds {
+        /// Whose.
+        node: NodeName,
+        /// When.
+        ends: Timestamp,
+        /// When the window is over, were it twice as long as forecast.
+        needed_until: Timestamp,
+    },
+    /// Clocks differ.
+    #[error("the nodes' clocks differ by {:.1} s; registry tokens allow 30 s", *.millis as f64 / 1000.0)]
+    ClockSkew {
+        /// The widest difference.
+        millis: i64,
+    },
+    /// A poll costs two full-table counts.
+    #[error("the backfill is polled every {poll}; each poll counts two whole tables")]
+    PollShort {
+        /// As in the cluster file.
+        poll: String,
+    },
+}
+
+impl NodeFinding {
+    pub(super) fn severity(&self) -> Severity {
+        match self {
+            Self::WrongAgent { .. } | Self::EngineTooOld { .. } | Self::PolicyFixed { .. } => {
+                Severity::Refuses
+            }
+            Self::CertificateEnds { .. } | Self::ClockSkew { .. } | Self::PollShort { .. } => {
+                Severity::Warns
+            }
+        }
+    }
+
+    pub(super) fn remedy(&self) -> String {
+        match self {
+            Self::WrongAgent { node, .. } => format!(
+                "compare the address of {node} in cluster.yaml with cluster and node in that agent.yaml"
+            ),
+            Self::EngineTooOld { node, .. } => format!("update the container engine on {node}"),
+            Self::PolicyFixed { node, .. } => format!("update Podman on {node} to 5.1 or newer"),
+            Self::CertificateEnds { node, .. } => {
+                format!("renew the agent's certificate on {node}")
+            }
+            Self::ClockSkew { .. } => "set the clocks: chronyc makestep on each node".to_owned(),
+            Self::PollShort { .. } => {
+                "set timings.backfill.poll in cluster.yaml to 30s or more".to_owned()
+            }
+        }
+    }
+}
+
+pub(super) fn agent(
+    facts: &ClusterFacts,
+    name: &NodeName,
+    survey: &NodeSurvey,
+) -> Option<NodeFinding> {
+    let is_right = survey.facts.cluster == facts.cluster && survey.facts.node == *name;
+    (!is_right).then(|| NodeFinding::WrongAgent {
+        node: name.clone(),
+        says_cluster: survey.facts.cluster.to_string(),
+        says_node: survey.facts.node.to_string(),
+    })
+}
+
+pub(super) fn engine(name: &NodeName, survey: &NodeSurvey) -> Option<NodeFinding> {
+    let engine = &survey.facts.engine;
+    let shown = format!("{} {}", engine.name, engine.version);
+    if numbers(&engine.api_version).is_none_or(|api| api < LEAST_API) {
+        return Some(NodeFinding::EngineTooOld {
+            node: name.clone(),
+            engine: shown,
+            api_version: engine.api_version.clone(),
+        });
+    }
+    let is_podman = engine.name.to_ascii_lowercase().contains("podman");
+    let can_update = numbers(&engine.version).is_some_and(|version| version >= LEAST_PODMAN);
+    (is_podman && !can_update)
+        .then(|| NodeFinding::PolicyFixed { node: name.clone(), engine: shown })
+}
+
+/// The first two numbers of a version.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?.parse().ok()?;
+    Some((major, minor))
+}
+
+pub(super) fn clocks(facts: &ClusterFacts) -> Option<NodeFinding> {
+    let millis = facts.clock_skew_millis();
+    (millis > SKEW_MILLIS).then_some(NodeFinding::ClockSkew { millis })
+}
+
+/// A certificate should outlast twice the forecast.
+pub(super) fn certificates(situation: &Situation<'_>) -> Vec<NodeFinding> {
+    let twice = forecast(situation).at_worst.saturating_mul(2);
+    let taken_at = situation.facts.taken_at;
+    let needed_until = taken_at.checked_add(twice).unwrap_or(Timestamp::MAX);
+    let nodes = situation.facts.nodes.iter();
+    nodes
+        .filter(|(_, survey)| survey.facts.certificate_not_after < needed_until)
+        .map(|(name, survey)| NodeFinding::CertificateEnds {
+            node: name.clone(),
+            ends: survey.facts.certificate_not_after,
+            needed_until,
+        })
+        .collect()
+}
+
+pub(super) fn poll(situation: &Situation<'_>) -> Option<NodeFinding> {
+    let poll = situation.cluster.timings.backfill.poll;
+    (poll < SHORT_POLL && !situation.facts.is_lab())
+        .then(|| NodeFinding::PollShort { poll: humantime::format_duration(poll).to_string() })
+}
