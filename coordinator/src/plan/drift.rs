@@ -137,3 +137,6 @@ fn of_node(plan: &Plan, planned: &PlannedNode, survey: &NodeSurvey, drifts: &mut
         None => compare(Drifted::Database, &plan.database.shown_as, "cannot be read"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,17 @@ use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, NodeFacts, PublishedPort,
     ReadableConfig,
 };
+use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode, NodeName, RestartPolicy};
 
-use super::{ClusterFacts, DatabaseAnswer, NodeSurvey};
+use super::{ClusterFacts, DatabaseAnswer, NodeSurvey, Reader};
+use crate::catalogue::Catalogue;
 use crate::cluster::Cluster;
+use crate::nodes::ResolvedImage;
+use crate::plan::build::build;
+use crate::plan::situation::{Answers, Situation};
+use crate::plan::{Plan, ReleaseInMode, Window};
+use crate::preflight::{of_cluster, of_window};
 
 /// Nodes quay-1 to quay-`count`, everything else by default.
 pub(crate) fn cluster(count: u8) -> Cluster {
@@ -203,4 +210,57 @@ fn database(found: &Found) -> DatabaseLook {
 /// 64 digits that a reader can tell from others.
 pub(crate) fn hex(digit: char, number: u8) -> String {
     format!("{number:02x}{}", digit.to_string().repeat(62))
+}
+
+/// The window from there to there.
+pub(crate) fn window(number: u32, of: u32, from: (&str, Mode), to: (&str, Mode)) -> Window {
+    let in_mode = |(release, mode): (&str, Mode)| ReleaseInMode { release: release.into(), mode };
+    Window { number, of, from: in_mode(from), to: in_mode(to) }
+}
+
+/// What willing agents answer about a window.
+pub(crate) fn answers(facts: &ClusterFacts, window: &Window) -> Answers {
+    let changes = window.from.release != window.to.release;
+    let mut answers = Answers::default();
+    for ((name, survey), number) in facts.nodes.iter().zip(1..) {
+        let ConfigFacts::Readable(config) = &survey.facts.config else { continue };
+        let preview = Preview {
+            config: ConfigChange::Edit {
+                from: config.sha256.clone(),
+                to: hex('f', number).parse().unwrap(),
+                line: 41,
+                inserted: window.from.mode == Mode::Absent,
+            },
+            spec: if changes { spec_findings() } else { Vec::new() },
+        };
+        answers.previews.insert(name.clone(), Ok(preview));
+        if changes {
+            let digest = format!("sha256:{}", hex('e', 0)).parse().unwrap();
+            answers.images.insert(name.clone(), Ok(ResolvedImage { digest, present: None }));
+        }
+    }
+    answers
+}
+
+fn spec_findings() -> Vec<SpecFinding> {
+    let finding = |verdict, subject: &str, reason: &str| SpecFinding {
+        verdict,
+        subject: subject.to_owned(),
+        reason: reason.to_owned(),
+    };
+    vec![
+        finding(SpecVerdict::Changed, "port 80/tcp", "listens on 8080 in the next container"),
+        finding(SpecVerdict::Changed, "port 443/tcp", "listens on 8443 in the next container"),
+        finding(SpecVerdict::Carried, "bind /conf/stack", "as it is"),
+    ]
+}
+
+/// A plan of the window, as the coordinator makes it.
+pub(crate) fn plan(cluster: &Cluster, facts: &ClusterFacts, window: &Window) -> Plan {
+    let catalogue = Catalogue::built_in();
+    let answers = answers(facts, window);
+    let situation = Situation { cluster, catalogue: &catalogue, facts, window, answers: &answers };
+    let reader = Reader { catalogue: &catalogue, mirrors: &cluster.mirrors };
+    let findings = of_cluster(reader, facts).and(of_window(&situation));
+    build(&situation, &findings).unwrap()
 }

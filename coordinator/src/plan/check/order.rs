@@ -81,7 +81,8 @@ const BEFORE: &[(What, What)] = &[
     (PULL, STAGE_CONTAINER),
     (STAGE_CONTAINER, STOP),
     (STAGE_CONFIG, STOP),
-    (BACKFILL, APPROVAL),
+    (BACKFILL, STAGE_CONTAINER),
+    (BACKFILL, STAGE_CONFIG),
     (APPROVAL, STOP),
     (STOP, DARK),
     (STOP, PUT_CONFIG),
@@ -93,6 +94,7 @@ const BEFORE: &[(What, What)] = &[
 
 /// Nothing may stand between these.
 const ADJACENT: &[(What, What)] = &[
+    (APPROVAL, UNCHANGED),
     (UNCHANGED, STOP),
     (DARK, PUT_CONFIG),
     (DARK, MIGRATE),
