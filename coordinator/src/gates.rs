@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use quaymaster_proto::NodeName;
+
 use crate::run::{Evidence, GateFailure, WaitingOn};
 
 pub mod backfill;
@@ -30,6 +32,11 @@ pub const SETTLE: Duration = Duration::from_secs(5);
 
 /// How long a node may stay silent before the window holds.
 pub const ANSWER: Duration = Duration::from_secs(30);
+
+/// Nodes do not answer: not yet, and in the end not at all.
+pub fn unanswered(nodes: Vec<(NodeName, String)>, waited: Duration) -> Judgement {
+    wait_up_to(ANSWER, waited, WaitingOn::Answer { nodes })
+}
 
 /// Not yet, unless it has lasted for too long.
 fn wait_up_to(limit: Duration, waited: Duration, on: WaitingOn) -> Judgement {

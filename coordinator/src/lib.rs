@@ -18,4 +18,5 @@ pub mod nodes;
 pub mod plan;
 pub mod preflight;
 pub mod run;
+pub mod runner;
 pub mod survey;

@@ -21,6 +21,7 @@ use quaymaster_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod asking;
 pub mod grpc;
 
 /// Health reports of one node, for as long as somebody reads them. An error is
@@ -197,6 +198,24 @@ impl CallError {
         match self.why.as_ref() {
             NoAnswer::Unreachable(_) => true,
             NoAnswer::Refused(_) | NoAnswer::Malformed(_) => false,
+        }
+    }
+
+    /// Why there is no answer, without who was asked what.
+    pub fn reason(&self) -> String {
+        match self.why.as_ref() {
+            NoAnswer::Refused(refusal) => refusal.message.clone(),
+            NoAnswer::Unreachable(unreachable) => unreachable.to_string(),
+            NoAnswer::Malformed(invalid) => format!("its answer cannot be read: {invalid}"),
+        }
+    }
+
+    /// What to do about it; may be empty.
+    pub fn remedy(&self) -> &str {
+        match self.why.as_ref() {
+            NoAnswer::Refused(refusal) => &refusal.remedy,
+            NoAnswer::Unreachable(unreachable) => unreachable.remedy(),
+            NoAnswer::Malformed(_) => "compare the agent's version with this program's",
         }
     }
 }

@@ -7,7 +7,7 @@ use quaymaster_proto::database::{DatabaseLook, Session};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::{Component, NodeName};
 
-use crate::gates::{ANSWER, Judgement, SETTLE, wait_up_to};
+use crate::gates::{Judgement, SETTLE, unanswered};
 use crate::plan::Plan;
 use crate::run::{Evidence, GateFailure, WaitingOn};
 
@@ -47,7 +47,7 @@ pub fn judge(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
     }
     let silent = silent(looks);
     if !silent.is_empty() {
-        return wait_up_to(ANSWER, waited, WaitingOn::Answer { nodes: silent });
+        return unanswered(silent, waited);
     }
     Judgement::Pass(Evidence::Dark { sessions: expected(plan, looks) })
 }

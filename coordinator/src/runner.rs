@@ -1,0 +1,284 @@
+//! The one loop where plan, journal and nodes meet: decide what comes next,
+//! write down the intent, ask the nodes all at once, write down each answer,
+//! fold it, decide again. A gate is looked at until it is judged.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use quaymaster_proto::{Act, NodeName, RunId, StepNumber};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::journal::store::{Journal, JournalError};
+use crate::nodes::{Looks, Orders, SurveyKey};
+use crate::plan::{CheckedPlan, Plan, Stage, Step};
+use crate::run::order::NoTask;
+use crate::run::{
+    Event, GateFailure, IllegalEvent, Next, Problem, RunState, Settlement, WaitingOn, next, task,
+};
+
+mod backfill;
+mod clock;
+mod dark;
+mod errand;
+mod followers;
+mod gate;
+mod health;
+mod progress;
+
+pub use clock::Clock;
+pub use progress::Progress;
+
+use errand::Errand;
+use followers::Followers;
+
+/// Where a run is written down. `Journal` is the real one.
+pub trait Book: Send {
+    /// Writes down, for good, before it returns.
+    fn append(
+        &mut self,
+        run: RunId,
+        events: &[Event],
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// What people said elsewhere; written down when it returns.
+    fn collect(
+        &mut self,
+        run: RunId,
+    ) -> impl Future<Output = Result<Vec<Event>, JournalError>> + Send;
+}
+
+impl Book for Journal {
+    async fn append(&mut self, run: RunId, events: &[Event]) -> Result<(), JournalError> {
+        Self::append(self, run, events).await
+    }
+
+    async fn collect(&mut self, run: RunId) -> Result<Vec<Event>, JournalError> {
+        Self::collect(self, run).await
+    }
+}
+
+/// Drives one run of one plan.
+#[derive(Debug)]
+pub struct Runner<N, B> {
+    nodes: Arc<N>,
+    plan: Arc<CheckedPlan>,
+    state: RunState,
+    book: B,
+    clock: Clock,
+    key: SurveyKey,
+    progress: UnboundedSender<Progress>,
+    followers: Followers,
+}
+
+/// What a runner is made of.
+#[derive(Debug)]
+pub struct Parts<N, B> {
+    /// Whom to ask.
+    pub nodes: Arc<N>,
+    /// What to do.
+    pub plan: Arc<CheckedPlan>,
+    /// What has happened.
+    pub state: RunState,
+    /// Where it is written down.
+    pub book: B,
+    /// What time it is.
+    pub clock: Clock,
+    /// For the looks that compare settings.
+    pub key: SurveyKey,
+    /// Who wants to know.
+    pub progress: UnboundedSender<Progress>,
+}
+
+/// Whether to stay while only a person or the backfill is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Patience {
+    /// End, and be resumed later.
+    Leave,
+    /// Stay.
+    Stay,
+}
+
+/// Why the loop ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ended {
+    /// Every step is done.
+    Done,
+    /// Only this is left, and it may take long.
+    Waiting {
+        /// At which gate.
+        step: Step,
+        /// For what.
+        on: WaitingOn,
+    },
+    /// Nodes did not do what they were asked.
+    Failed {
+        /// In which step.
+        step: Step,
+        /// Each.
+        failures: Vec<(NodeName, Problem)>,
+    },
+    /// A gate will not open by itself.
+    Closed {
+        /// Which.
+        step: Step,
+        /// Why.
+        failure: GateFailure,
+    },
+}
+
+/// Why the loop cannot go on: not the cluster's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// What happened cannot be written down.
+    #[error("cannot write down what happens")]
+    Journal(#[from] JournalError),
+    /// What happened does not fit what happened before.
+    #[error("the run's events do not follow one another")]
+    Illegal(#[from] IllegalEvent),
+    /// A step that is no gate was looked at: never, with a checked plan.
+    #[error("step {step} is no gate")]
+    NoGate {
+        /// The step.
+        step: StepNumber,
+    },
+    /// No order can be worded.
+    #[error("the plan and what happened so far do not fit")]
+    NoTask(#[from] NoTask),
+}
+
+impl<N, B> Runner<N, B>
+where
+    N: Looks + Orders + 'static,
+    B: Book,
+{
+    /// Takes a run in hand; `drive` begins.
+    pub fn new(parts: Parts<N, B>) -> Self {
+        let Parts { nodes, plan, state, book, clock, key, progress } = parts;
+        let followers = Followers::new();
+        Self { nodes, plan, state, book, clock, key, progress, followers }
+    }
+
+    /// Where the run stands.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// Writes down what happened outside the loop: that a process drives, that
+    /// a person agreed.
+    pub async fn note(&mut self, event: Event) -> Result<(), RunError> {
+        self.record(vec![event]).await
+    }
+
+    /// Goes on until the end, a hold, or a wait that may take long.
+    pub async fn drive(&mut self, patience: Patience) -> Result<Ended, RunError> {
+        let checked = Arc::clone(&self.plan);
+        let plan = checked.plan();
+        loop {
+            match next(plan, &self.state) {
+                Next::Ask { step, nodes } => self.ask(plan, step, &nodes).await?,
+                Next::Look { step } => {
+                    if let Some(ended) = self.look(plan, step, patience).await? {
+                        return Ok(ended);
+                    }
+                }
+                Next::Failed { step, failures } => {
+                    return Ok(Ended::Failed { step: step.clone(), failures });
+                }
+                Next::Closed { step, failure } => {
+                    return Ok(Ended::Closed { step: step.clone(), failure });
+                }
+                Next::Done => {
+                    if self.state.finished_at.is_none() {
+                        self.record(vec![Event::Finished { at: self.clock.now() }]).await?;
+                    }
+                    return Ok(Ended::Done);
+                }
+            }
+        }
+    }
+
+    /// Asks these nodes, all at once, and writes each answer down as it comes.
+    async fn ask(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        nodes: &[NodeName],
+    ) -> Result<(), RunError> {
+        let mut errands = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            errands.push(Errand {
+                nodes: Arc::clone(&self.nodes),
+                node: node.clone(),
+                act: self.act(plan, step),
+                task: task(plan, &self.state, step, node)?,
+                progress: self.progress.clone(),
+            });
+        }
+        if step.stage >= Stage::Dark {
+            // Ready before they are needed: nothing waits for a stream later.
+            self.followers.open(plan, &self.state, &self.nodes);
+        }
+        let at = self.clock.now();
+        let number = step.number;
+        let intents = nodes.iter().map(|node| Event::Intended { step: number, node: node.clone(), at });
+        self.record(intents.collect()).await?;
+
+        let asked: FuturesUnordered<_> = errands.into_iter().map(Errand::run).collect();
+        let mut answers = asked.ready_chunks(nodes.len().max(1));
+        while let Some(batch) = answers.next().await {
+            let at = self.clock.now();
+            let events = batch.into_iter().map(|(node, answer)| match answer {
+                Ok(settlement) => Event::Settled { step: number, node, settlement, at },
+                Err(problem) => Event::Failed { step: number, node, problem, at },
+            });
+            self.record(events.collect()).await?;
+        }
+        Ok(())
+    }
+
+    fn act(&self, plan: &Plan, step: &Step) -> Act {
+        Act {
+            cluster: plan.cluster.clone(),
+            run: self.state.run,
+            // A run is always taken in hand before it is driven.
+            epoch: self.state.epoch.unwrap_or(quaymaster_proto::Epoch::FIRST),
+            step: step.number,
+            plan: self.plan.digest().clone(),
+        }
+    }
+
+    /// Folds, writes down, tells: an event that does not fit is never written.
+    async fn record(&mut self, events: Vec<Event>) -> Result<(), RunError> {
+        let mut after = self.state.clone();
+        for event in &events {
+            after.apply(event)?;
+        }
+        self.book.append(self.state.run, &events).await?;
+        self.state = after;
+        for event in events {
+            self.tell(Progress::Happened(event));
+        }
+        Ok(())
+    }
+
+    /// Takes in what people said elsewhere.
+    async fn hear(&mut self) -> Result<(), RunError> {
+        for word in self.book.collect(self.state.run).await? {
+            self.state.apply(&word)?;
+            self.tell(Progress::Happened(word));
+        }
+        Ok(())
+    }
+
+    /// Nobody may want to know: that stops nothing.
+    fn tell(&self, progress: Progress) {
+        let _ = self.progress.send(progress);
+    }
+}
+
+/// Who answered, and what.
+type Answer = (NodeName, Result<Settlement, Problem>);
+
+#[cfg(test)]
+mod tests;

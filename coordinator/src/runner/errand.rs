@@ -1,0 +1,164 @@
+//! One node, asked one thing until it answers.
+//!
+//! Every order is convergent, so a node that did not answer is simply asked
+//! again. The migrating start is no exception: its agent answers with the
+//! container's state when it has already been started.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits between two tries")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quaymaster_proto::act::Order;
+use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::{Act, NodeName, Reason};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, sleep};
+
+use super::{Answer, Progress};
+use crate::nodes::{CallError, NoAnswer, Orders};
+use crate::run::{Problem, Settlement, Task};
+
+/// How long a node may stay silent during an act.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Between the first two tries; doubled up to `LONGEST_PAUSE`.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Between two looks at a pull; long before the dark, so nothing hurries.
+const JOB_POLL: Duration = Duration::from_millis(200);
+
+pub(super) struct Errand<N> {
+    pub(super) nodes: Arc<N>,
+    pub(super) node: NodeName,
+    pub(super) act: Act,
+    pub(super) task: Task,
+    pub(super) progress: UnboundedSender<Progress>,
+}
+
+impl<N: Orders> Errand<N> {
+    pub(super) async fn run(self) -> Answer {
+        let answer = match &self.task {
+            Task::Order(order) => self.order(order).await,
+            Task::Pull(image) => self.pull(image).await,
+        };
+        (self.node, answer)
+    }
+
+    async fn order(&self, order: &Order) -> Result<Settlement, Problem> {
+        let patience = SILENCE + busy(order);
+        self.until_answered(patience, || {
+            self.nodes.order(&self.node, self.act.clone(), order.clone())
+        })
+        .await
+        .map(Settlement::Met)
+    }
+
+    async fn pull(&self, image: &PullImage) -> Result<Settlement, Problem> {
+        let mut report = self.begin_pull(image).await?;
+        loop {
+            let JobReport { id, state, done_bytes, total_bytes } = report;
+            match state {
+                JobState::Done { image } => return Ok(Settlement::Pulled { image }),
+                JobState::Failed { problem } => return Err(failed_job(problem)),
+                JobState::Cancelled => return Err(failed_job("the pull was cancelled".to_owned())),
+                JobState::Running => {}
+            }
+            self.tell(Progress::Pulling {
+                step: self.act.step,
+                node: self.node.clone(),
+                done_bytes,
+                total_bytes,
+            });
+            sleep(JOB_POLL).await;
+            let asked = self.until_answered(SILENCE, || self.nodes.job(&self.node, &id)).await;
+            report = match asked {
+                Ok(report) => report,
+                // An agent that was restarted does not know the job any more.
+                Err(Problem::Refused { .. }) => self.begin_pull(image).await?,
+                Err(other @ (Problem::Unreachable { .. } | Problem::Nonsense { .. })) => {
+                    return Err(other);
+                }
+            };
+        }
+    }
+
+    async fn begin_pull(&self, image: &PullImage) -> Result<JobReport, Problem> {
+        self.until_answered(SILENCE, || {
+            self.nodes.pull(&self.node, self.act.clone(), image.clone())
+        })
+        .await
+    }
+
+    /// Asks again while nobody decided against it.
+    async fn until_answered<T, F>(
+        &self,
+        patience: Duration,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let begun = Instant::now();
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let error = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if !may_be_asked_again(&error) || begun.elapsed() + pause > patience {
+                return Err(Problem::from(error));
+            }
+            self.tell(Progress::Retrying {
+                step: self.act.step,
+                node: self.node.clone(),
+                problem: error.reason(),
+            });
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn tell(&self, progress: Progress) {
+        let _ = self.progress.send(progress);
+    }
+}
+
+/// An earlier process may have left an order in flight on the node: a stop
+/// keeps its agent busy for as long as its grace.
+fn busy(order: &Order) -> Duration {
+    match order {
+        Order::EnsureStopped(stop) => Duration::from_secs(stop.grace_seconds.into()),
+        Order::StageContainer(_)
+        | Order::StageConfig(_)
+        | Order::PutConfig(_)
+        | Order::StartMigrating(_)
+        | Order::EnsureRunning(_)
+        | Order::Promote(_) => Duration::ZERO,
+    }
+}
+
+fn may_be_asked_again(error: &CallError) -> bool {
+    match error.why.as_ref() {
+        NoAnswer::Unreachable(_) => true,
+        NoAnswer::Refused(refusal) => refusal.reason == Reason::Busy,
+        NoAnswer::Malformed(_) => false,
+    }
+}
+
+fn failed_job(message: String) -> Problem {
+    Problem::Refused { reason: Reason::Image, message, remedy: String::new() }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let detail = error.reason();
+        match *error.why {
+            NoAnswer::Refused(refusal) => Self::Refused {
+                reason: refusal.reason,
+                message: refusal.message,
+                remedy: refusal.remedy,
+            },
+            NoAnswer::Unreachable(_) => Self::Unreachable { detail },
+            NoAnswer::Malformed(_) => Self::Nonsense { detail },
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Health streams of the staged containers, opened while there is time, so
+//! that the gates of the dark hear of a change when it happens.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits before it reconnects")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use quaymaster_proto::health::HealthReport;
+use quaymaster_proto::{Component, ContainerId, NodeName};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::nodes::{HealthQuestion, Looks};
+use crate::plan::Plan;
+use crate::run::{RunState, order};
+
+/// After a stream broke. The engine or the agent restarts: no hurry helps.
+const RECONNECT: Duration = Duration::from_millis(200);
+
+/// A report, or why there is none.
+pub(super) type Seen = Result<HealthReport, String>;
+
+#[derive(Debug)]
+pub(super) struct Followers {
+    /// Ends with the runner.
+    tasks: JoinSet<()>,
+    followed: BTreeMap<NodeName, UnboundedReceiver<Seen>>,
+}
+
+impl Followers {
+    pub(super) fn new() -> Self {
+        Self { tasks: JoinSet::new(), followed: BTreeMap::new() }
+    }
+
+    /// Follows every container that this run staged and that is not followed.
+    pub(super) fn open<N: Looks + 'static>(
+        &mut self,
+        plan: &Plan,
+        state: &RunState,
+        nodes: &Arc<N>,
+    ) {
+        for node in plan.nodes.iter().map(|node| &node.name) {
+            let Some(container) = order::staged(plan, state, node) else { continue };
+            if !self.followed.contains_key(node) {
+                let (sender, receiver) = unbounded_channel();
+                self.tasks.spawn(follow(Arc::clone(nodes), node.clone(), container, sender));
+                self.followed.insert(node.clone(), receiver);
+            }
+        }
+    }
+
+    /// Waits for the next report of any of these nodes.
+    pub(super) async fn next(&mut self, nodes: &[NodeName]) -> Option<(NodeName, Seen)> {
+        let waiting = self.followed.iter_mut().filter(|(node, _)| nodes.contains(node)).map(
+            |(node, receiver)| {
+                Box::pin(async move { (node.clone(), receiver.recv().await) })
+            },
+        );
+        let waiting: Vec<_> = waiting.collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        let ((node, seen), _, _) = futures::future::select_all(waiting).await;
+        seen.map(|seen| (node, seen))
+    }
+}
+
+async fn follow<N: Looks>(
+    nodes: Arc<N>,
+    node: NodeName,
+    container: ContainerId,
+    sender: UnboundedSender<Seen>,
+) {
+    let question = HealthQuestion { component: Component::Quay, container: Some(container) };
+    while !sender.is_closed() {
+        match nodes.follow_health(&node, &question).await {
+            Ok(mut reports) => {
+                while let Some(report) = reports.next().await {
+                    if sender.send(report.map_err(|error| error.reason())).is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                let _ = sender.send(Err(error.reason()));
+            }
+        }
+        sleep(RECONNECT).await;
+    }
+}

@@ -1,0 +1,157 @@
+//! Looking at containers that come up: reports come by themselves, and the
+//! database is asked beside them where its revision matters.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits for what comes first")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use quaymaster_proto::database::DatabaseLook;
+use quaymaster_proto::{Component, NodeName};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::followers::Seen;
+use super::gate::Look;
+use super::{Book, RunError, Runner};
+use crate::gates::health::Course;
+use crate::gates::{Judgement, first_node, healthy};
+use crate::nodes::{CallError, DatabaseQuestion, HealthQuestion, Looks, Orders};
+use crate::plan::{Gate, Plan, Step};
+use crate::run::order;
+
+/// Between two looks at the revision while the first node migrates.
+const REVISION: Duration = Duration::from_secs(1);
+/// How often the gate's limit is looked at when nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+type DatabaseCall = Pin<Box<dyn Future<Output = Result<DatabaseLook, CallError>> + Send>>;
+
+/// What is known while the gate waits.
+struct Watch {
+    courses: Vec<Course>,
+    database: Option<DatabaseLook>,
+    calls: FuturesUnordered<DatabaseCall>,
+    next_call: Instant,
+    /// When the latest reports say that health will have lasted.
+    confirm_at: Option<Instant>,
+    begun: Instant,
+}
+
+impl<N, B> Runner<N, B>
+where
+    N: Looks + Orders + 'static,
+    B: Book,
+{
+    pub(super) async fn health(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        gate: Gate,
+    ) -> Result<(), RunError> {
+        self.followers.open(plan, &self.state, &self.nodes);
+        let needed = plan.timings.healthy_for;
+        let mut watch = Watch::new(&step.nodes);
+        loop {
+            if self.settle(step, watch.judge(plan, gate)).await? == Look::Over {
+                return Ok(());
+            }
+            let wants_revision = gate == Gate::FirstNode && watch.wants_revision(plan);
+            let confirm_at = watch.confirm_at;
+            tokio::select! {
+                Some((node, seen)) = self.followers.next(&step.nodes) => {
+                    watch.see(&node, seen, needed);
+                }
+                () = until(confirm_at), if confirm_at.is_some() => {
+                    for (node, seen) in self.confirm(plan, &step.nodes).await {
+                        watch.see(&node, seen, needed);
+                    }
+                }
+                Some(answer) = watch.calls.next(), if !watch.calls.is_empty() => {
+                    watch.next_call = Instant::now() + REVISION;
+                    watch.database = answer.ok().or_else(|| watch.database.take());
+                }
+                () = sleep_until(watch.next_call), if wants_revision => {
+                    watch.calls.push(self.database_call(plan.first.clone()));
+                }
+                () = sleep(TICK) => {}
+            }
+        }
+    }
+
+    fn database_call(&self, node: NodeName) -> DatabaseCall {
+        let nodes = Arc::clone(&self.nodes);
+        Box::pin(async move {
+            nodes.look_at_database(&node, DatabaseQuestion::default()).await
+        })
+    }
+
+    /// Asks now, rather than wait for the next report of the streams.
+    async fn confirm(&self, plan: &Plan, nodes: &[NodeName]) -> Vec<(NodeName, Seen)> {
+        join_all(nodes.iter().map(async |node| {
+            let container = order::staged(plan, &self.state, node);
+            let question = HealthQuestion { component: Component::Quay, container };
+            let report = self.nodes.health(node, &question).await;
+            (node.clone(), report.map_err(|error| error.reason()))
+        }))
+        .await
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    if let Some(moment) = moment {
+        sleep_until(moment).await;
+    }
+}
+
+impl Watch {
+    fn new(nodes: &[NodeName]) -> Self {
+        let now = Instant::now();
+        Self {
+            courses: nodes.iter().cloned().map(Course::new).collect(),
+            database: None,
+            calls: FuturesUnordered::new(),
+            next_call: now,
+            confirm_at: None,
+            begun: now,
+        }
+    }
+
+    fn judge(&self, plan: &Plan, gate: Gate) -> Judgement {
+        let waited = self.begun.elapsed();
+        match (gate, self.courses.as_slice()) {
+            (Gate::FirstNode, [first]) => {
+                first_node::judge(plan, first, self.database.as_ref(), waited)
+            }
+            (_, courses) => healthy::judge(plan, courses, waited),
+        }
+    }
+
+    fn wants_revision(&self, plan: &Plan) -> bool {
+        let target = &plan.database.target;
+        self.calls.is_empty() && self.database.as_ref().is_none_or(|seen| seen.revision != *target)
+    }
+
+    fn see(&mut self, node: &NodeName, seen: Seen, needed: Duration) {
+        let now = Instant::now();
+        let Some(course) = self.courses.iter_mut().find(|course| course.node() == node) else {
+            return;
+        };
+        let was_healthy = course.healthy_since().is_some();
+        match seen {
+            Ok(report) => course.see(report),
+            Err(why) => course.lose(why),
+        }
+        if !was_healthy && course.healthy_since().is_some() {
+            // It listens, so it has migrated: the revision is worth a look now.
+            self.next_call = now;
+        }
+        let left: Option<Vec<Duration>> =
+            self.courses.iter().map(|course| course.left(needed)).collect();
+        let longest = left.and_then(|left| left.into_iter().max());
+        self.confirm_at = longest.filter(|left| !left.is_zero()).map(|left| now + left);
+    }
+}
