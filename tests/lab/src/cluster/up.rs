@@ -75,6 +75,8 @@ pub enum Why {
     End { role: Role, node: Option<String>, source: EndError },
     #[error("{}{} does not answer; read its log `{}`", role.name(), of_node(node.as_deref()), log.display())]
     Silent { role: Role, node: Option<String>, log: PathBuf, source: TimedOut },
+    #[error("{}{} has ended by itself; read its log `{}`", role.name(), of_node(node.as_deref()), log.display())]
+    Ended { role: Role, node: Option<String>, log: PathBuf },
     #[error("Quay on {node} does not become healthy; read its container's log")]
     Sick { node: String, source: TimedOut },
 }

@@ -169,20 +169,23 @@ impl<'a> Service<'a> {
     /// Returns when the process answers; a process that has ended never will.
     async fn wait(self, layout: &Layout, file: &LabFile) -> Result<(), Why> {
         let (role, node) = (self.role(), self.node());
+        let log = self.log(layout);
+        // Whether it still runs: there is nothing to wait for where it has ended.
         let look = async || {
-            let running = file.process(role, node).is_some_and(|process| process.id.is_running());
-            match (running, self.answers(layout, file).await) {
-                (true, true) => Ok(()),
-                (true, false) => Err("no answer yet".to_owned()),
-                (false, _) => Err("the process has ended".to_owned()),
+            if !file.process(role, node).is_some_and(|process| process.id.is_running()) {
+                return Ok(false);
+            }
+            match self.answers(layout, file).await {
+                true => Ok(true),
+                false => Err("no answer yet".to_owned()),
             }
         };
-        until("an answer", ANSWER, look).await.map_err(|source| Why::Silent {
-            role,
-            node: node.map(str::to_owned),
-            log: self.log(layout),
-            source,
-        })
+        let node = node.map(str::to_owned);
+        match until("an answer", ANSWER, look).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Why::Ended { role, node, log }),
+            Err(source) => Err(Why::Silent { role, node, log, source }),
+        }
     }
 
     async fn answers(self, layout: &Layout, file: &LabFile) -> bool {
