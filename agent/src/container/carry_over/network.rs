@@ -1,0 +1,84 @@
+//! What becomes of a container's network and ports.
+
+use std::collections::BTreeMap;
+
+use quaymaster_proto::PortMove;
+
+use super::finding::{Finding, Reason};
+use crate::container::spec::{ContainerPort, HostPort, NetworkSpec};
+
+/// The next container's network.
+pub(super) fn next(
+    network: &NetworkSpec,
+    moves: &[PortMove],
+    findings: &mut Vec<Finding>,
+) -> NetworkSpec {
+    let NetworkSpec { mode, endpoints, links, ports, exposed } = network;
+    match mode.as_str() {
+        "host" => findings.push(Finding::new("network", Reason::UsesHostNetwork)),
+        shared if shared.starts_with("container:") => {
+            findings.push(Finding::new("network", Reason::SharesNetwork));
+        }
+        "" | "default" | "bridge" => {}
+        name => findings.push(Finding::carried(format!("network {name}"))),
+    }
+    if endpoints.len() > 1 {
+        findings.push(Finding::new("network", Reason::SeveralNetworks));
+    }
+    if !links.is_empty() || endpoints.values().any(|endpoint| !endpoint.links.is_empty()) {
+        findings.push(Finding::new("links", Reason::HasLinks));
+    }
+    for alias in endpoints.values().flat_map(|endpoint| &endpoint.aliases) {
+        findings.push(Finding::carried(format!("network alias {alias}")));
+    }
+    for address in endpoints
+        .values()
+        .flat_map(|endpoint| [&endpoint.ipv4_address, &endpoint.ipv6_address])
+        .flatten()
+    {
+        findings.push(Finding::carried(format!("address {address}")));
+    }
+    let ports = moved_ports(ports, moves, findings);
+    findings.extend(exposed.iter().map(|port| Finding::carried(format!("exposed port {port}"))));
+    NetworkSpec {
+        mode: mode.clone(),
+        endpoints: endpoints.clone(),
+        links: Vec::new(),
+        ports,
+        exposed: exposed.clone(),
+    }
+}
+
+/// The same places on the host for other ports inside.
+fn moved_ports(
+    ports: &BTreeMap<ContainerPort, Vec<HostPort>>,
+    moves: &[PortMove],
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<ContainerPort, Vec<HostPort>> {
+    let mut next: BTreeMap<ContainerPort, Vec<HostPort>> = BTreeMap::new();
+    for (port, hosts) in ports {
+        let target = moved(port, moves);
+        let reason = match &target {
+            _ if hosts.is_empty() || hosts.iter().any(HostPort::is_engines_choice) => {
+                Reason::PortOfEnginesChoice
+            }
+            Some(to) if ports.contains_key(to) && moved(to, moves).is_none() => {
+                Reason::PortsCollide { to: to.to_string() }
+            }
+            Some(to) => Reason::PortMoves { to: to.to_string(), host: shown(hosts) },
+            None => Reason::AsItIs,
+        };
+        findings.push(Finding::new(format!("port {port}"), reason));
+        next.entry(target.unwrap_or_else(|| port.clone())).or_default().extend(hosts.clone());
+    }
+    next
+}
+
+fn moved(port: &ContainerPort, moves: &[PortMove]) -> Option<ContainerPort> {
+    let found = moves.iter().find(|PortMove { from, to: _ }| *from == port.number())?;
+    (port.protocol() == "tcp" && found.from != found.to).then(|| port.at(found.to))
+}
+
+fn shown(hosts: &[HostPort]) -> String {
+    hosts.iter().map(ToString::to_string).collect::<Vec<String>>().join(", ")
+}

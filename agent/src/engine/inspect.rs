@@ -1,0 +1,250 @@
+//! An engine's words for containers and images in the agent's, and back. Pure.
+//!
+//! The only place beside `docker` that knows the engine's models.
+
+mod create;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bollard::models::{
+    ContainerConfig, ContainerInspectResponse, EndpointSettings, HealthConfig, HostConfig,
+    ImageConfig, ImageInspect, MountPoint, PortMap, RestartPolicyNameEnum,
+};
+use quaymaster_proto::{ContainerId, ImageId, RestartPolicy};
+use serde_json::Value;
+
+pub use self::create::create_body;
+use crate::container::owners_part;
+use crate::container::spec::{
+    ContainerPort, ContainerSpec, EndpointSpec, HostPort, ImageDefaults, InvalidPort, NetworkSpec,
+    ProcessSpec, StorageSpec,
+};
+use crate::secret::Secret;
+
+/// Why an engine's description of a container makes no sense.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InspectError {
+    /// A part is missing.
+    #[error("the engine does not tell `{0}`")]
+    Missing(&'static str),
+    /// An id that is none.
+    #[error("the engine tells `{0}` and it is no id")]
+    BadId(&'static str),
+    /// A port that is none.
+    #[error("the engine tells a port that is none")]
+    BadPort(#[from] InvalidPort),
+}
+
+/// What the owner of a container asked of it: what the engine shows, without
+/// what came from its image and from the engine itself.
+pub fn container_spec(
+    found: &ContainerInspectResponse,
+    image: &ImageInspect,
+) -> Result<ContainerSpec, InspectError> {
+    let id = found.id.as_deref().ok_or(InspectError::Missing("Id"))?;
+    let id: ContainerId = id.parse().map_err(|_| InspectError::BadId("Id"))?;
+    Ok(owners_part(shown(found)?, &image_defaults(image), &id))
+}
+
+/// What an image brings into its containers' settings.
+pub fn image_defaults(found: &ImageInspect) -> ImageDefaults {
+    let Some(config) = &found.config else { return ImageDefaults::default() };
+    let ImageConfig {
+        user,
+        exposed_ports,
+        env,
+        cmd,
+        healthcheck,
+        args_escaped: _,
+        volumes,
+        working_dir,
+        entrypoint,
+        on_build: _,
+        labels,
+        stop_signal,
+        shell: _,
+    } = config;
+    ImageDefaults {
+        environment: env.clone().unwrap_or_default(),
+        labels: sorted(labels.as_ref()),
+        process: ProcessSpec {
+            entrypoint: words(entrypoint.as_ref()),
+            command: words(cmd.as_ref()),
+            user: user.clone(),
+            working_dir: working_dir.clone(),
+            stop_signal: stop_signal.clone(),
+            healthcheck: healthcheck.as_ref().and_then(health_json),
+            ..ProcessSpec::default()
+        },
+        volumes: volumes.iter().flatten().cloned().collect(),
+        // A port that cannot be read is no container's either.
+        exposed: exposed_ports.iter().flatten().filter_map(|port| port.parse().ok()).collect(),
+    }
+}
+
+/// Everything that the engine shows, its own and the image's choices included.
+fn shown(found: &ContainerInspectResponse) -> Result<ContainerSpec, InspectError> {
+    let config = found.config.as_ref().ok_or(InspectError::Missing("Config"))?;
+    let host = found.host_config.as_ref().ok_or(InspectError::Missing("HostConfig"))?;
+    let image = found.image.as_deref().ok_or(InspectError::Missing("Image"))?;
+    Ok(ContainerSpec {
+        image: image_id(image).ok_or(InspectError::BadId("Image"))?,
+        environment: environment(config.env.as_deref().unwrap_or_default()),
+        labels: sorted(config.labels.as_ref()),
+        process: process(config),
+        hostname: config.hostname.clone(),
+        domainname: config.domainname.clone(),
+        storage: storage(host, config, found.mounts.as_deref().unwrap_or_default()),
+        network: network(found, host, config)?,
+        restart_policy: restart_policy(host),
+        auto_remove: host.auto_remove.unwrap_or_default(),
+        options: options::of(host),
+    })
+}
+
+/// Podman leaves the algorithm out.
+fn image_id(text: &str) -> Option<ImageId> {
+    text.parse().ok().or_else(|| format!("sha256:{text}").parse().ok())
+}
+
+fn environment(entries: &[String]) -> BTreeMap<String, Option<Secret>> {
+    let split = |entry: &String| match entry.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(Secret::new(value))),
+        None => (entry.clone(), None),
+    };
+    entries.iter().map(split).collect()
+}
+
+fn process(config: &ContainerConfig) -> ProcessSpec {
+    ProcessSpec {
+        entrypoint: words(config.entrypoint.as_ref()),
+        command: words(config.cmd.as_ref()),
+        user: config.user.clone(),
+        working_dir: config.working_dir.clone(),
+        stop_signal: config.stop_signal.clone(),
+        stop_timeout: config.stop_timeout,
+        healthcheck: config.healthcheck.as_ref().and_then(health_json),
+        tty: config.tty.unwrap_or_default(),
+        open_stdin: config.open_stdin.unwrap_or_default(),
+        stdin_once: config.stdin_once.unwrap_or_default(),
+    }
+}
+
+fn health_json(health: &HealthConfig) -> Option<Value> {
+    serde_json::to_value(health).ok()
+}
+
+/// An empty list is none.
+fn words(list: Option<&Vec<String>>) -> Option<Vec<String>> {
+    list.filter(|list| !list.is_empty()).cloned()
+}
+
+fn storage(host: &HostConfig, config: &ContainerConfig, mounted: &[MountPoint]) -> StorageSpec {
+    let is_nameless = |bind: &&String| is_anonymous(StorageSpec::bind_parts(bind).0);
+    let binds = host.binds.as_deref().unwrap_or_default();
+    // Compose gives nameless volumes on by their generated names.
+    let nameless_binds =
+        binds.iter().filter(is_nameless).map(|bind| StorageSpec::bind_parts(bind).1.to_owned());
+    let nameless_mounts = mounted
+        .iter()
+        .filter(|mount| mount.typ.as_deref() == Some("volume"))
+        .filter(|mount| mount.name.as_deref().is_some_and(is_anonymous))
+        .filter_map(|mount| mount.destination.clone());
+    let mut anonymous_volumes: BTreeSet<String> = nameless_binds.chain(nameless_mounts).collect();
+    // Asked for, and not mounted (yet).
+    let is_mounted = |path: &String| {
+        mounted.iter().any(|mount| mount.destination.as_ref() == Some(path))
+            || binds.iter().any(|bind| StorageSpec::bind_parts(bind).1 == path)
+    };
+    let asked = config.volumes.iter().flatten();
+    anonymous_volumes.extend(asked.filter(|path| !is_mounted(path)).cloned());
+    StorageSpec {
+        binds: binds.iter().filter(|bind| !is_nameless(bind)).cloned().collect(),
+        mounts: host
+            .mounts
+            .iter()
+            .flatten()
+            .filter_map(|mount| serde_json::to_value(mount).ok())
+            .filter(|mount| !is_nameless_mount(mount))
+            .collect(),
+        anonymous_volumes,
+        volumes_from: host.volumes_from.clone().unwrap_or_default(),
+    }
+}
+
+/// A generated name: 64 hex digits.
+fn is_anonymous(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `--mount type=volume` without a source.
+fn is_nameless_mount(mount: &Value) -> bool {
+    let source = mount.get("Source").and_then(Value::as_str).unwrap_or_default();
+    mount.get("Type").and_then(Value::as_str) == Some("volume")
+        && (source.is_empty() || is_anonymous(source))
+}
+
+fn network(
+    found: &ContainerInspectResponse,
+    host: &HostConfig,
+    config: &ContainerConfig,
+) -> Result<NetworkSpec, InspectError> {
+    let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    let endpoints = networks.into_iter().flatten();
+    Ok(NetworkSpec {
+        mode: host.network_mode.clone().unwrap_or_default(),
+        endpoints: endpoints.map(|(name, settings)| (name.clone(), endpoint(settings))).collect(),
+        links: host.links.clone().unwrap_or_default(),
+        ports: host.port_bindings.as_ref().map(ports).transpose()?.unwrap_or_default(),
+        exposed: config
+            .exposed_ports
+            .iter()
+            .flatten()
+            .map(|port| port.parse())
+            .collect::<Result<_, InvalidPort>>()?,
+    })
+}
+
+fn endpoint(settings: &EndpointSettings) -> EndpointSpec {
+    let chosen = settings.ipam_config.as_ref();
+    let address = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
+    EndpointSpec {
+        aliases: settings.aliases.clone().unwrap_or_default(),
+        ipv4_address: address(chosen.and_then(|ipam| ipam.ipv4_address.as_ref())),
+        ipv6_address: address(chosen.and_then(|ipam| ipam.ipv6_address.as_ref())),
+        links: settings.links.clone().unwrap_or_default(),
+        driver_options: sorted(settings.driver_opts.as_ref()),
+    }
+}
+
+fn ports(map: &PortMap) -> Result<BTreeMap<ContainerPort, Vec<HostPort>>, InspectError> {
+    map.iter()
+        .map(|(port, bindings)| {
+            let hosts = bindings.iter().flatten().map(|binding| HostPort {
+                address: binding.host_ip.clone().unwrap_or_default(),
+                port: binding.host_port.clone().unwrap_or_default(),
+            });
+            Ok((port.parse()?, hosts.collect()))
+        })
+        .collect()
+}
+
+fn restart_policy(host: &HostConfig) -> RestartPolicy {
+    let Some(policy) = &host.restart_policy else { return RestartPolicy::No };
+    match policy.name {
+        Some(RestartPolicyNameEnum::ALWAYS) => RestartPolicy::Always,
+        Some(RestartPolicyNameEnum::UNLESS_STOPPED) => RestartPolicy::UnlessStopped,
+        Some(RestartPolicyNameEnum::ON_FAILURE) => {
+            let count = policy.maximum_retry_count.unwrap_or_default();
+            RestartPolicy::OnFailure { maximum_retry_count: u32::try_from(count).unwrap_or(0) }
+        }
+        Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY) | None => RestartPolicy::No,
+    }
+}
+
+fn sorted(map: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
+    map.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+}

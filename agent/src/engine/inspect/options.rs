@@ -1,0 +1,61 @@
+//! The long tail of a container's settings, in the engine's own words.
+//!
+//! The same engine gets them back as it showed them, so that none has to be
+//! understood to be carried over.
+
+use std::collections::BTreeMap;
+
+use bollard::models::HostConfig;
+use serde_json::Value;
+
+/// Settings that have a place of their own in a spec, and the path of a file
+/// that only a command line writes.
+const ELSEWHERE: [&str; 10] = [
+    "AutoRemove",
+    "Binds",
+    "ContainerIDFile",
+    "ConsoleSize",
+    "Links",
+    "Mounts",
+    "NetworkMode",
+    "PortBindings",
+    "RestartPolicy",
+    "VolumesFrom",
+];
+
+/// Settings whose empty value is not the same as none: an empty list of masked
+/// paths masks nothing, none masks the usual ones.
+const MEANT_WHEN_EMPTY: [&str; 4] = ["Init", "MaskedPaths", "MemorySwappiness", "ReadonlyPaths"];
+
+/// Every other setting that says something.
+pub(super) fn of(host: &HostConfig) -> BTreeMap<String, Value> {
+    let Ok(Value::Object(settings)) = serde_json::to_value(host) else {
+        return BTreeMap::new();
+    };
+    settings
+        .into_iter()
+        .filter(|(name, value)| {
+            !ELSEWHERE.contains(&name.as_str())
+                && (says_something(value)
+                    || !value.is_null() && MEANT_WHEN_EMPTY.contains(&name.as_str()))
+        })
+        .collect()
+}
+
+/// Back into the engine's model.
+pub(super) fn host_config(options: &BTreeMap<String, Value>) -> HostConfig {
+    let settings = options.iter().map(|(name, value)| (name.clone(), value.clone()));
+    serde_json::from_value(Value::Object(settings.collect()))
+        .expect("options are made out of a host configuration and nothing else")
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !entries.is_empty(),
+    }
+}
