@@ -8,11 +8,98 @@
 //! - `secret`: a text that no log can print
 //! - `quay`: what a Quay is: its config.yaml, database address, health, mode,
 //!   backfill and start-up log
+//!
+//! Effect rooms:
+//! - `engine`: the container engine, in our words; `engine::docker` a real one
+//! - `quay::http`, `quay::database`: this node's Quay and its database, asked
+//! - `config_file`: config.yaml on the disk; `disk`: how much room there is
+//! - `ledger`: what was asked and how it ended
+//! - `node`: what looks and acts share, and which containers are the agent's
+//! - `looks`: answers that change nothing
+//! - `worker`: acts, one at a time; `jobs`: pulls
+//! - `rpc`: the service over mutual TLS
+//! - `app`, `check`, `args`: the wiring, and the command line
 
+mod app;
+mod args;
+mod check;
 pub mod config;
+mod config_file;
 pub mod container;
-pub mod engine {
-    pub mod inspect;
-}
+mod disk;
+pub mod engine;
+mod jobs;
+mod ledger;
+mod looks;
+mod node;
 pub mod quay;
+mod rpc;
 pub mod secret;
+mod worker;
+
+use std::error::Error;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use self::args::{Args, Command};
+
+/// The binary: arguments in, exit code out.
+pub fn main() -> ExitCode {
+    let Args { command } = Args::parse();
+    // Another provider installed before is as good: both sides name theirs.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match command {
+        Command::Run { config } => run(&runtime, &config),
+        Command::Check { config } => check(&runtime, &config),
+    }
+}
+
+fn run(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("info")))
+        .init();
+    match runtime.block_on(app::run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
+    let findings = runtime.block_on(check::check(config));
+    let mut out = std::io::stdout().lock();
+    for check::Finding { is_good, text } in &findings {
+        let mark = if *is_good { "ok " } else { "BAD" };
+        let _ = writeln!(out, "{mark}  {text}"); // a closed pipe is no failure of the node
+    }
+    if findings.iter().all(|finding| finding.is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says why, once, with every cause.
+fn failed(error: &dyn Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {}", chain(error)); // nobody left to tell
+    ExitCode::FAILURE
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        line = format!("{line}: {source}");
+        cause = source.source();
+    }
+    line
+}

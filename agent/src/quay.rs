@@ -1,8 +1,11 @@
-//! What a Quay is: nothing here asks one, or touches a file.
+//! What a Quay is. `http` and `database` ask one; nothing else here does, or
+//! touches a file.
 
 pub mod config_edit;
+pub(crate) mod database;
 pub mod database_uri;
 pub mod health;
+pub(crate) mod http;
 pub mod log;
 pub mod mode_probe;
 pub mod progress;

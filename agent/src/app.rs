@@ -1,0 +1,159 @@
+//! The wiring: agent.yaml, certificates, engine and ledger become a service
+//! that runs until it is told to stop, and then ends what it has begun.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it reads agent.yaml")]
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{AgentConfig, ConfigError, TlsFiles};
+use crate::engine::docker::{ConnectError, DockerEngine};
+use crate::jobs::Jobs;
+use crate::ledger::LedgerSlot;
+use crate::node::Node;
+use crate::quay::http::QuayClient;
+use crate::rpc::{self, Service};
+use crate::rpc::tls::{Identity, TlsError};
+use crate::worker::Worker;
+
+/// How long open connections may take to end once the last act has settled.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why the agent does not serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppError {
+    /// agent.yaml cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// agent.yaml is wrong.
+    #[error("cannot use `{}`", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ConfigError,
+    },
+    /// The certificates are of no use.
+    #[error("cannot offer TLS")]
+    Tls(#[source] TlsError),
+    /// The certificate is another's.
+    #[error("the certificate is `{found}`; agent.yaml is for `{wanted}`")]
+    WrongIdentity {
+        /// In the certificate.
+        found: String,
+        /// In agent.yaml.
+        wanted: String,
+    },
+    /// The engine is of no use.
+    #[error("cannot manage containers")]
+    Engine(#[source] ConnectError),
+    /// The HTTP client cannot be made.
+    #[error("cannot prepare probes")]
+    Client(#[source] reqwest::Error),
+    /// The port is taken, or the address is not this node's.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// As in agent.yaml.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The service broke.
+    #[error("the service ended")]
+    Serve(#[source] tonic::transport::Error),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Reads an agent.yaml.
+pub(crate) fn read_config(path: &Path) -> Result<AgentConfig, AppError> {
+    let yaml = std::fs::read_to_string(path)
+        .map_err(|source| AppError::Read { path: path.to_owned(), source })?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let base = std::path::absolute(base.join("."))
+        .map_err(|source| AppError::Read { path: path.to_owned(), source })?;
+    AgentConfig::parse(&yaml, &base)
+        .map_err(|source| AppError::Config { path: path.to_owned(), source })
+}
+
+/// Reads the certificates, and refuses another agent's.
+pub(crate) fn load_identity(config: &AgentConfig) -> Result<Identity, AppError> {
+    let TlsFiles { ca, certificate, key } = &config.tls;
+    let identity = Identity::load(rpc::tls::TlsFiles { ca, certificate, key });
+    let identity = identity.map_err(AppError::Tls)?;
+    let wanted = quaymaster_proto::Peer::Agent {
+        cluster: config.cluster.clone(),
+        node: config.node.clone(),
+    };
+    if identity.peer != wanted {
+        return Err(AppError::WrongIdentity {
+            found: identity.peer.to_string(),
+            wanted: wanted.to_string(),
+        });
+    }
+    Ok(identity)
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
+    let config = read_config(path)?;
+    let identity = load_identity(&config)?;
+    let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
+    let quay = QuayClient::new().map_err(AppError::Client)?;
+    let ledger = LedgerSlot::open(&config.state);
+    if let LedgerSlot::Closed(error) = &ledger {
+        let refusal = error.refusal();
+        tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
+    }
+    let address = config.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| AppError::Listen { address, source })?;
+    tracing::info!(cluster = %config.cluster, node = %config.node, %address, "Serving.");
+    let node = Arc::new(Node::new(config, engine, quay, identity.not_after, ledger));
+    let worker = Arc::new(Worker::new(Arc::clone(&node)));
+    let jobs = Jobs::new(Arc::clone(&node));
+    let service = Service::new(node, Arc::clone(&worker), jobs);
+    let connections = rpc::tls::connections(listener, identity.config);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = rpc::serve(service, connections, async {
+        let _ = stopped.await; // a dropped sender stops as well
+    });
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(AppError::Serve),
+        signal = stop_signal() => tracing::info!("Stopping after {}.", signal.map_err(AppError::Signals)?),
+    }
+    let _ = stop.send(()); // the service ended by itself
+    // An act in flight settles, and its answer goes out; streams are cut.
+    let farewell = async {
+        worker.drain().await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        ended = &mut serving => ended.map_err(AppError::Serve)?,
+        () = farewell => {}
+    }
+    worker.drain().await;
+    tracing::info!("Stopped.");
+    Ok(())
+}
+
+async fn stop_signal() -> io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,31 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The agent of one Quay node.
+#[derive(Parser, Debug)]
+#[command(name = "quaymaster-agent", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Serve this node until SIGTERM or SIGINT.
+    Run {
+        /// The agent.yaml of this node.
+        #[arg(long, value_name = "FILE", default_value = "/etc/quaymaster/agent.yaml")]
+        config: PathBuf,
+    },
+    /// Look whether this node could be served, change nothing, and say what is
+    /// found. Exit code 0: it could; 1: it could not; 2: usage.
+    Check {
+        /// The agent.yaml of this node.
+        #[arg(long, value_name = "FILE", default_value = "/etc/quaymaster/agent.yaml")]
+        config: PathBuf,
+    },
+}

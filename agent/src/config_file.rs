@@ -1,0 +1,230 @@
+//! config.yaml on the node's disk: read, staged beside itself, put in place.
+//!
+//! At every instant the file is byte for byte the old or the new one: new
+//! bytes wait in a sibling with the same owner, mode, ACL and label, and one
+//! rename makes them the file.
+#![expect(clippy::disallowed_methods, reason = "an effect room: the file is its job")]
+
+mod attributes;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use quaymaster_proto::{FileDigest, RunId};
+use sha2::{Digest as _, Sha256};
+
+/// No config.yaml comes near this, in bytes.
+const LONGEST: u64 = 8 * 1024 * 1024;
+
+/// Why a file operation failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigFileError {
+    /// The disk said no.
+    #[error("cannot {verb} `{}`", path.display())]
+    Disk {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A directory, a device, a socket.
+    #[error("`{}` is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Longer than any config.yaml.
+    #[error("`{}` has {size} bytes, more than a config.yaml may have", path.display())]
+    TooLong {
+        /// The path.
+        path: PathBuf,
+        /// In bytes.
+        size: u64,
+    },
+    /// Owner, ACL or label cannot be kept.
+    #[error("cannot give `{}` the {what} of config.yaml", path.display())]
+    Attribute {
+        /// Which one.
+        what: String,
+        /// The sibling.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was written is not what is there.
+    #[error("`{}` does not hold what was written to it", path.display())]
+    Unfaithful {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+impl ConfigFileError {
+    fn disk(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Disk { verb, path, source }
+    }
+
+    /// The error with its cause, in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// A config.yaml as it was read.
+pub(crate) struct ConfigFile {
+    /// The file behind any symlink.
+    pub(crate) path: PathBuf,
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// sha256 of the bytes.
+    pub(crate) digest: FileDigest,
+    /// User id.
+    pub(crate) owner: u32,
+    /// Group id.
+    pub(crate) group: u32,
+    /// Permission bits.
+    pub(crate) permissions: u32,
+    /// `device:inode`.
+    pub(crate) identity: String,
+}
+
+impl std::fmt::Debug for ConfigFile {
+    /// Without the bytes, which hold passwords.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ConfigFile")
+            .field("path", &self.path)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ConfigFile {
+    /// Reads the file that `path` names, through symlinks; a loop is refused
+    /// by the system.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigFileError> {
+        let real = path.canonicalize().map_err(ConfigFileError::disk("find", path))?;
+        let mut file = File::open(&real).map_err(ConfigFileError::disk("open", &real))?;
+        let metadata = file.metadata().map_err(ConfigFileError::disk("look at", &real))?;
+        if !metadata.is_file() {
+            return Err(ConfigFileError::NotAFile { path: real });
+        }
+        if metadata.len() > LONGEST {
+            return Err(ConfigFileError::TooLong { path: real, size: metadata.len() });
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(ConfigFileError::disk("read", &real))?;
+        Ok(Self {
+            digest: digest(&bytes),
+            bytes,
+            owner: metadata.uid(),
+            group: metadata.gid(),
+            permissions: metadata.mode() & 0o7777,
+            identity: format!("{}:{}", metadata.dev(), metadata.ino()),
+            path: real,
+        })
+    }
+
+    /// The directory of the file.
+    pub(crate) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Where the next bytes of a run wait.
+    pub(crate) fn sibling(&self, run: RunId) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.path.with_file_name(format!(".{name}.quaymaster-{}", run.short()))
+    }
+
+    /// Writes the next bytes into the sibling; on disk, with the file's owner,
+    /// mode and attributes, when this returns.
+    pub(crate) fn stage(&self, run: RunId, next: &[u8]) -> Result<(), ConfigFileError> {
+        let path = self.sibling(run);
+        write_anew(&path, next)?;
+        attributes::copy(self, &path)?;
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(ConfigFileError::disk("sync", &path))?;
+        sync_directory(self.directory())?;
+        let written = Self::read(&path)?;
+        if written.digest != digest(next) {
+            return Err(ConfigFileError::Unfaithful { path });
+        }
+        Ok(())
+    }
+
+    /// The digest of the bytes that wait in the sibling; `None` = none wait.
+    pub(crate) fn staged(&self, run: RunId) -> Result<Option<FileDigest>, ConfigFileError> {
+        let path = self.sibling(run);
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A link would be renamed over the file as a link.
+            Ok(metadata) if !metadata.is_file() => Err(ConfigFileError::NotAFile { path }),
+            Ok(_) | Err(_) => Ok(Some(Self::read(&path)?.digest)),
+        }
+    }
+
+    /// Makes the sibling the file.
+    pub(crate) fn put(&self, run: RunId) -> Result<(), ConfigFileError> {
+        let staged = self.sibling(run);
+        std::fs::rename(&staged, &self.path)
+            .map_err(ConfigFileError::disk("rename into place", &staged))?;
+        sync_directory(self.directory())
+    }
+
+    /// Keeps a copy of the file in the agent's state, named by its digest, for
+    /// the agent alone.
+    pub(crate) fn keep(&self, state: &Path) -> Result<(), ConfigFileError> {
+        let directory = state.join("kept");
+        std::fs::create_dir_all(&directory)
+            .map_err(ConfigFileError::disk("make", &directory))?;
+        let path = directory.join(self.digest.as_str());
+        if Self::read(&path).is_ok_and(|kept| kept.digest == self.digest) {
+            return Ok(());
+        }
+        write_anew(&path, &self.bytes)?;
+        sync_directory(&directory)
+    }
+}
+
+/// sha256 of bytes.
+pub(crate) fn digest(bytes: &[u8]) -> FileDigest {
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.parse().expect("sha256 in hex is a file digest")
+}
+
+/// Writes a file that nobody else reads yet; what was there is replaced.
+fn write_anew(path: &Path, bytes: &[u8]) -> Result<(), ConfigFileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(ConfigFileError::disk("replace", path)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(ConfigFileError::disk("create", path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(ConfigFileError::disk("write", path))
+}
+
+fn sync_directory(path: &Path) -> Result<(), ConfigFileError> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(ConfigFileError::disk("sync", path))
+}
+
+#[cfg(test)]
+mod tests;

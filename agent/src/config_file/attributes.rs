@@ -1,0 +1,70 @@
+//! Owner, mode, ACL and security label: what a file has beside its bytes.
+
+use std::ffi::{CStr, CString};
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::Path;
+
+use rustix::fs::{fgetxattr, flistxattr, fsetxattr};
+use rustix::io::Errno;
+
+use super::{ConfigFile, ConfigFileError};
+
+/// Gives `path` what `from` has. Owner first, for changing it clears bits of
+/// the mode; attributes last, for the ACL is among them.
+pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError> {
+    let failed = |what: &str| {
+        let (what, path) = (what.to_owned(), path.to_owned());
+        move |source| ConfigFileError::Attribute { what, path, source }
+    };
+    let target = File::options().write(true).open(path).map_err(failed("attributes"))?;
+    let metadata = target.metadata().map_err(failed("attributes"))?;
+    if (metadata.uid(), metadata.gid()) != (from.owner, from.group) {
+        fchown(&target, Some(from.owner), Some(from.group)).map_err(failed("owner and group"))?;
+    }
+    target.set_permissions(Permissions::from_mode(from.permissions)).map_err(failed("mode"))?;
+    let source = File::open(&from.path).map_err(failed("attributes"))?;
+    for name in names(&source).map_err(failed("attributes"))? {
+        let shown = name.to_string_lossy();
+        let value = value(&source, &name).map_err(failed(&shown))?;
+        let Some(value) = value else { continue };
+        // A label that the directory gives by itself needs no right to be set.
+        if self::value(&target, &name).map_err(failed(&shown))?.as_ref() == Some(&value) {
+            continue;
+        }
+        fsetxattr(&target, name.as_c_str(), &value, rustix::fs::XattrFlags::empty())
+            .map_err(|errno| failed(&shown)(errno.into()))?;
+    }
+    Ok(())
+}
+
+/// The names of a file's extended attributes; none where the file system has
+/// none.
+fn names(file: &File) -> io::Result<Vec<CString>> {
+    let mut bytes = match flistxattr(file, &mut [] as &mut [u8]) {
+        Ok(length) => vec![0_u8; length],
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Err(errno) => return Err(errno.into()),
+    };
+    let length = flistxattr(file, bytes.as_mut_slice())?;
+    bytes.truncate(length);
+    Ok(bytes
+        .split_inclusive(|byte| *byte == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+        .map(CStr::to_owned)
+        .collect())
+}
+
+/// The value of one attribute; `None` = it is not there.
+fn value(file: &File, name: &CStr) -> io::Result<Option<Vec<u8>>> {
+    let length = match fgetxattr(file, name, &mut [] as &mut [u8]) {
+        Ok(length) => length,
+        Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut bytes = vec![0_u8; length];
+    let length = fgetxattr(file, name, bytes.as_mut_slice())?;
+    bytes.truncate(length);
+    Ok(Some(bytes))
+}

@@ -1,0 +1,260 @@
+//! The container engine, in the agent's words: what it shows and what it can
+//! be made to do. `docker` speaks to a real one.
+//!
+//! Engines differ in messages and codes: after every change its effect is
+//! looked up, and only that counts.
+
+pub(crate) mod docker;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod inspect;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use quaymaster_proto::node::{EngineFacts, PublishedPort};
+use quaymaster_proto::{
+    ContainerId, ContainerState, ImageDigest, ImageId, Reason, Refusal, RestartPolicy,
+};
+
+use crate::container::spec::ContainerSpec;
+use crate::jobs::credentials::Login;
+
+/// A call to the engine that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {tried}")]
+pub(crate) struct EngineError {
+    /// What was tried, on what.
+    pub(crate) tried: String,
+    /// As far as it can be told.
+    pub(crate) kind: EngineErrorKind,
+    /// What the engine said.
+    #[source]
+    pub(crate) source: Box<dyn Error + Send + Sync>,
+}
+
+/// How a call to the engine failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum EngineErrorKind {
+    /// No answer.
+    Unreachable,
+    /// It answered with this HTTP status.
+    Status(u16),
+    /// It began to answer and then failed.
+    Midway,
+    /// Its answer makes no sense.
+    Senseless,
+}
+
+impl EngineError {
+    /// The error and its causes in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(source) = cause {
+            // Writing to a String cannot fail.
+            let _ = write!(line, ": {source}");
+            cause = source.source();
+        }
+        line
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self.kind {
+            EngineErrorKind::Unreachable => {
+                "see that the engine runs and that the agent may use its socket"
+            }
+            EngineErrorKind::Status(_) | EngineErrorKind::Midway => "see the engine's log",
+            EngineErrorKind::Senseless => "see that the socket is a Docker engine's",
+        }
+    }
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Self::new(Reason::Engine, error.in_one_line()).with_remedy(error.remedy())
+    }
+}
+
+/// A container as its engine shows it, without what only a full look gives.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    /// Where it stands.
+    pub(crate) state: ContainerState,
+    /// Its labels.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What is mounted where.
+    pub(crate) mounts: Vec<Mount>,
+    /// Its published ports, with the numbers that the engine chose.
+    pub(crate) ports: Vec<PublishedPort>,
+}
+
+/// One path of the host inside a container.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mount {
+    /// On the host.
+    pub(crate) source: String,
+    /// Inside.
+    pub(crate) destination: String,
+}
+
+/// A container with its spec.
+#[derive(Clone, Debug)]
+pub(crate) struct FullContainer {
+    /// As the light look shows it.
+    pub(crate) container: Container,
+    /// What its owner asked for.
+    pub(crate) spec: ContainerSpec,
+    /// What its image brings.
+    pub(crate) image: Image,
+    /// What it was created from, as its creator wrote it.
+    pub(crate) image_reference: String,
+}
+
+/// One line of the list of containers.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// Its id.
+    pub(crate) id: ContainerId,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its labels.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Sources of its mounts on the host.
+    pub(crate) sources: Vec<String>,
+}
+
+/// An image on the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    /// Its id.
+    pub(crate) id: ImageId,
+    /// `repository:tag` names.
+    pub(crate) tags: Vec<String>,
+    /// `repository@sha256:…` names.
+    pub(crate) digests: Vec<String>,
+}
+
+/// A line of a container's log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LoggedLine {
+    /// The engine's time.
+    pub(crate) at: Option<Timestamp>,
+    /// Which stream.
+    pub(crate) stderr: bool,
+    /// Without line end.
+    pub(crate) text: String,
+}
+
+/// One step of a pull.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PullStep {
+    /// The layer; empty for the pull as a whole.
+    pub(crate) layer: String,
+    /// In the engine's words.
+    pub(crate) status: String,
+    /// Bytes so far, where told.
+    pub(crate) done: Option<u64>,
+    /// Bytes in all, where told.
+    pub(crate) total: Option<u64>,
+}
+
+/// What an engine shows.
+pub(crate) trait EngineLooks: Send + Sync + 'static {
+    /// Where the engine keeps its data, on the host.
+    fn data_root(&self) -> Option<&Path>;
+
+    /// The engine itself.
+    fn facts(&self) -> impl Future<Output = Result<EngineFacts, EngineError>> + Send;
+
+    /// A container by id or name.
+    fn container(
+        &self,
+        which: &str,
+    ) -> impl Future<Output = Result<Option<Container>, EngineError>> + Send;
+
+    /// A container with its spec, by id or name.
+    fn full_container(
+        &self,
+        which: &str,
+    ) -> impl Future<Output = Result<Option<FullContainer>, EngineError>> + Send;
+
+    /// Every container, running or not.
+    fn containers(&self) -> impl Future<Output = Result<Vec<Listed>, EngineError>> + Send;
+
+    /// A container's log from its beginning to its end.
+    fn log(&self, id: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>>;
+
+    /// Something happened to this container.
+    fn changes(&self, id: &ContainerId) -> BoxStream<'static, Result<(), EngineError>>;
+}
+
+/// Images, here and in registries.
+pub(crate) trait EngineImages: Send + Sync + 'static {
+    /// An image by id or `repository@digest`.
+    fn image(
+        &self,
+        reference: &str,
+    ) -> impl Future<Output = Result<Option<Image>, EngineError>> + Send;
+
+    /// The digest that a registry has behind `repository:tag` or
+    /// `repository@digest`.
+    fn registry_digest(
+        &self,
+        reference: &str,
+        login: Option<&Login>,
+    ) -> impl Future<Output = Result<ImageDigest, EngineError>> + Send;
+
+    /// Pulls `repository@digest`.
+    fn pull(
+        &self,
+        repository: &str,
+        digest: &ImageDigest,
+        login: Option<&Login>,
+    ) -> BoxStream<'static, Result<PullStep, EngineError>>;
+}
+
+/// What an engine can be made to do.
+pub(crate) trait EngineChanges: Send + Sync + 'static {
+    /// Creates a container without starting it.
+    fn create(
+        &self,
+        name: &str,
+        spec: &ContainerSpec,
+    ) -> impl Future<Output = Result<ContainerId, EngineError>> + Send;
+
+    /// Starts a container.
+    fn start(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Asks a container to end and kills it after `grace`.
+    fn stop(
+        &self,
+        id: &ContainerId,
+        grace: Duration,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Gives a container another name.
+    fn rename(
+        &self,
+        id: &ContainerId,
+        name: &str,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Gives a container another restart policy.
+    fn set_restart_policy(
+        &self,
+        id: &ContainerId,
+        policy: RestartPolicy,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+}
+
+/// All of it.
+pub(crate) trait Engine: EngineLooks + EngineImages + EngineChanges {}
+
+impl<T: EngineLooks + EngineImages + EngineChanges> Engine for T {}

@@ -1,0 +1,189 @@
+//! Jobs: what takes longer than a call should. So far, pulls.
+//!
+//! A job is known by its run and step: asked again, it is joined; asked again
+//! after it failed, it is tried again; and an image that is there already is
+//! never pulled.
+
+pub(crate) mod credentials;
+mod credentials_file;
+mod layers;
+mod pull;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::{Act, Reason, Refusal};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::engine::Engine;
+use crate::ledger::{Event, Work};
+use crate::node::Node;
+
+/// Jobs that are remembered after their end.
+const KEPT: usize = 64;
+
+/// A job that is running or has ended.
+#[derive(Debug)]
+struct Job {
+    order: PullImage,
+    report: watch::Receiver<JobReport>,
+    task: AbortHandle,
+}
+
+/// All jobs since the agent started.
+#[derive(Debug)]
+pub(crate) struct Jobs<E> {
+    node: Arc<Node<E>>,
+    jobs: Arc<Mutex<BTreeMap<String, Job>>>,
+}
+
+fn job_id(act: &Act) -> String {
+    format!("{}-{}", act.run, act.step)
+}
+
+impl<E: Engine> Jobs<E> {
+    pub(crate) fn new(node: Arc<Node<E>>) -> Self {
+        Self { node, jobs: Arc::default() }
+    }
+
+    /// Starts a pull, or joins the one that this step started.
+    pub(crate) async fn pull(
+        &self,
+        who: String,
+        act: Act,
+        order: PullImage,
+    ) -> Result<JobReport, Refusal> {
+        let work = Work::Pull(order.clone());
+        self.node.admit(&act, &work)?;
+        self.node.allow_repository(order.component, &order.repository)?;
+        let id = job_id(&act);
+        if let Some(report) = self.running(&id, &order) {
+            return Ok(report);
+        }
+        let present = pull::present(&self.node, &order).await?;
+        if let Some(image) = present {
+            let report = ended(&id, JobState::Done { image });
+            self.node.record(&act, &work, Event::JobEnded(report.state.clone()))?;
+            self.remember(&id, order, report.clone());
+            tell(&who, &act, &report);
+            return Ok(report);
+        }
+        self.node.record(&act, &work, Event::Intended)?;
+        Ok(self.start(who, act, order))
+    }
+
+    /// Where a job stands.
+    pub(crate) fn report(&self, id: &str) -> Result<JobReport, Refusal> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.get(id).map(|job| job.report.borrow().clone()).ok_or_else(|| unknown(id))
+    }
+
+    /// Ends a job that runs; one that has ended stays as it is.
+    pub(crate) fn cancel(&self, who: &str, act: &Act, id: &str) -> Result<JobReport, Refusal> {
+        if act.cluster != self.node.config.cluster {
+            let message = format!("the plan is for `{}`", act.cluster);
+            return Err(Refusal::new(Reason::WrongCluster, message));
+        }
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = jobs.get_mut(id).ok_or_else(|| unknown(id))?;
+        let report = job.report.borrow().clone();
+        if report.state != JobState::Running {
+            return Ok(report);
+        }
+        job.task.abort();
+        let report = JobReport { state: JobState::Cancelled, ..report };
+        job.report = watch::channel(report.clone()).1;
+        let work = Work::Pull(job.order.clone());
+        drop(jobs);
+        self.node.record(act, &work, Event::JobEnded(JobState::Cancelled))?;
+        tell(who, act, &report);
+        Ok(report)
+    }
+
+    fn running(&self, id: &str, order: &PullImage) -> Option<JobReport> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = jobs.get(id)?;
+        let report = job.report.borrow().clone();
+        (job.order == *order && report.state == JobState::Running).then_some(report)
+    }
+
+    fn start(&self, who: String, act: Act, order: PullImage) -> JobReport {
+        let id = job_id(&act);
+        let first = JobReport {
+            id: id.clone(),
+            state: JobState::Running,
+            done_bytes: 0,
+            total_bytes: 0,
+        };
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two callers at once: the later one joins.
+        if let Some(job) = jobs.get(&id)
+            && job.report.borrow().state == JobState::Running
+        {
+            return job.report.borrow().clone();
+        }
+        let (sender, report) = watch::channel(first.clone());
+        let node = Arc::clone(&self.node);
+        let pulled = order.clone();
+        let task = tokio::spawn(async move {
+            let state = pull::pull(&node, &pulled, &sender).await;
+            let work = Work::Pull(pulled);
+            // What is not on record is asked for again, and found.
+            if let Err(refusal) = node.record(&act, &work, Event::JobEnded(state.clone())) {
+                tracing::warn!(%refusal, "The end of a pull is not on record.");
+            }
+            sender.send_modify(|report| report.state = state);
+            tell(&who, &act, &sender.borrow());
+        });
+        jobs.insert(id, Job { order, report, task: task.abort_handle() });
+        forget_oldest(&mut jobs);
+        first
+    }
+
+    fn remember(&self, id: &str, order: PullImage, report: JobReport) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = tokio::spawn(std::future::ready(())).abort_handle();
+        jobs.insert(id.to_owned(), Job { order, report: watch::channel(report).1, task });
+        forget_oldest(&mut jobs);
+    }
+}
+
+/// Ids sort by their run's start.
+fn forget_oldest(jobs: &mut BTreeMap<String, Job>) {
+    while jobs.len() > KEPT {
+        let over = |job: &Job| job.report.borrow().state != JobState::Running;
+        let Some(id) = jobs.iter().find(|(_, job)| over(job)).map(|(id, _)| id.clone()) else {
+            return;
+        };
+        jobs.remove(&id);
+    }
+}
+
+fn ended(id: &str, state: JobState) -> JobReport {
+    JobReport { id: id.to_owned(), state, done_bytes: 0, total_bytes: 0 }
+}
+
+fn unknown(id: &str) -> Refusal {
+    Refusal::new(Reason::Invalid, format!("no job `{id}` since this agent started"))
+        .with_remedy("ask for the pull again: it is joined, or found done")
+}
+
+fn tell(who: &str, act: &Act, report: &JobReport) {
+    let Act { cluster: _, run, epoch, step, plan: _ } = act;
+    let verb = "pull-image";
+    match &report.state {
+        JobState::Running => {}
+        JobState::Done { image } => {
+            tracing::info!(who, %run, %epoch, %step, verb, image = image.short(), "Done.");
+        }
+        JobState::Failed { problem } => {
+            tracing::info!(who, %run, %epoch, %step, verb, problem, "Failed.");
+        }
+        JobState::Cancelled => tracing::info!(who, %run, %epoch, %step, verb, "Cancelled."),
+    }
+}
+
+#[cfg(test)]
+mod tests;

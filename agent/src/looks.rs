@@ -1,0 +1,8 @@
+//! What the agent is asked and changes nothing by answering.
+
+pub(crate) mod describe;
+pub(crate) mod follow;
+pub(crate) mod health;
+pub(crate) mod image;
+pub(crate) mod log;
+pub(crate) mod preview;

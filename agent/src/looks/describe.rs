@@ -1,0 +1,203 @@
+//! Everything that a plan needs to know of this node, asked all at once.
+//!
+//! Values of settings and of the environment stay here: names and keyed
+//! digests leave.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it reads files and the clock")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
+use quaymaster_proto::node::{
+    ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts, ReadableConfig,
+};
+use quaymaster_proto::{Component, ContainerStatus, Mode, Refusal};
+
+use crate::config::ComponentConfig;
+use crate::config_file::ConfigFile;
+use crate::disk;
+use crate::engine::{Container, Engine, FullContainer};
+use crate::node::Node;
+use crate::quay::settings::{
+    OVERRIDE_VARIABLE, Settings, SurveyKey, keyed_digest, override_mode,
+};
+
+/// Files beside config.yaml that must be alike on every node: Quay's TLS
+/// identity and what it trusts (quay-facts 2.2).
+const TLS_SUFFIXES: [&str; 4] = [".cert", ".key", ".crt", ".pem"];
+
+/// No TLS file comes near this, in bytes.
+const LONGEST_TLS_FILE: u64 = 1024 * 1024;
+
+/// Labels by which others say that a container is theirs to start.
+const STARTERS: [(&str, &str); 4] = [
+    ("com.docker.compose.project", "compose project"),
+    ("io.podman.compose.project", "compose project"),
+    ("PODMAN_SYSTEMD_UNIT", "systemd unit"),
+    ("com.docker.swarm.service.name", "swarm service"),
+];
+
+impl<E: Engine> Node<E> {
+    /// This node, with its settings' digests keyed for one survey.
+    pub(crate) async fn describe(&self, key: &SurveyKey) -> Result<NodeFacts, Refusal> {
+        let components = try_join_all(
+            self.config.components.iter().map(|(component, settings)| {
+                self.describe_component(*component, settings)
+            }),
+        );
+        let engine = async { self.engine.facts().await.map_err(Refusal::from) };
+        let (engine, components) = tokio::try_join!(engine, components)?;
+        let beside_config = self.config.quay_config.parent().unwrap_or(Path::new("/"));
+        Ok(NodeFacts {
+            cluster: self.config.cluster.clone(),
+            node: self.config.node.clone(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            now: Timestamp::now(),
+            certificate_not_after: self.certificate_end,
+            engine,
+            components,
+            config: self.describe_config(key),
+            ledger: self.ledger().head(),
+            free_bytes_engine: self.free_bytes_engine(),
+            free_bytes_config: disk::free_bytes(beside_config),
+        })
+    }
+
+    async fn describe_component(
+        &self,
+        component: Component,
+        settings: &ComponentConfig,
+    ) -> Result<ComponentFacts, Refusal> {
+        let listed = self.containers_of(component).await?;
+        let looks = listed.iter().map(|listed| self.engine.full_container(listed.id.as_str()));
+        let found = try_join_all(looks).await?;
+        let facts = found.into_iter().flatten().map(|found| self.describe_container(component, found));
+        let mut facts = join_all(facts).await;
+        let named = facts.iter().position(|facts| facts.state.name == settings.container);
+        let container = named.map(|index| facts.remove(index));
+        Ok(ComponentFacts {
+            component,
+            container_name: settings.container.clone(),
+            repositories: settings.repositories.iter().map(ToString::to_string).collect(),
+            container,
+            others: facts,
+        })
+    }
+
+    async fn describe_container(
+        &self,
+        component: Component,
+        found: FullContainer,
+    ) -> ContainerFacts {
+        let effective_mode = self.mode_of(component, &found.container).await;
+        let FullContainer { container, spec, image, image_reference } = found;
+        let override_json = spec.environment_value(OVERRIDE_VARIABLE);
+        let override_mode = override_json.and_then(|json| {
+            // What cannot be read may say anything.
+            override_mode(json.expose()).unwrap_or(Some(Mode::Other))
+        });
+        ContainerFacts {
+            other_starters: other_starters(&container.labels, spec.auto_remove),
+            image_reference,
+            image_tags: image.tags,
+            image_digests: image.digests,
+            spec: spec.digest(),
+            environment_names: spec.environment_names().map(ToOwned::to_owned).collect(),
+            override_mode,
+            has_override_config: override_json.is_some(),
+            effective_mode,
+            ports: container.ports,
+            labels: container.labels,
+            state: container.state,
+        }
+    }
+
+    async fn mode_of(&self, component: Component, container: &Container) -> Option<Mode> {
+        let is_quay = matches!(component, Component::Quay);
+        if !is_quay || container.state.status != ContainerStatus::Running {
+            return None;
+        }
+        let targets = self.targets(component, Some(container))?;
+        self.effective_mode(&targets).await
+    }
+
+    fn describe_config(&self, key: &SurveyKey) -> ConfigFacts {
+        let path = self.config.quay_config.display().to_string();
+        let unusable = |problem: String| ConfigFacts::Unusable { path: path.clone(), problem };
+        let file = match ConfigFile::read(&self.config.quay_config) {
+            Ok(file) => file,
+            Err(error) => return unusable(error.in_one_line()),
+        };
+        let settings = match Settings::read(&file.bytes) {
+            Ok(settings) => settings,
+            Err(error) => return unusable(crate::chain(&error)),
+        };
+        let digests = settings.keyed_digests(key).into_iter();
+        let mut keyed_values: BTreeMap<String, String> =
+            digests.map(|(name, digest)| (name, hex(&digest))).collect();
+        keyed_values.extend(tls_files(file.directory(), key));
+        ConfigFacts::Readable(ReadableConfig {
+            path,
+            size: file.bytes.len() as u64,
+            sha256: file.digest,
+            owner: file.owner,
+            group: file.group,
+            permissions: file.permissions,
+            file_identity: file.identity,
+            keyed_values,
+            mode: settings.mode(),
+            setup_complete: settings.setup_complete(),
+        })
+    }
+}
+
+/// Keyed digests of the TLS files beside config.yaml, as `file:<name>`.
+fn tls_files(directory: &Path, key: &SurveyKey) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut digests = BTreeMap::new();
+    for entry in entries {
+        let file_name = entry.file_name();
+        let Some(name) = file_name.to_str() else { continue };
+        let is_tls = TLS_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
+        let path = entry.path();
+        let is_file = path.metadata().is_ok_and(|m| m.is_file() && m.len() <= LONGEST_TLS_FILE);
+        if !is_tls || !is_file {
+            continue;
+        }
+        let name = format!("file:{name}");
+        // A file that cannot be read differs from any that can.
+        let digest = match std::fs::read(&path) {
+            Ok(bytes) => hex(&keyed_digest(key, &name, &bytes)),
+            Err(_) => "unreadable".to_owned(),
+        };
+        digests.insert(name, digest);
+    }
+    digests
+}
+
+fn other_starters(labels: &BTreeMap<String, String>, auto_remove: bool) -> Vec<String> {
+    let labelled = STARTERS.iter().filter_map(|(label, what)| {
+        labels.get(*label).map(|name| format!("{what} `{name}`"))
+    });
+    let removed = auto_remove.then(|| "the engine removes it when it ends (--rm)".to_owned());
+    labelled.chain(removed).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_else_starts_a_container_is_named() {
+        let labels = [("com.docker.compose.project", "registry"), ("maintainer", "x")];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        assert_eq!(other_starters(&labels, false), ["compose project `registry`"]);
+        assert_eq!(other_starters(&BTreeMap::new(), true).len(), 1);
+        assert!(other_starters(&BTreeMap::new(), false).is_empty());
+    }
+}

@@ -1,0 +1,304 @@
+//! The node: what every look and every act shares. Which containers are this
+//! agent's business is decided here, and nowhere else.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use quaymaster_proto::database::DatabaseLook;
+use quaymaster_proto::{
+    Act, Component, ContainerId, ContainerState, FileDigest, Reason, Refusal,
+};
+
+use crate::config::{AgentConfig, ComponentConfig};
+use crate::config_file::ConfigFile;
+use crate::container::ContainerSpec;
+use crate::disk;
+use crate::engine::{Container, Engine, Listed, Mount};
+use crate::ledger::{Admission, Event, LedgerSlot, Work};
+use crate::quay::database::{self, Asked};
+use crate::quay::http::QuayClient;
+use crate::quay::settings::{OVERRIDE_VARIABLE, Settings};
+use crate::secret::Secret;
+use crate::worker::config::refused;
+use crate::worker::names::{self, Owner};
+
+/// Everything that looks and acts share.
+#[derive(Debug)]
+pub(crate) struct Node<E> {
+    /// agent.yaml.
+    pub(crate) config: AgentConfig,
+    /// The container engine.
+    pub(crate) engine: E,
+    /// For probes.
+    pub(crate) quay: QuayClient,
+    /// End of this agent's certificate.
+    pub(crate) certificate_end: Timestamp,
+    ledger: Mutex<LedgerSlot>,
+}
+
+/// What a Quay on this node reads, as far as the agent needs it.
+#[derive(Debug)]
+pub(crate) struct QuayView {
+    /// config.yaml's digest.
+    pub(crate) config: FileDigest,
+    /// With the container's override laid over them.
+    pub(crate) settings: Settings,
+    /// The container's.
+    pub(crate) mounts: Vec<Mount>,
+    /// Secret values of the container's environment.
+    environment: Vec<Secret>,
+}
+
+impl QuayView {
+    /// Every text that must not reach a log line.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let mut all = self.settings.secrets();
+        all.extend(self.environment.iter().cloned());
+        all
+    }
+}
+
+impl<E: Engine> Node<E> {
+    pub(crate) fn new(
+        config: AgentConfig,
+        engine: E,
+        quay: QuayClient,
+        certificate_end: Timestamp,
+        ledger: LedgerSlot,
+    ) -> Self {
+        Self { config, engine, quay, certificate_end, ledger: Mutex::new(ledger) }
+    }
+
+    /// The ledger; never held across an await.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, LedgerSlot> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets an order in, or says why not.
+    pub(crate) fn admit(&self, act: &Act, work: &Work) -> Result<Admission, Refusal> {
+        if act.cluster != self.config.cluster {
+            return Err(Refusal::new(
+                Reason::WrongCluster,
+                format!("the plan is for `{}`, this agent is of `{}`", act.cluster, self.config.cluster),
+            )
+            .with_remedy("plan for this cluster"));
+        }
+        self.ledger().get()?.index().admit(act, work)
+    }
+
+    /// Puts on record what became of an order.
+    pub(crate) fn record(&self, act: &Act, work: &Work, event: Event) -> Result<(), Refusal> {
+        let mut ledger = self.ledger();
+        ledger.get()?.append(act, work, event).map_err(|error| error.refusal())
+    }
+
+    /// The part of agent.yaml about a component.
+    pub(crate) fn component(&self, component: Component) -> Result<&ComponentConfig, Refusal> {
+        self.config.components.get(&component).ok_or_else(|| {
+            Refusal::new(
+                Reason::NoComponent,
+                format!("agent.yaml of node `{}` has no component `{component}`", self.config.node),
+            )
+            .with_remedy("add the component to agent.yaml, or take it out of the plan")
+        })
+    }
+
+    /// Whose this node's containers of a component are.
+    pub(crate) fn owner(&self, component: Component) -> Owner<'_> {
+        Owner { cluster: &self.config.cluster, node: &self.config.node, component }
+    }
+
+    /// Whether a container is this component's: by its name, by our labels or
+    /// names, or because it mounts the same config.
+    pub(crate) fn belongs<'a>(
+        &self,
+        component: Component,
+        name: &str,
+        labels: &std::collections::BTreeMap<String, String>,
+        mut sources: impl Iterator<Item = &'a str>,
+    ) -> bool {
+        let Some(settings) = self.config.components.get(&component) else { return false };
+        if settings.container == name || self.owner(component).is_on(labels) {
+            return true;
+        }
+        // Labelled for another cluster, node or component, or another's name.
+        if labels.contains_key(names::CLUSTER)
+            || self.config.components.values().any(|other| {
+                other.container == name
+                    || other.container != settings.container
+                        && names::is_given(&other.container, name)
+            })
+        {
+            return false;
+        }
+        names::is_given(&settings.container, name)
+            || component == Component::Quay && sources.any(|source| self.holds_config(source))
+    }
+
+    /// Whether a path of the host is config.yaml or its directory.
+    fn holds_config(&self, source: &str) -> bool {
+        let file = &self.config.quay_config;
+        let real = file.canonicalize();
+        let is = |path: &Path| {
+            Path::new(source) == path || path.parent().is_some_and(|up| Path::new(source) == up)
+        };
+        is(file) || real.is_ok_and(|real: PathBuf| is(&real))
+    }
+
+    /// Every container of a component, running or not.
+    pub(crate) async fn containers_of(
+        &self,
+        component: Component,
+    ) -> Result<Vec<Listed>, Refusal> {
+        let mut all = self.engine.containers().await?;
+        all.retain(|listed| {
+            let sources = listed.sources.iter().map(String::as_str);
+            self.belongs(component, &listed.name, &listed.labels, sources)
+        });
+        Ok(all)
+    }
+
+    /// The container with this id, which must be the component's.
+    pub(crate) async fn ours(
+        &self,
+        component: Component,
+        id: &ContainerId,
+    ) -> Result<Container, Refusal> {
+        self.component(component)?;
+        let found = self.engine.container(id.as_str()).await?;
+        let found = found.ok_or_else(|| gone(id))?;
+        let sources = found.mounts.iter().map(|mount| mount.source.as_str());
+        if self.belongs(component, &found.state.name, &found.labels, sources) {
+            return Ok(found);
+        }
+        Err(Refusal::new(
+            Reason::NotOurs,
+            format!(
+                "container {} (`{}`) is no {component} of node `{}`",
+                id.short(),
+                found.state.name,
+                self.config.node
+            ),
+        )
+        .with_remedy("plan again; an agent acts only on what its agent.yaml names"))
+    }
+
+    /// The same container, looked at once more.
+    pub(crate) async fn again(&self, id: &ContainerId) -> Result<Container, Refusal> {
+        self.engine.container(id.as_str()).await?.ok_or_else(|| gone(id))
+    }
+
+    /// Every container of this node that is a Quay, and lives or may come back
+    /// by itself. A mirror is a Quay that migrates too (quay-facts 2.1).
+    pub(crate) async fn living_quays(&self) -> Result<Vec<ContainerState>, Refusal> {
+        let mut all = self.containers_of(Component::Quay).await?;
+        if self.config.components.contains_key(&Component::Mirror) {
+            all.extend(self.containers_of(Component::Mirror).await?);
+        }
+        let looks = all.iter().map(|listed| self.engine.container(listed.id.as_str()));
+        let seen = try_join_all(looks).await?;
+        let states = seen.into_iter().flatten().map(|container| container.state);
+        Ok(states.filter(|state| state.status.is_alive()).collect())
+    }
+
+    /// config.yaml as it lies there now.
+    pub(crate) fn read_config(&self) -> Result<ConfigFile, Refusal> {
+        ConfigFile::read(&self.config.quay_config).map_err(refused)
+    }
+
+    /// Refuses a config.yaml that a container mounts as a file: it would never
+    /// see the renamed one.
+    pub(crate) async fn refuse_mounted_file(&self) -> Result<(), Refusal> {
+        let file = &self.config.quay_config;
+        let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+        let is_file = |source: &String| Path::new(source) == file || Path::new(source) == real;
+        for listed in self.containers_of(Component::Quay).await? {
+            if listed.sources.iter().any(is_file) {
+                return Err(Refusal::new(
+                    Reason::Config,
+                    format!(
+                        "container `{}` mounts `{}` itself, not its directory: it would not see a \
+                         new file",
+                        listed.name,
+                        file.display()
+                    ),
+                )
+                .with_remedy("create the container anew with the directory mounted at /conf/stack"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a Quay in this container would read; without an id, the one with
+    /// the well-known name, or else any of this node.
+    pub(crate) async fn quay_view(&self, id: Option<&ContainerId>) -> Result<QuayView, Refusal> {
+        let file = self.read_config()?;
+        let invalid = |error: crate::quay::settings::SettingsError| {
+            Refusal::new(
+                Reason::Config,
+                format!("cannot read `{}`: {error}", file.path.display()),
+            )
+        };
+        let mut settings = Settings::read(&file.bytes).map_err(invalid)?;
+        let (mut mounts, mut environment) = (Vec::new(), Vec::new());
+        if let Some(which) = self.viewpoint(id).await?
+            && let Some(found) = self.engine.full_container(&which).await?
+        {
+            if let Some(json) = found.spec.environment_value(OVERRIDE_VARIABLE) {
+                settings = settings.overridden_by(json.expose()).map_err(invalid)?;
+            }
+            environment = secret_values(&found.spec);
+            mounts = found.container.mounts;
+        }
+        Ok(QuayView { config: file.digest, settings, mounts, environment })
+    }
+
+    async fn viewpoint(&self, id: Option<&ContainerId>) -> Result<Option<String>, Refusal> {
+        if let Some(id) = id {
+            return Ok(Some(id.to_string()));
+        }
+        let well_known = self.component(Component::Quay)?.container.as_str();
+        let all = self.containers_of(Component::Quay).await?;
+        let named = all.iter().find(|listed| listed.name == well_known);
+        Ok(named.or(all.first()).map(|listed| listed.id.to_string()))
+    }
+
+    /// Looks into the database that the view leads to.
+    pub(crate) async fn look_at_database(
+        &self,
+        view: &QuayView,
+        asked: Asked,
+    ) -> Result<DatabaseLook, Refusal> {
+        let application = database::application(&self.config.cluster, &self.config.node);
+        let look = database::look(&view.settings, &view.mounts, &application, asked).await;
+        look.map_err(|error| {
+            Refusal::new(Reason::Database, error.in_one_line())
+                .with_remedy("see DB_URI in config.yaml, and whether this node reaches the database")
+        })
+    }
+}
+
+impl<E: Engine> Node<E> {
+    /// Free bytes where the engine keeps its data.
+    pub(crate) fn free_bytes_engine(&self) -> Option<u64> {
+        disk::free_bytes(self.engine.data_root()?)
+    }
+}
+
+/// Values of variables whose names say that they are secrets.
+fn secret_values(spec: &ContainerSpec) -> Vec<Secret> {
+    const WORDS: [&str; 5] = ["SECRET", "PASS", "TOKEN", "KEY", "CREDENTIAL"];
+    let is_secret = |name: &str| {
+        let name = name.to_uppercase();
+        name == OVERRIDE_VARIABLE || WORDS.iter().any(|word| name.contains(word))
+    };
+    let values = spec.environment.iter().filter(|(name, _)| is_secret(name));
+    values.filter_map(|(_, value)| value.clone()).collect()
+}
+
+fn gone(id: &ContainerId) -> Refusal {
+    Refusal::new(Reason::Drifted, format!("container {} is not on this node's engine", id.short()))
+        .with_remedy("plan again")
+}

@@ -1,0 +1,150 @@
+//! A look at PostgreSQL: one session, read-only, gone when the look is over.
+
+use jiff::Timestamp;
+use quaymaster_proto::database::{Session, TagCounts};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
+
+use super::{Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, one_revision};
+
+/// Opens a session, asks, and closes it.
+pub(super) async fn look(options: &PgConnectOptions, asked: Asked) -> Result<Found, LookError> {
+    let mut connection = options.connect().await.map_err(|source| LookError::connect(&source))?;
+    let found = ask(&mut connection, options, asked).await;
+    // The server must see the session end before anyone counts sessions.
+    let closed = connection.close().await;
+    let found = found?;
+    closed.map_err(|source| LookError::query("end the session", &source))?;
+    Ok(found)
+}
+
+async fn ask(
+    connection: &mut PgConnection,
+    options: &PgConnectOptions,
+    asked: Asked,
+) -> Result<Found, LookError> {
+    settle_in(connection).await?;
+    let (identity, in_recovery, version, version_number) = server(connection).await?;
+    let revision = revision(connection).await?;
+    let sessions = if asked.sessions {
+        let own = options.get_application_name().unwrap_or_default();
+        Some(sessions(connection, own, version_number).await?)
+    } else {
+        None
+    };
+    let counts = if asked.counts { Some(counts(connection).await?) } else { None };
+    Ok(Found { identity, revision, in_recovery, sessions, counts, server_version: version })
+}
+
+/// Set by statement, not at the start of the session: poolers refuse that.
+async fn settle_in(connection: &mut PgConnection) -> Result<(), LookError> {
+    let limit = STATEMENT_LIMIT.as_millis();
+    let settings = format!(
+        "SET default_transaction_read_only = on; SET statement_timeout = {limit}; SET lock_timeout = {limit}"
+    );
+    connection
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(settings)))
+        .await
+        .map_err(|source| LookError::query("make the session read-only", &source))?;
+    Ok(())
+}
+
+async fn server(
+    connection: &mut PgConnection,
+) -> Result<(String, bool, String, i32), LookError> {
+    let row = sqlx::query(
+        "SELECT (SELECT system_identifier::text FROM pg_control_system()), \
+                (SELECT oid::text FROM pg_database WHERE datname = current_database()), \
+                pg_is_in_recovery(), current_setting('server_version'), \
+                current_setting('server_version_num')::int",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(|source| LookError::query("ask which database this is", &source))?;
+    let failed = |source| LookError::query("read which database this is", &source);
+    let system: String = row.try_get(0).map_err(failed)?;
+    let oid: String = row.try_get(1).map_err(failed)?;
+    Ok((
+        format!("postgresql:{system}/{oid}"),
+        row.try_get(2).map_err(failed)?,
+        row.try_get(3).map_err(failed)?,
+        row.try_get(4).map_err(failed)?,
+    ))
+}
+
+async fn revision(connection: &mut PgConnection) -> Result<String, LookError> {
+    let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('alembic_version')::text")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|source| LookError::query("look for table `alembic_version`", &source))?;
+    if table.is_none() {
+        return Err(LookError::NoAlembicTable);
+    }
+    let revisions = sqlx::query_scalar("SELECT version_num FROM alembic_version")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|source| LookError::query("read table `alembic_version`", &source))?;
+    one_revision(revisions)
+}
+
+/// Client sessions on this database but those of this agent. A role that may
+/// not see another role's sessions still sees that they are there.
+async fn sessions(
+    connection: &mut PgConnection,
+    own: &str,
+    version: i32,
+) -> Result<Vec<Session>, LookError> {
+    const COLUMNS: &str = "SELECT pid::bigint, coalesce(usename::text, ''), \
+         coalesce(application_name, ''), coalesce(host(client_addr), ''), \
+         (extract(epoch FROM backend_start) * 1000)::bigint \
+         FROM pg_stat_activity WHERE datname = current_database() \
+         AND pid <> pg_backend_pid() AND coalesce(application_name, '') <> $1 AND ";
+    // The server's own helpers are no sessions: before 10 they have no client
+    // port; later their kind says so, or, where that is hidden, they have no user.
+    let kind = if version >= 100_000 {
+        "(backend_type = 'client backend' OR (backend_type IS NULL AND usesysid IS NOT NULL))"
+    } else {
+        "(client_port IS NOT NULL OR usename <> current_user)"
+    };
+    let query = format!("{COLUMNS}{kind} ORDER BY pid");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query))
+        .bind(own)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|source| LookError::query("list the sessions", &source))?;
+    let failed = |source| LookError::query("read the list of sessions", &source);
+    let session = |row: sqlx::postgres::PgRow| {
+        let since: Option<i64> = row.try_get(4).map_err(failed)?;
+        Ok(Session {
+            pid: row.try_get(0).map_err(failed)?,
+            user: row.try_get(1).map_err(failed)?,
+            application: row.try_get(2).map_err(failed)?,
+            address: row.try_get(3).map_err(failed)?,
+            since: since.and_then(|since| Timestamp::from_millisecond(since).ok()),
+        })
+    };
+    rows.into_iter().map(session).collect()
+}
+
+/// Exact, and never negative (quay-facts 3.3).
+async fn counts(connection: &mut PgConnection) -> Result<TagCounts, LookError> {
+    let failed = |source| LookError::query("count the tags", &source);
+    let limit = COUNTS_LIMIT.as_millis();
+    let settings = format!("SET statement_timeout = {limit}");
+    connection
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(settings)))
+        .await
+        .map_err(failed)?;
+    let mapping: Option<String> =
+        sqlx::query_scalar("SELECT to_regclass('tagtorepositorytag')::text")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed)?;
+    let query =
+        if mapping.is_some() { super::COUNT_WITH_MAPPING } else { super::COUNT_WITHOUT_MAPPING };
+    let row = sqlx::query(query).fetch_one(&mut *connection).await.map_err(failed)?;
+    Ok(TagCounts {
+        visible: row.try_get(0).map_err(failed)?,
+        unmapped: row.try_get(1).map_err(failed)?,
+    })
+}

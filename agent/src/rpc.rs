@@ -1,0 +1,225 @@
+//! The service: convert, hand on, convert back. Every refusal becomes a status
+//! in one place, and every method is authorised by one table.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it asks the clock")]
+
+mod acts;
+mod authorize;
+mod looks;
+pub(crate) mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use quaymaster_proto::wire::agent_server::{Agent, AgentServer};
+use quaymaster_proto::{Reason, Refusal, wire};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use self::authorize::Method;
+use self::tls::{Caller, Connection};
+use crate::engine::Engine;
+use crate::jobs::Jobs;
+use crate::node::Node;
+use crate::worker::Worker;
+
+/// How often an idle connection is asked whether it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// How long it may take to answer that.
+const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Calls at once on one connection: a coordinator needs a handful.
+const STREAMS: u32 = 64;
+
+/// The agent's side of the wire.
+#[derive(Debug)]
+pub(crate) struct Service<E> {
+    node: Arc<Node<E>>,
+    worker: Arc<Worker<E>>,
+    jobs: Jobs<E>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl<E: Engine> Service<E> {
+    pub(crate) fn new(node: Arc<Node<E>>, worker: Arc<Worker<E>>, jobs: Jobs<E>) -> Self {
+        Self { node, worker, jobs }
+    }
+
+    /// Who calls, and the message, where the caller may call this method.
+    fn admit<T>(&self, request: Request<T>, method: Method) -> Result<(String, T), Status> {
+        let (_, extensions, message) = request.into_parts();
+        let caller = extensions.get::<Arc<Caller>>().ok_or_else(|| {
+            Status::from(Refusal::new(Reason::Role, "the connection shows no certificate"))
+        })?;
+        let who =
+            authorize::authorize(caller, method, &self.node.config.cluster, Timestamp::now());
+        match who {
+            Ok(who) => {
+                tracing::debug!(who, %method, peer = %caller.address, "Called.");
+                Ok((who, message))
+            }
+            Err(refusal) => {
+                tracing::warn!(%method, peer = %caller.address, "Refused a call: {refusal}.");
+                Err(refusal.into())
+            }
+        }
+    }
+}
+
+/// Serves until `stop`, then lets the open calls end.
+pub(crate) async fn serve<E: Engine>(
+    service: Service<E>,
+    connections: ReceiverStream<std::io::Result<Connection>>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_LIMIT))
+        .max_concurrent_streams(STREAMS)
+        .add_service(AgentServer::new(service))
+        .serve_with_incoming_shutdown(connections, stop)
+        .await
+}
+
+type Streamed<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl<E: Engine> Agent for Service<E> {
+    type FollowHealthStream = Streamed<wire::HealthReport>;
+    type FollowLogStream = Streamed<wire::LogLine>;
+
+    async fn describe(
+        &self,
+        request: Request<wire::DescribeRequest>,
+    ) -> Answer<wire::NodeDescription> {
+        let (_, message) = self.admit(request, Method::Describe)?;
+        self.describe_node(message).await
+    }
+
+    async fn preview(&self, request: Request<wire::PreviewRequest>) -> Answer<wire::PreviewReply> {
+        let (_, message) = self.admit(request, Method::Preview)?;
+        self.preview_change(message).await
+    }
+
+    async fn resolve_image(
+        &self,
+        request: Request<wire::ResolveImageRequest>,
+    ) -> Answer<wire::ResolveImageReply> {
+        let (_, message) = self.admit(request, Method::ResolveImage)?;
+        self.resolve_tag(message).await
+    }
+
+    async fn health(&self, request: Request<wire::HealthRequest>) -> Answer<wire::HealthReport> {
+        let (_, message) = self.admit(request, Method::Health)?;
+        self.look_at_health(message).await
+    }
+
+    async fn follow_health(
+        &self,
+        request: Request<wire::HealthRequest>,
+    ) -> Answer<Self::FollowHealthStream> {
+        let (_, message) = self.admit(request, Method::FollowHealth)?;
+        self.follow_health_of(message)
+    }
+
+    async fn sample_backfill(
+        &self,
+        request: Request<wire::SampleBackfillRequest>,
+    ) -> Answer<wire::BackfillSample> {
+        let (_, wire::SampleBackfillRequest {}) = self.admit(request, Method::SampleBackfill)?;
+        Ok(Response::new(self.node.sample_backfill().await?.into()))
+    }
+
+    async fn look_at_database(
+        &self,
+        request: Request<wire::LookAtDatabaseRequest>,
+    ) -> Answer<wire::DatabaseLook> {
+        let (_, message) = self.admit(request, Method::LookAtDatabase)?;
+        self.look_into_database(message).await
+    }
+
+    async fn follow_log(
+        &self,
+        request: Request<wire::FollowLogRequest>,
+    ) -> Answer<Self::FollowLogStream> {
+        let (_, message) = self.admit(request, Method::FollowLog)?;
+        self.follow_log_of(message).await
+    }
+
+    async fn get_job(&self, request: Request<wire::GetJobRequest>) -> Answer<wire::JobReport> {
+        let (_, wire::GetJobRequest { id }) = self.admit(request, Method::GetJob)?;
+        Ok(Response::new(self.jobs.report(&id)?.into()))
+    }
+
+    async fn stage_container(
+        &self,
+        request: Request<wire::StageContainerRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (who, message) = self.admit(request, Method::StageContainer)?;
+        self.act(who, message).await
+    }
+
+    async fn stage_config(
+        &self,
+        request: Request<wire::StageConfigRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (who, message) = self.admit(request, Method::StageConfig)?;
+        self.act(who, message).await
+    }
+
+    async fn ensure_stopped(
+        &self,
+        request: Request<wire::EnsureStoppedRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (who, message) = self.admit(request, Method::EnsureStopped)?;
+        self.act(who, message).await
+    }
+
+    async fn put_config(&self, request: Request<wire::PutConfigRequest>) -> Answer<wire::ActReply> {
+        let (who, message) = self.admit(request, Method::PutConfig)?;
+        self.act(who, message).await
+    }
+
+    async fn start_migrating(
+        &self,
+        request: Request<wire::StartMigratingRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (who, message) = self.admit(request, Method::StartMigrating)?;
+        self.act(who, message).await
+    }
+
+    async fn ensure_running(
+        &self,
+        request: Request<wire::EnsureRunningRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (who, message) = self.admit(request, Method::EnsureRunning)?;
+        self.act(who, message).await
+    }
+
+    async fn promote(&self, request: Request<wire::PromoteRequest>) -> Answer<wire::ActReply> {
+        let (who, message) = self.admit(request, Method::Promote)?;
+        self.act(who, message).await
+    }
+
+    async fn pull_image(
+        &self,
+        request: Request<wire::PullImageRequest>,
+    ) -> Answer<wire::JobReport> {
+        let (who, message) = self.admit(request, Method::PullImage)?;
+        self.start_pull(who, message).await
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<wire::CancelJobRequest>,
+    ) -> Answer<wire::JobReport> {
+        let (who, message) = self.admit(request, Method::CancelJob)?;
+        self.cancel(&who, message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Acts and jobs: out of the wire, to the worker or the jobs, and back.
+
+use quaymaster_proto::act::{Order, Ordered};
+use quaymaster_proto::{Act, InvalidField, Refusal, wire};
+use tonic::{Response, Status};
+
+use super::{Answer, Service};
+use crate::engine::Engine;
+
+/// Every kind of ordered message becomes an act and an order.
+pub(super) trait IntoOrder {
+    fn into_order(self) -> Result<(Act, Order), InvalidField>;
+}
+
+macro_rules! into_order {
+    ($($message:ident => $order:ident),* $(,)?) => {
+        $(impl IntoOrder for wire::$message {
+            fn into_order(self) -> Result<(Act, Order), InvalidField> {
+                let Ordered { act, order } = self.try_into()?;
+                Ok((act, Order::$order(order)))
+            }
+        })*
+    };
+}
+
+into_order! {
+    StageContainerRequest => StageContainer,
+    StageConfigRequest => StageConfig,
+    EnsureStoppedRequest => EnsureStopped,
+    PutConfigRequest => PutConfig,
+    StartMigratingRequest => StartMigrating,
+    EnsureRunningRequest => EnsureRunning,
+    PromoteRequest => Promote,
+}
+
+impl<E: Engine> Service<E> {
+    pub(super) async fn act(
+        &self,
+        who: String,
+        message: impl IntoOrder,
+    ) -> Answer<wire::ActReply> {
+        let (act, order) = message.into_order().map_err(Refusal::from)?;
+        let outcome = self.worker.perform(who, act, order).await?;
+        Ok(Response::new(outcome.into()))
+    }
+
+    pub(super) async fn start_pull(
+        &self,
+        who: String,
+        message: wire::PullImageRequest,
+    ) -> Answer<wire::JobReport> {
+        let Ordered { act, order } = message.try_into().map_err(Refusal::from)?;
+        let report = self.jobs.pull(who, act, order).await?;
+        Ok(Response::new(report.into()))
+    }
+
+    pub(super) fn cancel(
+        &self,
+        who: &str,
+        message: wire::CancelJobRequest,
+    ) -> Answer<wire::JobReport> {
+        let wire::CancelJobRequest { act, id } = message;
+        let act = act.ok_or_else(|| InvalidField::missing("act"));
+        let act = act.and_then(|act| act.try_into().map_err(|e: InvalidField| e.within("act")));
+        let act: Act = act.map_err(|error| Status::from(Refusal::from(error)))?;
+        let report = self.jobs.cancel(who, &act, &id)?;
+        Ok(Response::new(report.into()))
+    }
+}

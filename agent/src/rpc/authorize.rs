@@ -1,0 +1,110 @@
+//! Who may call what: one table from method to role. Pure.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use quaymaster_proto::{ClusterName, Peer, Reason, Refusal, Role};
+
+use super::tls::Caller;
+
+/// Every method of the service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Method {
+    Describe,
+    Preview,
+    ResolveImage,
+    Health,
+    FollowHealth,
+    SampleBackfill,
+    LookAtDatabase,
+    FollowLog,
+    GetJob,
+    StageContainer,
+    StageConfig,
+    EnsureStopped,
+    PutConfig,
+    StartMigrating,
+    EnsureRunning,
+    Promote,
+    PullImage,
+    CancelJob,
+}
+
+impl Method {
+    /// The least role that may call it.
+    fn needs(self) -> Role {
+        match self {
+            Self::Describe
+            | Self::Preview
+            | Self::ResolveImage
+            | Self::Health
+            | Self::FollowHealth
+            | Self::SampleBackfill
+            | Self::LookAtDatabase
+            | Self::FollowLog
+            | Self::GetJob => Role::Reader,
+            Self::StageContainer
+            | Self::StageConfig
+            | Self::EnsureStopped
+            | Self::PutConfig
+            | Self::StartMigrating
+            | Self::EnsureRunning
+            | Self::Promote
+            | Self::PullImage
+            | Self::CancelJob => Role::Operator,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, formatter)
+    }
+}
+
+/// Lets `caller` call `method` on an agent of `cluster`, and says who it is.
+pub(crate) fn authorize(
+    caller: &Caller,
+    method: Method,
+    cluster: &ClusterName,
+    now: Timestamp,
+) -> Result<String, Refusal> {
+    let (peer, not_after) = caller.name.as_ref().map_err(|invalid| {
+        Refusal::new(Reason::Role, format!("cannot tell who is calling: {invalid}"))
+            .with_remedy("use a certificate that names a person of this cluster")
+    })?;
+    // The handshake looked at this too, but connections outlive certificates.
+    if *not_after < now {
+        return Err(Refusal::new(
+            Reason::Role,
+            format!("the certificate of `{peer}` has ended on {not_after}"),
+        )
+        .with_remedy("renew the certificate and connect again"));
+    }
+    if peer.cluster() != cluster {
+        return Err(Refusal::new(
+            Reason::WrongCluster,
+            format!("`{peer}` is of another cluster; this agent is of `{cluster}`"),
+        )
+        .with_remedy(format!("use a certificate of cluster `{cluster}`")));
+    }
+    let role = match peer {
+        Peer::Person { role, .. } => *role,
+        Peer::Agent { .. } => {
+            return Err(Refusal::new(
+                Reason::Role,
+                format!("`{peer}` is an agent; agents may not call agents"),
+            )
+            .with_remedy("use the certificate of a person"));
+        }
+    };
+    let needed = method.needs();
+    if role < needed {
+        return Err(Refusal::new(
+            Reason::Role,
+            format!("`{peer}` may not call {method}: it needs the role {needed}"),
+        )
+        .with_remedy(format!("use a certificate with the role {needed}")));
+    }
+    Ok(peer.to_string())
+}

@@ -1,0 +1,119 @@
+//! Looks: out of the wire, to the node, and back.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use quaymaster_proto::{Component, ContainerId, InvalidField, Mode, PortMove, Refusal, wire};
+use tonic::{Response, Status};
+
+use super::{Answer, Service, Streamed};
+use crate::engine::{Engine, LoggedLine};
+use crate::looks::follow;
+use crate::looks::image::ResolvedImage;
+use crate::quay::database::Asked;
+use crate::quay::settings::SurveyKey;
+
+fn invalid(error: InvalidField) -> Status {
+    Refusal::from(error).into()
+}
+
+fn component(number: i32) -> Result<Component, Status> {
+    Component::from_wire("component", number).map_err(invalid)
+}
+
+/// An empty id means the container with the well-known name.
+fn container(text: &str) -> Result<Option<ContainerId>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let id = text.parse().map_err(|error| invalid(InvalidField::because("container_id", error)))?;
+    Ok(Some(id))
+}
+
+impl<E: Engine> Service<E> {
+    pub(super) async fn describe_node(
+        &self,
+        message: wire::DescribeRequest,
+    ) -> Answer<wire::NodeDescription> {
+        let wire::DescribeRequest { survey_key } = message;
+        let length = survey_key.len();
+        let key: [u8; 32] = survey_key.try_into().map_err(|_| {
+            let reason = format!("has {length} bytes instead of 32");
+            invalid(InvalidField::because("survey_key", reason))
+        })?;
+        let facts = self.node.describe(&SurveyKey::new(key)).await?;
+        Ok(Response::new(facts.into()))
+    }
+
+    pub(super) async fn preview_change(
+        &self,
+        message: wire::PreviewRequest,
+    ) -> Answer<wire::PreviewReply> {
+        let wire::PreviewRequest { mode, port_moves, component: number } = message;
+        let mode = Mode::from_wire("mode", mode).map_err(invalid)?;
+        let moves: Result<Vec<PortMove>, _> = port_moves.into_iter().map(TryInto::try_into).collect();
+        let moves = moves.map_err(|error| invalid(error.within("port_moves")))?;
+        let preview = self.node.preview(component(number)?, mode, &moves).await?;
+        Ok(Response::new(preview.into()))
+    }
+
+    pub(super) async fn resolve_tag(
+        &self,
+        message: wire::ResolveImageRequest,
+    ) -> Answer<wire::ResolveImageReply> {
+        let wire::ResolveImageRequest { component: number, repository, tag } = message;
+        let resolved = self.node.resolve_image(component(number)?, &repository, &tag).await?;
+        let ResolvedImage { digest, image } = resolved;
+        Ok(Response::new(wire::ResolveImageReply {
+            digest: digest.into(),
+            image_id: image.map(Into::into).unwrap_or_default(),
+        }))
+    }
+
+    pub(super) async fn look_at_health(
+        &self,
+        message: wire::HealthRequest,
+    ) -> Answer<wire::HealthReport> {
+        let wire::HealthRequest { component: number, container_id } = message;
+        let id = container(&container_id)?;
+        let report = self.node.health(component(number)?, id.as_ref()).await?;
+        Ok(Response::new(report.into()))
+    }
+
+    pub(super) fn follow_health_of(
+        &self,
+        message: wire::HealthRequest,
+    ) -> Answer<Streamed<wire::HealthReport>> {
+        let wire::HealthRequest { component: number, container_id } = message;
+        let (component, id) = (component(number)?, container(&container_id)?);
+        self.node.component(component)?;
+        let reports = follow::follow(Arc::clone(&self.node), component, id);
+        let reports = reports.map(|report| Ok(report.map_err(Status::from)?.into()));
+        Ok(Response::new(Box::pin(reports)))
+    }
+
+    pub(super) async fn look_into_database(
+        &self,
+        message: wire::LookAtDatabaseRequest,
+    ) -> Answer<wire::DatabaseLook> {
+        let wire::LookAtDatabaseRequest { sessions, counts } = message;
+        let view = self.node.quay_view(None).await?;
+        let look = self.node.look_at_database(&view, Asked { sessions, counts }).await?;
+        Ok(Response::new(look.into()))
+    }
+
+    pub(super) async fn follow_log_of(
+        &self,
+        message: wire::FollowLogRequest,
+    ) -> Answer<Streamed<wire::LogLine>> {
+        let wire::FollowLogRequest { component: number, container_id } = message;
+        let id = container(&container_id)?;
+        let lines = self.node.follow_log(component(number)?, id.as_ref()).await?;
+        let lines = lines.map(|line| {
+            let LoggedLine { at, stderr, text } = line?;
+            let at = at.map(|at| at.to_string()).unwrap_or_default();
+            Ok(wire::LogLine { at, stderr, text })
+        });
+        Ok(Response::new(lines.boxed()))
+    }
+}

@@ -1,0 +1,114 @@
+//! Stop: policy `no`, seen; stop, seen; rename, seen.
+//!
+//! In this order, for an engine revives a stopped container of policy `always`
+//! when it starts itself (quay-observed 6).
+
+use std::time::Duration;
+
+use quaymaster_proto::act::EnsureStopped;
+use quaymaster_proto::{ActOutcome, How, Reason, Refusal, RestartPolicy};
+
+use super::{Turn, names};
+use crate::engine::{Container, Engine};
+
+pub(super) async fn ensure_stopped<E: Engine>(
+    turn: &mut Turn<'_, E>,
+    order: &EnsureStopped,
+) -> Result<ActOutcome, Refusal> {
+    let EnsureStopped { component, container: id, generation, grace_seconds } = order;
+    let node = turn.node;
+    let mut seen = node.ours(*component, id).await?;
+    if seen.state.image != generation.image {
+        return Err(super::other_image(&seen.state, &generation.image));
+    }
+    turn.refuse_while_migrating(&seen, "stop").await?;
+    let well_known = node.component(*component)?.container.as_str();
+    let is_named = |seen: &Container| names::is_retired(well_known, &seen.state.name);
+    let has_policy = |seen: &Container| seen.state.restart_policy == RestartPolicy::No;
+    let is_down = |seen: &Container| !seen.state.status.is_alive();
+    if is_named(&seen) && has_policy(&seen) && is_down(&seen) {
+        return Ok(outcome(How::Already, &seen));
+    }
+    turn.intend()?;
+    if !has_policy(&seen) {
+        let done = node.engine.set_restart_policy(id, RestartPolicy::No).await;
+        seen = node.again(id).await?;
+        if !has_policy(&seen) {
+            let said = format!(
+                "container {} keeps restart policy `{}`",
+                id.short(),
+                seen.state.restart_policy
+            );
+            return Err(super::not_seen(done, said));
+        }
+    }
+    if !is_down(&seen) {
+        let grace = Duration::from_secs((*grace_seconds).into());
+        let done = node.engine.stop(id, grace).await;
+        seen = node.again(id).await?;
+        if !is_down(&seen) {
+            let said = format!("container {} is still {}", id.short(), seen.state.status);
+            return Err(super::not_seen(done, said));
+        }
+    }
+    if !is_named(&seen) {
+        seen = retire(turn, &seen, well_known).await?;
+    }
+    Ok(outcome(How::Changed, &seen))
+}
+
+/// A second container stopped in one run gets its own id into its name.
+async fn retire<E: Engine>(
+    turn: &Turn<'_, E>,
+    seen: &Container,
+    well_known: &str,
+) -> Result<Container, Refusal> {
+    let (node, id) = (turn.node, &seen.state.id);
+    let mut name = names::retired(well_known, turn.act.run);
+    if node.engine.container(&name).await?.is_some_and(|other| other.state.id != *id) {
+        name = format!("{name}-{}", id.short());
+    }
+    let done = node.engine.rename(id, &name).await;
+    let seen = node.again(id).await?;
+    if seen.state.name != name {
+        let said = format!("container {} is still named `{}`", id.short(), seen.state.name);
+        return Err(super::not_seen(done, said));
+    }
+    Ok(seen)
+}
+
+fn outcome(how: How, seen: &Container) -> ActOutcome {
+    ActOutcome {
+        how,
+        container: Some(seen.state.clone()),
+        config: None,
+        engine_time: seen.state.finished_at,
+    }
+}
+
+impl<E: Engine> Turn<'_, E> {
+    /// Between its migrating start and the proof of its end a container is
+    /// touched by no verb. The proof: it has ended, or its Quay serves, which
+    /// it does only when its migration is over (quay-facts 1.3).
+    pub(super) async fn refuse_while_migrating(
+        &self,
+        seen: &Container,
+        verb: &str,
+    ) -> Result<(), Refusal> {
+        let id = &seen.state.id;
+        if !seen.state.status.is_alive() || !self.node.ledger().may_be_migrating(id) {
+            return Ok(());
+        }
+        if self.node.serves(seen).await {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Reason::NotOurs,
+            format!(
+                "cannot {verb} container {}: it was started to migrate and its end is not proven",
+                id.short()
+            ),
+        )
+        .with_remedy("wait until it serves or has ended; stopping it would ruin the database"))
+    }
+}

@@ -1,0 +1,103 @@
+//! Stage: the next container beside the one that runs, created and never
+//! started.
+
+use quaymaster_proto::act::StageContainer;
+use quaymaster_proto::{ActOutcome, ContainerStatus, How, Reason, Refusal, RestartPolicy};
+
+use super::{Turn, names};
+use crate::container::{Demands, Finding, carry_over};
+use crate::engine::{Container, Engine, FullContainer};
+
+pub(super) async fn stage_container<E: Engine>(
+    turn: &mut Turn<'_, E>,
+    order: &StageContainer,
+) -> Result<ActOutcome, Refusal> {
+    let StageContainer { component, container: id, spec, generation, port_moves } = order;
+    let (node, run) = (turn.node, turn.act.run);
+    let well_known = &node.component(*component)?.container;
+    let name = names::staged(well_known, run);
+    let labels = node.owner(*component).labels(run, generation);
+    // Under its own name, or promoted already.
+    for known in [&name, well_known] {
+        if let Some(seen) = node.engine.container(known).await?
+            && names::carries(&seen.labels, &labels)
+            && seen.state.image == generation.image
+        {
+            return Ok(outcome(How::Already, &seen));
+        }
+    }
+    let running = source(turn, order).await?;
+    let found = running.spec.digest();
+    if found != *spec {
+        return Err(Refusal::new(
+            Reason::Drifted,
+            format!(
+                "container {} has spec {found}, not {spec} as the plan saw it",
+                id.short()
+            ),
+        )
+        .with_remedy("see who created it anew, then plan again"));
+    }
+    if node.engine.image(generation.image.as_str()).await?.is_none() {
+        return Err(Refusal::new(
+            Reason::Image,
+            format!("image {} is not on this node", generation.image.short()),
+        )
+        .with_remedy("pull it first"));
+    }
+    let demands =
+        Demands { image: generation.image.clone(), port_moves: port_moves.clone(), labels };
+    let next = carry_over(&running.spec, &demands).into_next().map_err(|against| {
+        let words = |Finding { subject, reason }: Finding| format!("{subject} {reason}");
+        let reasons: Vec<String> = against.into_iter().map(words).collect();
+        Refusal::new(
+            Reason::Spec,
+            format!("container {} cannot be carried over: {}", id.short(), reasons.join("; ")),
+        )
+        .with_remedy("create it anew without these, then plan again")
+    })?;
+    if let Some(other) = node.engine.container(&name).await? {
+        return Err(Refusal::new(
+            Reason::Drifted,
+            format!(
+                "`{name}` is the name of container {}, which was not staged as ordered",
+                other.state.id.short()
+            ),
+        )
+        .with_remedy("see whose it is and remove it by hand"));
+    }
+    turn.intend()?;
+    let done = node.engine.create(&name, &next).await;
+    let Some(seen) = node.engine.container(&name).await? else {
+        let done = done.map(|_| ());
+        return Err(super::not_seen(done, format!("there is no container `{name}`")));
+    };
+    turn.staged_as(*component, generation, &seen)?;
+    let is_fresh = seen.state.status == ContainerStatus::Created
+        && seen.state.restart_policy == RestartPolicy::No;
+    if !is_fresh {
+        let state = format!(
+            "`{name}` is {} with restart policy `{}`",
+            seen.state.status, seen.state.restart_policy
+        );
+        return Err(super::not_seen(Ok(()), state));
+    }
+    Ok(outcome(How::Changed, &seen))
+}
+
+/// The container whose spec is carried over.
+async fn source<E: Engine>(
+    turn: &Turn<'_, E>,
+    order: &StageContainer,
+) -> Result<FullContainer, Refusal> {
+    let id = &order.container;
+    turn.node.ours(order.component, id).await?;
+    turn.node.engine.full_container(id.as_str()).await?.ok_or_else(|| {
+        Refusal::new(Reason::Drifted, format!("container {} is gone", id.short()))
+            .with_remedy("plan again")
+    })
+}
+
+fn outcome(how: How, seen: &Container) -> ActOutcome {
+    ActOutcome { how, container: Some(seen.state.clone()), config: None, engine_time: None }
+}
