@@ -1,4 +1,6 @@
 //! A lab without agents: what it makes, what it sees, and that it ends without a trace.
+#![expect(clippy::disallowed_methods, reason = "a test of processes and files")]
+#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
 use std::fs;
 use std::net::TcpListener;

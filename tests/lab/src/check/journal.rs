@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-use quaymaster::journal::Record;
 use quaymaster::journal::store::{self, JournalError};
 use quaymaster::plan::Gate;
-use quaymaster::run::{Event, Evidence, IllegalEvent, Settlement};
+use quaymaster::run::{Event, Evidence, GateState, IllegalEvent, RunState, Settlement};
 use quaymaster_proto::{ContainerState, ContainerStatus, RunId};
 
 use crate::witness::{JournalClaim, Occurrence};
@@ -37,12 +35,12 @@ pub(super) async fn read(state: &Path) -> Result<JournalSays, JournalReadError> 
     };
     let mut says = JournalSays::default();
     for run in history.runs() {
-        if let Some(Err(source)) = history.replay(run) {
-            return Err(JournalReadError::Replay { run, source });
+        match history.replay(run) {
+            Some(Ok(state)) => says.dark_gates.extend(dark_gates(&state)),
+            Some(Err(source)) => return Err(JournalReadError::Replay { run, source }),
+            None => {}
         }
-        let records = history.load(run);
-        says.dark_gates.extend(dark_gate(&records));
-        for record in records {
+        for record in history.load(run) {
             says.hear(&record.event);
         }
     }
@@ -95,20 +93,14 @@ fn occurrences(container: &ContainerState) -> Vec<Occurrence> {
     all
 }
 
-/// Seconds between the last stop and the gate's opening, in a window whose first node then passed.
-fn dark_gate(records: &[&Record]) -> Option<f64> {
-    let passed = |wanted: fn(&Evidence) -> bool| {
-        records.iter().find_map(|record| {
-            let Event::Passed { evidence, at, .. } = &record.event else { return None };
-            wanted(evidence).then_some((record.seq, *at))
-        })
-    };
-    let (seq, opened) = passed(|evidence| matches!(evidence, Evidence::Dark { .. }))?;
-    passed(|evidence| matches!(evidence, Evidence::FirstNode { .. }))?;
-    let mut settled = records.iter().filter(|record| record.seq < seq).filter_map(|record| {
-        let Event::Settled { at, .. } = &record.event else { return None };
-        Some(*at)
+/// Seconds that both looks at the dark took, in a window whose first node then passed its own gate.
+fn dark_gates(state: &RunState) -> Option<f64> {
+    let passed = state.gates.values().filter_map(|gate| match gate {
+        GateState::Passed { evidence, since, at } => Some((evidence, at.duration_since(*since))),
+        GateState::Waiting { .. } | GateState::Closed { .. } => None,
     });
-    let last_stop: Timestamp = settled.next_back()?;
-    Some(opened.duration_since(last_stop).as_secs_f64().max(0.0))
+    let passed: Vec<_> = passed.collect();
+    passed.iter().find(|(evidence, _)| matches!(evidence, Evidence::FirstNode { .. }))?;
+    let dark = passed.iter().filter(|(evidence, _)| matches!(evidence, Evidence::Dark { .. }));
+    Some(dark.map(|(_, took)| took.as_secs_f64().max(0.0)).sum())
 }
