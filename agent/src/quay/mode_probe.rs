@@ -8,12 +8,20 @@
 
 use quaymaster_proto::Mode;
 
+/// Ports on which Quay listens inside its container since 3.0 (quay-facts 2.2).
+const SINCE_3_0: [u16; 2] = [8080, 8443];
+
+/// Whether a Quay that listens on these ports of its container has a mode at
+/// all: 2.9 listens on 80 and 443 and has none.
+pub fn has_mode(container_ports: impl IntoIterator<Item = u16>) -> bool {
+    container_ports.into_iter().any(|port| SINCE_3_0.contains(&port))
+}
+
 /// The mode behind the statuses of `/upgradeprogress/` and of the push;
 /// `None` = they do not tell.
 ///
 /// 2.9 has no mode to show: it has no `/upgradeprogress/`, and its answer to
-/// the push was never seen (quay-facts 10.1). So a mode is told of a Quay whose
-/// image is known to be a 3.0 only; from 401 alone nothing follows for a 2.9.
+/// the push was never seen (quay-facts 10.1). Ask only where `has_mode`.
 pub fn effective_mode(progress: Option<u16>, push: Option<u16>) -> Option<Mode> {
     match (progress, push) {
         // The route exists in no other mode, whatever its database does now.
@@ -29,6 +37,13 @@ pub fn effective_mode(progress: Option<u16>, push: Option<u16>) -> Option<Mode> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quay_on_the_old_ports_has_no_mode() {
+        assert!(!has_mode([80, 443]));
+        assert!(has_mode([8443]));
+        assert!(!has_mode([]));
+    }
 
     #[test]
     fn the_two_answers_together_tell_the_mode() {
