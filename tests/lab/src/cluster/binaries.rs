@@ -105,6 +105,15 @@ fn build(workspace: &Path, dir: &Path) -> Result<(), BinariesError> {
     if let Some(target) = dir.parent() {
         command.arg("--target-dir").arg(target);
     }
+    // What `cargo run` tells the lab about itself is not for the build: some build scripts would run
+    // again for it, and half the crates be compiled anew.
+    let about_the_lab = env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_NAME"].iter().any(|one| name.starts_with(one))
+    });
+    for name in about_the_lab {
+        command.env_remove(name);
+    }
     // What cargo prints is talk; the standard output belongs to the command's own data.
     let status = command.stdin(Stdio::null()).stdout(io::stderr()).status().map_err(|source| {
         BinariesError::Cargo { cargo: cargo.clone(), workspace: workspace.to_owned(), source }

@@ -1,4 +1,4 @@
-//! What a demo came to, as one JSON object and in a few lines for people. Pure but for the file.
+//! What a demo came to, as one JSON object and in a few lines for people.
 #![expect(clippy::disallowed_methods, reason = "an effect room: the disk is its job")]
 
 use std::collections::BTreeSet;
@@ -182,4 +182,89 @@ pub(super) fn nodes_arrived(verdict: &Verdict, generation: &str) -> usize {
         .map(|process| process.node.as_str())
         .collect::<BTreeSet<_>>()
         .len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::witness::{Backfill, Observed, Process, VERSION};
+
+    fn window(from: &str, to: &str, outage: Option<f64>) -> Window {
+        Window {
+            from: from.into(),
+            to: to.into(),
+            began: None,
+            outage_seconds: outage,
+            limit_seconds: Some(2.0),
+            first_healthy_seconds: Some(1.5),
+            slowest_stop_seconds: Some(0.3),
+            dark_gate_seconds: 0.1,
+            first_start_seconds: Some(1.0),
+            slowest_other_start_seconds: Some(0.6),
+        }
+    }
+
+    fn process(node: &str, generation: &str) -> Process {
+        Process {
+            node: node.into(),
+            container_id: "ab".into(),
+            generation: generation.into(),
+            started: jiff::Timestamp::UNIX_EPOCH,
+            ended: None,
+            has_migrated: false,
+            was_healthy: true,
+            refused: None,
+        }
+    }
+
+    fn verdict(violations: Vec<Violation>) -> Verdict {
+        Verdict {
+            version: VERSION,
+            violations,
+            observed: Observed {
+                windows: vec![
+                    window("2.9.5", "3.0.5 background", Some(2.1)),
+                    window("3.0.5 background", "3.0.5 complete", None),
+                ],
+                backfill: Some(Backfill { progress: 1.0, total_tags: 2000 }),
+                processes: vec![
+                    process("quay-1", "3.0.5 background"),
+                    process("quay-1", "3.0.5 complete"),
+                    process("quay-2", "3.0.5 complete"),
+                    process("quay-3", "3.0.5 background"),
+                ],
+                database: None,
+                damage: Vec::new(),
+            },
+        }
+    }
+
+    fn summary(outcome: Outcome, violations: Vec<Violation>) -> Summary {
+        Summary::of(Mode::Background, EngineKind::Standin, 3, outcome, Some(verdict(violations)))
+    }
+
+    #[test]
+    fn the_json_has_the_names_that_scripts_rely_on() {
+        let text = serde_json::to_string(&summary(Outcome::Completed, Vec::new())).unwrap();
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn people_read_outage_limit_backfill_and_the_witness() {
+        insta::assert_snapshot!(summary(Outcome::Completed, Vec::new()).lines().join("\n"));
+        let broken = Violation {
+            invariant: 2,
+            at: None,
+            nodes: vec!["quay-1".into(), "quay-2".into()],
+            evidence: "two processes migrated".into(),
+        };
+        let broken = summary(Outcome::NotArrived, vec![broken]);
+        assert!(!broken.is_good());
+        insta::assert_snapshot!(broken.lines().join("\n"));
+    }
+
+    #[test]
+    fn a_node_has_arrived_when_it_runs_that_very_generation() {
+        assert_eq!(nodes_arrived(&verdict(Vec::new()), "3.0.5 complete"), 2);
+    }
 }
