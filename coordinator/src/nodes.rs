@@ -22,6 +22,8 @@ use quaymaster_proto::{
 use serde::{Deserialize, Serialize};
 
 pub mod asking;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod grpc;
 
 /// Health reports of one node, for as long as somebody reads them. An error is

@@ -199,12 +199,7 @@ where
     }
 
     /// Asks these nodes, all at once, and writes each answer down as it comes.
-    async fn ask(
-        &mut self,
-        plan: &Plan,
-        step: &Step,
-        nodes: &[NodeName],
-    ) -> Result<(), RunError> {
+    async fn ask(&mut self, plan: &Plan, step: &Step, nodes: &[NodeName]) -> Result<(), RunError> {
         let mut errands = Vec::with_capacity(nodes.len());
         for node in nodes {
             errands.push(Errand {
@@ -221,7 +216,8 @@ where
         }
         let at = self.clock.now();
         let number = step.number;
-        let intents = nodes.iter().map(|node| Event::Intended { step: number, node: node.clone(), at });
+        let intents =
+            nodes.iter().map(|node| Event::Intended { step: number, node: node.clone(), at });
         self.record(intents.collect()).await?;
 
         let asked: FuturesUnordered<_> = errands.into_iter().map(Errand::run).collect();

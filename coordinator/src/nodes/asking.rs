@@ -50,8 +50,11 @@ pub async fn survey<N: Looks>(
             Err(error) => DatabaseAnswer::Problem(error.reason()),
         };
         let address = address.clone();
-        let answer = facts.map(|facts| {
-            NodeSurvey { address: address.clone(), answered_at: now(), facts, database }
+        let answer = facts.map(|facts| NodeSurvey {
+            address: address.clone(),
+            answered_at: now(),
+            facts,
+            database,
         });
         (node.clone(), answer.map_err(|error| silence(address, &error)))
     }))

@@ -1,6 +1,6 @@
 //! The one fold of a run's events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use quaymaster_proto::{
@@ -25,6 +25,9 @@ pub struct RunState {
     pub epoch: Option<Epoch>,
     /// Acts that were begun.
     pub acts: BTreeMap<(StepNumber, NodeName), ActState>,
+    /// Every step that was ever intended on any node, also where it has to be
+    /// asked again.
+    pub begun: BTreeSet<StepNumber>,
     /// Gates that were looked at.
     pub gates: BTreeMap<StepNumber, GateState>,
     /// What people agreed to, latest first by gate.
@@ -170,6 +173,7 @@ impl RunState {
             started_at: at,
             epoch: None,
             acts: BTreeMap::new(),
+            begun: BTreeSet::new(),
             gates: BTreeMap::new(),
             approvals: Vec::new(),
             finished_at: None,
@@ -192,6 +196,7 @@ impl RunState {
             }
             Event::Intended { step, node, at } => {
                 self.act(*step, node, Intent { at: *at }.into())?;
+                self.begun.insert(*step);
                 at
             }
             Event::Settled { step, node, settlement, at } => {
@@ -293,11 +298,10 @@ impl RunState {
         self.approvals.iter().rev().find(|approval| approval.gate == gate)
     }
 
-    /// Whether the migrating start was ever intended.
+    /// Whether the migrating start was ever intended. A failed one that will be
+    /// asked again counts: only proof takes an intent back.
     pub fn has_crossed(&self, point_of_no_return: StepNumber) -> bool {
-        self.acts.iter().any(|((step, _), state)| {
-            *step >= point_of_no_return && !matches!(state, ActState::Pending)
-        })
+        self.begun.iter().any(|step| *step >= point_of_no_return)
     }
 
     /// The image that a pull brought to a node.

@@ -54,11 +54,10 @@ impl Followers {
 
     /// Waits for the next report of any of these nodes.
     pub(super) async fn next(&mut self, nodes: &[NodeName]) -> Option<(NodeName, Seen)> {
-        let waiting = self.followed.iter_mut().filter(|(node, _)| nodes.contains(node)).map(
-            |(node, receiver)| {
-                Box::pin(async move { (node.clone(), receiver.recv().await) })
-            },
-        );
+        let waiting =
+            self.followed.iter_mut().filter(|(node, _)| nodes.contains(node)).map(
+                |(node, receiver)| Box::pin(async move { (node.clone(), receiver.recv().await) }),
+            );
         let waiting: Vec<_> = waiting.collect();
         if waiting.is_empty() {
             return None;

@@ -84,9 +84,7 @@ where
 
     fn database_call(&self, node: NodeName) -> DatabaseCall {
         let nodes = Arc::clone(&self.nodes);
-        Box::pin(async move {
-            nodes.look_at_database(&node, DatabaseQuestion::default()).await
-        })
+        Box::pin(async move { nodes.look_at_database(&node, DatabaseQuestion::default()).await })
     }
 
     /// Asks now, rather than wait for the next report of the streams.

@@ -1,1 +1,363 @@
+use std::sync::{Arc, Mutex};
 
+use proptest::prelude::*;
+use quaymaster_proto::{Epoch, Mode, Reason};
+use tokio::sync::mpsc::unbounded_channel;
+use ulid::Ulid;
+
+use super::*;
+use crate::nodes::fake::{FakeFleet, psql};
+use crate::plan::{Gate, Verb, What, Window};
+use crate::run::Evidence;
+use crate::survey::{ClusterFacts, fixture};
+
+/// A journal in memory that can break off.
+#[derive(Clone, Debug, Default)]
+struct Notebook {
+    events: Arc<Mutex<Vec<Event>>>,
+    inbox: Arc<Mutex<Vec<Event>>>,
+    /// So many appends are left; then the process is as good as dead.
+    left: Arc<Mutex<Option<Death>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Death {
+    appends: usize,
+    /// Whether the last one still reaches the disk.
+    keeps_last: bool,
+}
+
+impl Notebook {
+    fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+
+    fn die(&self, death: Option<Death>) {
+        *self.left.lock().unwrap() = death;
+    }
+}
+
+impl Book for Notebook {
+    async fn append(&mut self, _: RunId, events: &[Event]) -> Result<(), JournalError> {
+        let mut left = self.left.lock().unwrap();
+        match left.as_mut() {
+            Some(Death { appends: 0, keeps_last }) => {
+                if *keeps_last {
+                    self.events.lock().unwrap().extend_from_slice(events);
+                    *keeps_last = false;
+                }
+                return Err(JournalError::InUse { path: "dead".into() });
+            }
+            Some(death) => death.appends -= 1,
+            None => {}
+        }
+        self.events.lock().unwrap().extend_from_slice(events);
+        Ok(())
+    }
+
+    async fn collect(&mut self, run: RunId) -> Result<Vec<Event>, JournalError> {
+        let words: Vec<Event> = self.inbox.lock().unwrap().drain(..).collect();
+        if !words.is_empty() {
+            self.append(run, &words).await?;
+        }
+        Ok(words)
+    }
+}
+
+struct Stage {
+    fleet: FakeFleet,
+    plan: Arc<CheckedPlan>,
+    book: Notebook,
+}
+
+fn first_window(mode: Mode) -> Window {
+    let of = if mode == Mode::Background { 2 } else { 1 };
+    fixture::window(1, of, ("2.9.5", Mode::Absent), ("3.0.5", mode))
+}
+
+fn second_window() -> Window {
+    fixture::window(2, 2, ("3.0.5", Mode::Background), ("3.0.5", Mode::Complete))
+}
+
+impl Stage {
+    fn new(nodes: u8, window: &Window) -> Self {
+        let cluster = fixture::cluster(nodes);
+        let facts: ClusterFacts = match window.from.mode {
+            Mode::Absent => fixture::on_2_9_5(&cluster),
+            Mode::Background | Mode::Complete | Mode::Other => fixture::on_background(&cluster),
+        };
+        let plan = fixture::plan(&cluster, &facts, window);
+        let fleet = FakeFleet::new(&facts, &plan);
+        Self { fleet, plan: Arc::new(plan.check().unwrap()), book: Notebook::default() }
+    }
+
+    /// A process takes the run in hand; the first one begins it.
+    async fn runner(&self, approves: bool) -> Runner<FakeFleet, Notebook> {
+        let at = self.fleet.now();
+        let mut book = self.book.clone();
+        if book.events().is_empty() {
+            let run = RunId::new(Ulid::from_parts(1_700_000_000_000, 1));
+            let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
+            let mut events = vec![Event::Started { run, plan, cluster, at }];
+            if approves {
+                events.push(approval(Gate::Approval, at));
+            }
+            book.append(run, &events).await.unwrap();
+        }
+        let state = RunState::replay(&book.events()).unwrap();
+        let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
+        let fleet = self.fleet.clone();
+        let mut runner = Runner::new(Parts {
+            nodes: Arc::new(fleet.clone()),
+            plan: Arc::clone(&self.plan),
+            state,
+            book,
+            clock: Clock::of(move || fleet.now()),
+            key: SurveyKey::new([1; 32]),
+            progress: unbounded_channel().0,
+        });
+        runner.note(Event::Driven { epoch, by: "alice@host".to_owned(), at }).await.unwrap();
+        runner
+    }
+
+    fn state(&self) -> RunState {
+        RunState::replay(&self.book.events()).unwrap()
+    }
+
+    fn has_crossed(&self) -> bool {
+        self.state().has_crossed(self.plan.plan().point_of_no_return().unwrap())
+    }
+
+    fn assert_well_done(&self) {
+        let tally = self.fleet.tally();
+        let nodes = self.plan.plan().nodes.len();
+        assert_eq!(tally.violations, Vec::<String>::new());
+        assert_eq!(tally.migrating_starts, 1);
+        assert_eq!(tally.started.len(), nodes);
+        assert_eq!(tally.started[0], self.plan.plan().first);
+        assert_eq!(tally.promoted.len(), nodes);
+        assert!(self.state().finished_at.is_some());
+    }
+}
+
+fn approval(gate: Gate, at: jiff::Timestamp) -> Event {
+    let because = Some("a test".to_owned());
+    Event::Approved { gate, by: "bob@host".to_owned(), because, at }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_window_runs_to_its_end() {
+    for nodes in [1, 3, 6] {
+        for window in
+            [first_window(Mode::Background), first_window(Mode::Complete), second_window()]
+        {
+            let stage = Stage::new(nodes, &window);
+            stage.fleet.backfill(&[0.991]);
+            let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+            assert_eq!(ended, Ended::Done, "{nodes} nodes, {} to {}", window.from, window.to);
+            stage.assert_well_done();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_outage_holds_no_wait_that_is_not_needed() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let figures = crate::report::report(stage.plan.plan(), &stage.state());
+    let (outage, limit) = (figures.outage.unwrap(), figures.limit.unwrap().sum());
+    // Virtual time: what is over is waits of ours, not the machine's. That the
+    // first node's health lasts is asked for by the plan.
+    let over = outage - limit - stage.plan.plan().timings.healthy_for;
+    assert!(over <= std::time::Duration::from_millis(300), "{outage:?} {limit:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_at_any_record_is_followed_by_one_that_finishes() {
+    for window in [first_window(Mode::Background), second_window()] {
+        for keeps_last in [false, true] {
+            for appends in 0.. {
+                let stage = Stage::new(3, &window);
+                stage.fleet.backfill(&[0.995]);
+                let mut runner = stage.runner(true).await;
+                stage.book.die(Some(Death { appends, keeps_last }));
+                let ended = runner.drive(Patience::Leave).await;
+                drop(runner);
+                stage.book.die(None);
+                if ended.is_ok() {
+                    assert!(appends > 15, "the whole run was written in {appends} appends");
+                    break;
+                }
+                if stage.state().finished_at.is_none() {
+                    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+                    assert_eq!(ended, Ended::Done, "died after {appends} appends");
+                }
+                stage.assert_well_done();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusing_node_holds_the_window_and_the_next_process_goes_on() {
+    for verb in ["pull", "stage-container", "ensure-stopped", "put-config", "promote"] {
+        let stage = Stage::new(3, &first_window(Mode::Complete));
+        stage.fleet.refuse("quay-2", verb, Reason::Drifted);
+        let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        let Ended::Failed { step: _, failures } = ended else { panic!("{verb}: {ended:?}") };
+        assert_eq!(failures.len(), 1, "{verb}");
+        assert_eq!(failures[0].0.as_str(), "quay-2");
+        assert_eq!(stage.has_crossed(), verb == "promote", "{verb}");
+
+        stage.fleet.forgive();
+        let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        assert_eq!(ended, Ended::Done, "{verb}");
+        stage.assert_well_done();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_falls_silent_in_the_dark_holds_the_window() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    let runner = stage.runner(true).await;
+    let (fleet, mut runner) = (stage.fleet.clone(), runner);
+    let driving = tokio::spawn(async move { runner.drive(Patience::Leave).await });
+    while !stage.book.events().iter().any(|event| is_intent_of(&stage, event, Verb::Stop)) {
+        tokio::task::yield_now().await;
+        tokio::time::advance(std::time::Duration::from_millis(10)).await;
+    }
+    fleet.silence("quay-3");
+    let ended = driving.await.unwrap().unwrap();
+    // The stop was under way and was answered; the dark gate is what misses it.
+    assert!(matches!(ended, Ended::Closed { .. } | Ended::Failed { .. }), "{ended:?}");
+    assert!(!stage.has_crossed());
+    assert!(stage.fleet.tally().started.is_empty());
+
+    fleet.forgive();
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(ended, Ended::Done);
+    stage.assert_well_done();
+}
+
+fn is_intent_of(stage: &Stage, event: &Event, verb: Verb) -> bool {
+    let step = stage.plan.plan().first_step(What::Act(verb)).unwrap().number;
+    matches!(event, Event::Intended { step: found, .. } if *found == step)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_session_ends_the_window_before_anything_starts() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.connect(psql());
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let Ended::Closed { step, failure } = ended else { panic!("{ended:?}") };
+    assert_eq!(step.what, What::Gate(Gate::Dark));
+    assert_eq!(failure, GateFailure::ForeignSessions { sessions: vec![psql()] });
+    assert!(!stage.has_crossed());
+    assert!(stage.fleet.tally().started.is_empty());
+
+    stage.fleet.forgive();
+    assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_migration_that_ends_badly_is_told_with_its_code_and_nothing_else_starts() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.first_exits_with(255);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let Ended::Closed { step: _, failure } = ended else { panic!("{ended:?}") };
+    assert!(
+        matches!(&failure, GateFailure::Exited { node, exit_code: 255, revision: Some(_) }
+            if node.as_str() == "quay-1"),
+        "{failure:?}"
+    );
+    assert!(stage.has_crossed());
+    assert_eq!(stage.fleet.tally().started.len(), 1);
+    // Taking it in hand again starts nothing anew.
+    stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(stage.fleet.tally().migrating_starts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_changed_is_left_alone() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.replace_container("quay-2");
+    let mut runner = stage.runner(true).await;
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Closed { failure: GateFailure::Drifted { changes }, .. }
+            if changes.len() == 1 && changes[0].contains("quay-2")),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_is_left_to_itself_or_waited_for_or_waived() {
+    let stage = Stage::new(3, &second_window());
+    stage.fleet.backfill(&[0.40, 0.60, 0.80, 0.99, 0.995, 1.0]);
+    let mut runner = stage.runner(true).await;
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(&ended, Ended::Waiting { on: WaitingOn::Backfill { .. }, .. }), "{ended:?}");
+    assert_eq!(runner.drive(Patience::Stay).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+
+    let stage = Stage::new(3, &second_window());
+    stage.fleet.backfill(&[0.40]);
+    let mut runner = stage.runner(true).await;
+    let at = stage.fleet.now();
+    stage.book.inbox.lock().unwrap().push(approval(Gate::Backfill, at));
+    assert_eq!(runner.drive(Patience::Stay).await.unwrap(), Ended::Done);
+    let gate = stage.plan.plan().first_step(What::Gate(Gate::Backfill)).unwrap();
+    let passed = &stage.state().gates[&gate.number];
+    assert!(
+        matches!(passed, crate::run::GateState::Passed { evidence: Evidence::Person { .. }, .. }),
+        "{passed:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_goes_dark_without_a_persons_word() {
+    let stage = Stage::new(1, &first_window(Mode::Background));
+    let mut runner = stage.runner(false).await;
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(&ended, Ended::Waiting { on: WaitingOn::Approval, .. }), "{ended:?}");
+    assert!(stage.fleet.tally().started.is_empty());
+    let at = stage.fleet.now();
+    stage.book.inbox.lock().unwrap().push(approval(Gate::Approval, at));
+    assert_eq!(runner.drive(Patience::Stay).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 24,
+        ..ProptestConfig::default()
+    })]
+
+    /// Several deaths in a row, anywhere.
+    #[test]
+    fn any_number_of_deaths_ends_as_an_undisturbed_run_does(
+        deaths in prop::collection::vec((0_usize..20, any::<bool>()), 1..6)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let stage = Stage::new(2, &first_window(Mode::Complete));
+            for (appends, keeps_last) in deaths {
+                let mut runner = stage.runner(true).await;
+                stage.book.die(Some(Death { appends, keeps_last }));
+                let ended = runner.drive(Patience::Leave).await;
+                stage.book.die(None);
+                if ended.is_ok() || stage.state().finished_at.is_some() {
+                    return stage.assert_well_done();
+                }
+            }
+            stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+            stage.assert_well_done();
+        });
+    }
+}

@@ -1,0 +1,488 @@
+//! A whole fleet in memory, for tests: it follows orders as agents do, keeps
+//! tokio's time, can be scripted with faults, and notes what must never happen.
+#![expect(clippy::disallowed_methods, reason = "it keeps tokio's own time")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use quaymaster_proto::act::Order;
+use quaymaster_proto::database::{DatabaseLook, Session};
+use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
+use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::node::{ConfigFacts, ContainerFacts, NodeFacts};
+use quaymaster_proto::preview::Preview;
+use quaymaster_proto::{
+    Act, ActOutcome, ContainerId, ContainerState, ContainerStatus, How, ImageId, Mode, NodeName,
+    Reason, Refusal, RestartPolicy,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::nodes::{
+    CallError, DatabaseQuestion, HealthQuestion, HealthStream, ImageQuestion, Looks, NoAnswer,
+    Orders, PreviewQuestion, ResolvedImage, SurveyKey, Unreachable,
+};
+use crate::plan::Plan;
+use crate::survey::{ClusterFacts, fixture};
+
+/// How long things take in the fake.
+pub(crate) const LATENCY: Duration = Duration::from_millis(2);
+pub(crate) const STOP: Duration = Duration::from_secs(10);
+pub(crate) const MIGRATION: Duration = Duration::from_secs(20);
+pub(crate) const BOOT: Duration = Duration::from_secs(3);
+
+/// A fleet that obeys.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeFleet {
+    world: Arc<Mutex<World>>,
+    begun: Instant,
+}
+
+#[derive(Debug)]
+struct World {
+    nodes: BTreeMap<NodeName, FakeNode>,
+    database: DatabaseLook,
+    target: String,
+    wanted: Mode,
+    sessions: Vec<Session>,
+    backfill: VecDeque<f64>,
+    refusals: BTreeMap<(NodeName, &'static str), Refusal>,
+    silent: BTreeSet<NodeName>,
+    first_exits_with: Option<i64>,
+    migration_began: Option<Instant>,
+    tally: Tally,
+}
+
+/// What was seen to happen.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Tally {
+    /// Containers that were really started to migrate.
+    pub(crate) migrating_starts: u32,
+    /// Every container that was really started, in order.
+    pub(crate) started: Vec<NodeName>,
+    /// What must never happen.
+    pub(crate) violations: Vec<String>,
+    /// Nodes whose new container has its name and policy.
+    pub(crate) promoted: BTreeSet<NodeName>,
+}
+
+#[derive(Debug)]
+struct FakeNode {
+    facts: NodeFacts,
+    staged: Option<Staged>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    id: ContainerId,
+    started: Option<Instant>,
+}
+
+impl FakeFleet {
+    /// The cluster as `facts` describe it; `plan` says where it will arrive.
+    pub(crate) fn new(facts: &ClusterFacts, plan: &Plan) -> Self {
+        let nodes = facts.nodes.iter().map(|(name, survey)| {
+            (name.clone(), FakeNode { facts: survey.facts.clone(), staged: None })
+        });
+        let world = World {
+            nodes: nodes.collect(),
+            database: facts.one_database().unwrap().clone(),
+            target: plan.database.target.clone(),
+            wanted: plan.window.to.mode,
+            sessions: Vec::new(),
+            backfill: VecDeque::new(),
+            refusals: BTreeMap::new(),
+            silent: BTreeSet::new(),
+            first_exits_with: None,
+            migration_began: None,
+            tally: Tally::default(),
+        };
+        Self { world: Arc::new(Mutex::new(world)), begun: Instant::now() }
+    }
+
+    /// tokio's time as a timestamp.
+    pub(crate) fn now(&self) -> Timestamp {
+        let elapsed = self.begun.elapsed();
+        fixture::survey_time() + jiff::SignedDuration::try_from(elapsed).unwrap()
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.world().tally.clone()
+    }
+
+    pub(crate) fn refuse(&self, node: &str, verb: &'static str, reason: Reason) {
+        let refusal = Refusal::new(reason, format!("{verb} is refused")).with_remedy("mend it");
+        self.world().refusals.insert((node.parse().unwrap(), verb), refusal);
+    }
+
+    pub(crate) fn forgive(&self) {
+        let mut world = self.world();
+        world.refusals.clear();
+        world.silent.clear();
+        world.sessions.clear();
+    }
+
+    pub(crate) fn silence(&self, node: &str) {
+        self.world().silent.insert(node.parse().unwrap());
+    }
+
+    pub(crate) fn connect(&self, session: Session) {
+        self.world().sessions.push(session);
+    }
+
+    pub(crate) fn first_exits_with(&self, code: i64) {
+        self.world().first_exits_with = Some(code);
+    }
+
+    /// What `/upgradeprogress/` says, one after the other; the last one stays.
+    pub(crate) fn backfill(&self, samples: &[f64]) {
+        self.world().backfill = samples.iter().copied().collect();
+    }
+
+    /// Somebody replaces a node's Quay container.
+    pub(crate) fn replace_container(&self, node: &str) {
+        let mut world = self.world();
+        let node = world.nodes.get_mut(&node.parse::<NodeName>().unwrap()).unwrap();
+        node.running().state.id = fixture::hex('9', 9).parse().unwrap();
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    fn unreachable(node: &NodeName, what: &str, why: Unreachable) -> CallError {
+        let (what, why) = (what.to_owned(), Box::new(NoAnswer::Unreachable(why)));
+        CallError { node: node.clone(), address: "10.0.0.1:9643".to_owned(), what, why }
+    }
+
+    /// On the way there and on the way back.
+    async fn reach(&self, node: &NodeName, what: &str) -> Result<(), CallError> {
+        sleep(LATENCY).await;
+        if self.world().silent.contains(node) {
+            return Err(Self::unreachable(node, what, Unreachable::ConnectionRefused));
+        }
+        Ok(())
+    }
+
+    fn refused(node: &NodeName, what: &str, refusal: Refusal) -> CallError {
+        let (what, why) = (what.to_owned(), Box::new(NoAnswer::Refused(refusal)));
+        CallError { node: node.clone(), address: "10.0.0.1:9643".to_owned(), what, why }
+    }
+}
+
+impl FakeNode {
+    fn running(&mut self) -> &mut ContainerFacts {
+        self.facts.components[0].container.as_mut().unwrap()
+    }
+
+    fn find(&mut self, id: &ContainerId) -> Option<&mut ContainerFacts> {
+        let quay = &mut self.facts.components[0];
+        quay.container.iter_mut().chain(&mut quay.others).find(|found| found.state.id == *id)
+    }
+
+    fn is_any_alive(&self) -> bool {
+        self.facts.components[0].containers().any(|found| found.state.status.is_alive())
+    }
+}
+
+impl World {
+    fn node(&mut self, node: &NodeName) -> &mut FakeNode {
+        self.nodes.get_mut(node).unwrap()
+    }
+
+    fn is_migrated(&self) -> bool {
+        self.migration_began.is_some_and(|began| began.elapsed() >= MIGRATION)
+            && self.first_exits_with.is_none()
+    }
+
+    fn revision(&self) -> String {
+        if self.is_migrated() { self.target.clone() } else { self.database.revision.clone() }
+    }
+
+    fn carry_out(
+        &mut self,
+        node: &NodeName,
+        order: &Order,
+        at: Timestamp,
+    ) -> Result<ActOutcome, Refusal> {
+        let outcome = |how, container: Option<ContainerState>| ActOutcome {
+            how,
+            container,
+            config: None,
+            engine_time: Some(at),
+        };
+        match order {
+            Order::StageContainer(stage) => {
+                Ok(self.stage(node, stage.generation.image.clone(), at))
+            }
+            Order::StageConfig(_) => Ok(outcome(How::Changed, None)),
+            Order::EnsureStopped(stop) => {
+                let found = self.node(node).find(&stop.container).unwrap();
+                let was_alive = found.state.status.is_alive();
+                found.state.status = ContainerStatus::Exited;
+                found.state.restart_policy = RestartPolicy::No;
+                let how = if was_alive { How::Changed } else { How::Already };
+                Ok(outcome(how, Some(found.state.clone())))
+            }
+            Order::PutConfig(put) => {
+                if self.nodes.values().any(FakeNode::is_any_alive) {
+                    self.tally.violations.push(format!("config of {node} changed under a Quay"));
+                }
+                let ConfigFacts::Readable(config) = &mut self.node(node).facts.config else {
+                    return Err(Refusal::new(Reason::Config, "unreadable"));
+                };
+                config.sha256 = put.to.clone();
+                Ok(outcome(How::Changed, None))
+            }
+            Order::StartMigrating(start) => self.start(node, &start.container, true, at),
+            Order::EnsureRunning(start) => {
+                if !start.database.revisions.contains(&self.revision()) {
+                    return Err(Refusal::new(Reason::Database, "not the target revision"));
+                }
+                self.start(node, &start.container, false, at)
+            }
+            Order::Promote(promote) => {
+                self.tally.promoted.insert(node.clone());
+                let found = self.node(node).find(&promote.container).unwrap();
+                found.state.restart_policy = promote.restart_policy;
+                Ok(outcome(How::Changed, Some(found.state.clone())))
+            }
+        }
+    }
+
+    fn stage(&mut self, node: &NodeName, image: ImageId, at: Timestamp) -> ActOutcome {
+        let fake = self.node(node);
+        let outcome = |how, state| ActOutcome {
+            how,
+            container: Some(state),
+            config: None,
+            engine_time: Some(at),
+        };
+        if let Some(staged) = &fake.staged {
+            let id = staged.id.clone();
+            return outcome(How::Already, fake.find(&id).unwrap().state.clone());
+        }
+        let mut next = fake.running().clone();
+        let number = next.state.id.as_str()[..2].parse().unwrap();
+        next.state.id = fixture::hex('7', number).parse().unwrap();
+        next.state.name = "quay.quaymaster-next".to_owned();
+        next.state.status = ContainerStatus::Created;
+        next.state.started_at = None;
+        next.state.restart_policy = RestartPolicy::No;
+        next.state.image = image;
+        fake.staged = Some(Staged { id: next.state.id.clone(), started: None });
+        fake.facts.components[0].others.push(next.clone());
+        outcome(How::Changed, next.state)
+    }
+
+    fn start(
+        &mut self,
+        node: &NodeName,
+        container: &ContainerId,
+        migrates: bool,
+        at: Timestamp,
+    ) -> Result<ActOutcome, Refusal> {
+        let ever_started = self.node(node).find(container).unwrap().state.ever_started();
+        let how = if ever_started { How::Already } else { How::Changed };
+        if !ever_started {
+            self.watch_start(node, migrates);
+            self.tally.started.push(node.clone());
+            if let Some(staged) = self.node(node).staged.as_mut() {
+                staged.started = Some(Instant::now());
+            }
+            let state = &mut self.node(node).find(container).unwrap().state;
+            state.status = ContainerStatus::Running;
+            state.started_at = Some(at);
+        }
+        let state = self.node(node).find(container).unwrap().state.clone();
+        Ok(ActOutcome { how, container: Some(state), config: None, engine_time: Some(at) })
+    }
+
+    /// The fake's own witness.
+    fn watch_start(&mut self, node: &NodeName, migrates: bool) {
+        let is_anyone_alive = self.nodes.values().any(FakeNode::is_any_alive);
+        if migrates {
+            self.tally.migrating_starts += 1;
+            if is_anyone_alive {
+                self.tally.violations.push(format!("{node} migrates while a Quay lives"));
+            }
+            if self.migration_began.is_none() {
+                self.migration_began = Some(Instant::now());
+            }
+        } else if !self.is_migrated() {
+            self.tally.violations.push(format!("{node} starts before the migration's end"));
+        }
+        if self.sessions.iter().any(|session| session.application == "psql") {
+            self.tally.violations.push(format!("{node} starts beside a foreign session"));
+        }
+    }
+
+    fn report(
+        &mut self,
+        node: &NodeName,
+        question: &HealthQuestion,
+        at: Timestamp,
+    ) -> HealthReport {
+        let (migrated, wanted, code) = (self.is_migrated(), self.wanted, self.first_exits_with);
+        let fake = self.node(node);
+        let id = question.container.clone().unwrap_or_else(|| fake.running().state.id.clone());
+        let started = fake.staged.as_ref().filter(|staged| staged.id == id);
+        let started = started.and_then(|staged| staged.started);
+        let container = fake.find(&id).map(|found| {
+            if let (Some(code), Some(_)) = (code, started) {
+                found.state.status = ContainerStatus::Exited;
+                found.state.exit_code = code;
+            }
+            found.state.clone()
+        });
+        let is_up = started.is_some_and(|started| started.elapsed() >= BOOT) && migrated;
+        let is_alive = container.as_ref().is_some_and(|state| state.status.is_alive());
+        let verdict = match (is_alive, is_up) {
+            (false, _) => HealthVerdict::Down,
+            (true, false) => HealthVerdict::Unhealthy,
+            (true, true) => HealthVerdict::Healthy,
+        };
+        HealthReport {
+            at,
+            container,
+            instance: HealthRoute::default(),
+            endtoend: HealthRoute::default(),
+            verdict,
+            effective_mode: (verdict == HealthVerdict::Healthy).then_some(wanted),
+        }
+    }
+}
+
+impl Looks for FakeFleet {
+    async fn describe(&self, node: &NodeName, _: &SurveyKey) -> Result<NodeFacts, CallError> {
+        self.reach(node, "describe the node").await?;
+        Ok(self.world().node(node).facts.clone())
+    }
+
+    async fn preview(&self, node: &NodeName, _: &PreviewQuestion) -> Result<Preview, CallError> {
+        Err(Self::unreachable(node, "preview the change", Unreachable::Unknown))
+    }
+
+    async fn resolve_image(
+        &self,
+        node: &NodeName,
+        _: &ImageQuestion,
+    ) -> Result<ResolvedImage, CallError> {
+        Err(Self::unreachable(node, "resolve an image", Unreachable::Unknown))
+    }
+
+    async fn health(
+        &self,
+        node: &NodeName,
+        question: &HealthQuestion,
+    ) -> Result<HealthReport, CallError> {
+        self.reach(node, "look at Quay's health").await?;
+        Ok(self.world().report(node, question, self.now()))
+    }
+
+    async fn follow_health(
+        &self,
+        node: &NodeName,
+        question: &HealthQuestion,
+    ) -> Result<HealthStream, CallError> {
+        self.reach(node, "follow Quay's health").await?;
+        let (fleet, node, question) = (self.clone(), node.clone(), question.clone());
+        let reports = futures::stream::unfold(false, move |is_later| {
+            let (fleet, node, question) = (fleet.clone(), node.clone(), question.clone());
+            async move {
+                if is_later {
+                    sleep(Duration::from_millis(200)).await;
+                }
+                Some((fleet.health(&node, &question).await, true))
+            }
+        });
+        Ok(reports.boxed())
+    }
+
+    async fn sample_backfill(&self, node: &NodeName) -> Result<BackfillSample, CallError> {
+        self.reach(node, "sample the backfill").await?;
+        let at = self.now();
+        let mut world = self.world();
+        let progress = match world.backfill.len() {
+            0 => None,
+            1 => world.backfill.front().copied(),
+            _ => world.backfill.pop_front(),
+        };
+        Ok(match progress {
+            Some(progress) => BackfillSample::Counted {
+                at,
+                progress,
+                tags_remaining: ((1.0 - progress) * 1000.0).round() as i64,
+                total_tags: 1000,
+            },
+            None => BackfillSample::NoCount {
+                at,
+                status: Some(404),
+                problem: "no such page".to_owned(),
+            },
+        })
+    }
+
+    async fn look_at_database(
+        &self,
+        node: &NodeName,
+        question: DatabaseQuestion,
+    ) -> Result<DatabaseLook, CallError> {
+        self.reach(node, "look at the database").await?;
+        let at = self.now();
+        let world = self.world();
+        let sessions = question.sessions.then(|| world.sessions.clone());
+        let revision = world.revision();
+        Ok(DatabaseLook { at, revision, sessions, counts: None, ..world.database.clone() })
+    }
+}
+
+impl Orders for FakeFleet {
+    async fn order(&self, node: &NodeName, _: Act, order: Order) -> Result<ActOutcome, CallError> {
+        self.reach(node, order.verb()).await?;
+        let refusal = self.world().refusals.get(&(node.clone(), order.verb())).cloned();
+        if let Some(refusal) = refusal {
+            return Err(Self::refused(node, order.verb(), refusal));
+        }
+        if matches!(order, Order::EnsureStopped(_)) {
+            sleep(STOP).await;
+        }
+        let carried = self.world().carry_out(node, &order, self.now());
+        carried.map_err(|refusal| Self::refused(node, order.verb(), refusal))
+    }
+
+    async fn pull(
+        &self,
+        node: &NodeName,
+        _: Act,
+        order: PullImage,
+    ) -> Result<JobReport, CallError> {
+        self.reach(node, "pull").await?;
+        let refusal = self.world().refusals.get(&(node.clone(), "pull")).cloned();
+        if let Some(refusal) = refusal {
+            return Err(Self::refused(node, "pull", refusal));
+        }
+        let id = format!("pull-{}", order.digest);
+        Ok(JobReport { id, state: JobState::Running, done_bytes: 1, total_bytes: 2 })
+    }
+
+    async fn job(&self, node: &NodeName, id: &str) -> Result<JobReport, CallError> {
+        self.reach(node, "look at a job").await?;
+        let image = format!("sha256:{}", fixture::hex('b', 0)).parse().unwrap();
+        let state = JobState::Done { image };
+        Ok(JobReport { id: id.to_owned(), state, done_bytes: 2, total_bytes: 2 })
+    }
+}
+
+/// A session that nobody can name.
+pub(crate) fn psql() -> Session {
+    Session {
+        pid: 4711,
+        user: "postgres".to_owned(),
+        application: "psql".to_owned(),
+        address: "10.0.0.99".to_owned(),
+        since: Some(fixture::survey_time()),
+    }
+}
