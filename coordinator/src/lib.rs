@@ -17,6 +17,8 @@ pub mod journal;
 pub mod nodes;
 pub mod plan;
 pub mod preflight;
+pub mod render;
+pub mod report;
 pub mod run;
 pub mod runner;
 pub mod survey;

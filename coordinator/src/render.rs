@@ -1,0 +1,73 @@
+//! Values into what people and programs read. Text fits 80 columns, means the
+//! same without colour, and has an ASCII form; JSON carries a version.
+
+mod explain;
+mod figures;
+mod live;
+mod plan;
+mod refusal;
+mod report;
+mod status;
+mod text;
+mod words;
+
+pub use explain::{Explained, explain, explain_json, explain_nothing};
+pub use figures::{count, duration, fraction, moment};
+pub use live::{event_line, progress_line};
+pub use plan::{nothing_to_do, plan};
+pub use refusal::{Complaint, Detail, complaint, complaint_json};
+pub use report::{report, report_json};
+pub use status::{RunSeen, StatusView, status, status_json};
+pub use words::{evidence, failure, problem, step_title, waiting};
+
+/// The version of every JSON form here; an addition does not change it.
+pub const JSON_VERSION: u32 = 1;
+
+/// How text is to look. Where it goes decides: `TERM`, `NO_COLOR`, the locale.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Style {
+    /// Arrows, ticks and bars; else plain ASCII.
+    pub unicode: bool,
+    /// Colour on top; it never carries a meaning alone.
+    pub colour: bool,
+}
+
+/// What a piece of text is, for its colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tone {
+    Heading,
+    Good,
+    Bad,
+    Careful,
+    Faint,
+}
+
+impl Style {
+    /// ASCII without colour.
+    pub const PLAIN: Self = Self { unicode: false, colour: false };
+
+    fn arrow(self) -> &'static str {
+        if self.unicode { "→" } else { "->" }
+    }
+
+    fn line(self) -> &'static str {
+        if self.unicode { "─" } else { "-" }
+    }
+
+    fn paint(self, tone: Tone, text: &str) -> String {
+        if !self.colour || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Heading => "1",
+            Tone::Good => "32",
+            Tone::Bad => "31",
+            Tone::Careful => "33",
+            Tone::Faint => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+#[cfg(test)]
+mod tests;

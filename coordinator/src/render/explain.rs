@@ -1,0 +1,385 @@
+//! Why a run waits or holds, since when, what ends it, what can still be
+//! undone, and what to type next.
+
+use jiff::Timestamp;
+use quaymaster_proto::NodeName;
+use serde_json::{Value, json};
+
+use super::figures::{duration, time};
+use super::text::{labelled, names};
+use super::words::{failure, problem, remedy, step_title, waiting};
+use super::{JSON_VERSION, Style, Tone};
+use crate::plan::{CheckedPlan, Gate, Plan, PlannedImage, Stage, Step, Verb, What};
+use crate::report::between;
+use crate::run::{ActState, GateFailure, GateState, Next, Problem, RunState, WaitingOn, next};
+
+/// A run at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Explained<'a> {
+    /// Its plan.
+    pub plan: &'a CheckedPlan,
+    /// What happened.
+    pub state: &'a RunState,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Every answer.
+struct Answers {
+    stands: String,
+    registry: String,
+    why: Vec<String>,
+    since: Option<Timestamp>,
+    ends: Vec<String>,
+    undo: String,
+    next: String,
+}
+
+/// The screen.
+pub fn explain(explained: &Explained<'_>, style: Style) -> String {
+    let Explained { plan, state, now } = *explained;
+    let window = &plan.plan().window;
+    let answers = answers(explained);
+    let title = format!(
+        "Window {} of {}   {} {} {}   plan {}",
+        window.number,
+        window.of,
+        window.from,
+        style.arrow(),
+        window.to,
+        plan.digest().short()
+    );
+    let mut out = style.paint(Tone::Heading, &title) + "\n";
+    out.push_str(&labelled("run", &state.run.to_string()));
+    out.push_str(&labelled("stands", &answers.stands));
+    out.push_str(&labelled("registry", &answers.registry));
+    out.push_str(&several("why", &answers.why));
+    if let Some(since) = answers.since {
+        let words = format!("{}, for {}", time(since), duration(between(since, now)));
+        out.push_str(&labelled("since", &words));
+    }
+    out.push_str(&several("ends", &answers.ends));
+    out.push_str(&labelled("undo", &answers.undo));
+    out.push_str(&labelled("next", &answers.next));
+    out
+}
+
+fn several(label: &str, lines: &[String]) -> String {
+    let mut out = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        out.push_str(&labelled(if index == 0 { label } else { "" }, line));
+    }
+    out
+}
+
+/// The same where no run is unfinished.
+pub fn explain_nothing() -> &'static str {
+    "nothing waits: no run of this cluster is unfinished\n\
+     next      quaymaster status\n"
+}
+
+/// The same for programs.
+pub fn explain_json(explained: &Explained<'_>) -> Value {
+    let Answers { stands, registry, why, since, ends, undo, next } = answers(explained);
+    json!({
+        "version": JSON_VERSION,
+        "explain": {
+            "run": explained.state.run,
+            "plan": explained.plan.digest(),
+            "stands": stands,
+            "registry": registry,
+            "why": why,
+            "since": since,
+            "ends": ends,
+            "undo": undo,
+            "next": next,
+        },
+    })
+}
+
+/// `step 7 of 14, dark gate`
+pub(super) fn where_it_stands(explained: &Explained<'_>) -> String {
+    let plan = explained.plan.plan();
+    let place =
+        |step: &Step| format!("step {} of {}, {}", step.number, plan.steps.len(), step_title(step));
+    match next(plan, explained.state) {
+        Next::Ask { step, nodes } => format!("{}, on {}", place(step), names(&nodes)),
+        Next::Look { step } => place(step),
+        Next::Failed { step, .. } => format!("HELD at {}", place(step)),
+        Next::Closed { step, .. } => format!("HELD at {}", place(step)),
+        Next::Done => "every step is done".to_owned(),
+    }
+}
+
+fn answers(explained: &Explained<'_>) -> Answers {
+    let plan = explained.plan.plan();
+    let state = explained.state;
+    let base = Answers {
+        stands: where_it_stands(explained),
+        registry: registry(plan, state, explained.now),
+        why: Vec::new(),
+        since: None,
+        ends: Vec::new(),
+        undo: undo(plan, state),
+        next: "quaymaster resume".to_owned(),
+    };
+    match next(plan, state) {
+        Next::Ask { step, nodes } => asked(base, plan, state, step, &nodes),
+        Next::Look { step } => looked(base, explained, step),
+        Next::Failed { step, failures } => failed(base, plan, state, step, &failures),
+        Next::Closed { step, failure } => closed(base, state, step, &failure),
+        Next::Done => Answers {
+            why: vec!["it does not wait: every step is done".to_owned()],
+            next: "quaymaster status".to_owned(),
+            ..base
+        },
+    }
+}
+
+fn asked(base: Answers, plan: &Plan, state: &RunState, step: &Step, nodes: &[NodeName]) -> Answers {
+    let since = |node: &NodeName| match state.act_state(step.number, node) {
+        ActState::InFlight { since } => Some(*since),
+        ActState::Pending | ActState::Done { .. } | ActState::Failed { .. } => None,
+    };
+    let since: Option<Timestamp> = nodes.iter().filter_map(since).min();
+    let why = match since {
+        Some(_) => format!("{} was asked and has not answered", names(nodes)),
+        None => format!("{} was not asked yet", names(nodes)),
+    };
+    let ends = if step.what == What::Act(Verb::StartMigrating) && plan.nodes.len() > 1 {
+        "its answer; until then no other node is started"
+    } else {
+        "the answer; if no process drives this run, take it in hand: quaymaster resume"
+    };
+    Answers { why: vec![why], since, ends: vec![ends.to_owned()], ..base }
+}
+
+fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> Answers {
+    let state = explained.state;
+    let Some(GateState::Waiting { on, since }) = state.gates.get(&step.number) else {
+        return Answers {
+            why: vec!["this gate was not looked at yet".to_owned()],
+            ends: vec!["a process that drives the run: quaymaster resume".to_owned()],
+            ..base
+        };
+    };
+    let mut answers = Answers {
+        why: vec![format!("it waits for {}", waiting(on))],
+        since: Some(*since),
+        ends: ends(explained, on),
+        ..base
+    };
+    match on {
+        WaitingOn::Approval => answers.next = "quaymaster approve dark".to_owned(),
+        WaitingOn::Backfill { .. } => answers.next = "quaymaster resume --wait".to_owned(),
+        WaitingOn::Containers { .. }
+        | WaitingOn::Sessions { .. }
+        | WaitingOn::Migration { .. }
+        | WaitingOn::Health { .. }
+        | WaitingOn::Lasting { .. }
+        | WaitingOn::Answer { .. } => {}
+    }
+    answers
+}
+
+fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
+    let timings = &explained.plan.plan().timings;
+    let lines: &[String] = &match on {
+        WaitingOn::Approval => vec![
+            "quaymaster approve dark, from here or elsewhere".to_owned(),
+            format!("quaymaster resume --accept-irreversible {}", explained.plan.digest().short()),
+        ],
+        WaitingOn::Backfill { .. } => vec![
+            format!(
+                "{:.0} % in {} samples in a row; the nodes work on it by themselves",
+                timings.backfill.threshold * 100.0,
+                timings.backfill.samples
+            ),
+            "standing still is normal at first: each node's worker begins up to 100 min after \
+             its container's start"
+                .to_owned(),
+            "you, if what is left may wait: quaymaster approve backfill --because WORDS".to_owned(),
+        ],
+        WaitingOn::Containers { .. } => {
+            vec!["the containers' end; the engine kills them after their grace".to_owned()]
+        }
+        WaitingOn::Sessions { .. } => vec![
+            "the end of these sessions; whoever stays is named, and ends the window".to_owned(),
+            "a session that may stay belongs into database.expected_sessions of cluster.yaml, \
+             and into a new plan"
+                .to_owned(),
+        ],
+        WaitingOn::Migration { .. } => vec![format!(
+            "the migration's own end; after {} the run holds, and nothing is ever killed",
+            duration(timings.first_node_limit)
+        )],
+        WaitingOn::Health { .. } => {
+            vec!["both health routes of each node answering 200 with every service true".to_owned()]
+        }
+        WaitingOn::Lasting { needed } => vec![format!("{} of health in a row", duration(*needed))],
+        WaitingOn::Answer { .. } => vec!["their agents' answers".to_owned()],
+    };
+    lines.to_vec()
+}
+
+fn failed(
+    base: Answers,
+    plan: &Plan,
+    state: &RunState,
+    step: &Step,
+    failures: &[(NodeName, Problem)],
+) -> Answers {
+    let since = |node: &NodeName| match state.act_state(step.number, node) {
+        ActState::Failed { at, problem: _ } => Some(*at),
+        ActState::Pending | ActState::InFlight { .. } | ActState::Done { .. } => None,
+    };
+    let mut ends = Vec::new();
+    for (node, why) in failures {
+        let words = remedy(why, node);
+        if !words.is_empty() {
+            ends.push(format!("{node}: {words}"));
+        }
+        if let Some(command) = by_hand(plan, step, node) {
+            ends.push(format!("{node}, by hand: {command}"));
+        }
+    }
+    ends.push("then quaymaster resume; what is done already is found done".to_owned());
+    Answers {
+        why: failures.iter().map(|(node, why)| format!("{node}: {}", problem(why))).collect(),
+        since: failures.iter().filter_map(|(node, _)| since(node)).min(),
+        ends,
+        ..base
+    }
+}
+
+/// The plain command that does a node's part of a step. Starts are never done
+/// by hand: an agent's proof belongs to them.
+fn by_hand(plan: &Plan, step: &Step, node: &NodeName) -> Option<String> {
+    let node = plan.node(node)?;
+    match step.what {
+        What::Act(Verb::Pull) => match &plan.image {
+            PlannedImage::Pull { repository, tag: _, digest } => {
+                Some(format!("docker pull {repository}@{digest}"))
+            }
+            PlannedImage::Present { .. } => None,
+        },
+        What::Act(Verb::Stop) => {
+            let id = node.quay.container.short();
+            let grace = plan.timings.stop_grace_seconds;
+            Some(format!("docker update --restart=no {id}; docker stop -t {grace} {id}"))
+        }
+        What::Act(
+            Verb::StageContainer
+            | Verb::StageConfig
+            | Verb::PutConfig
+            | Verb::StartMigrating
+            | Verb::Start
+            | Verb::Promote,
+        )
+        | What::Gate(_) => None,
+    }
+}
+
+fn closed(base: Answers, state: &RunState, step: &Step, why: &GateFailure) -> Answers {
+    let since = match state.gates.get(&step.number) {
+        Some(GateState::Closed { at, failure: _ }) => Some(*at),
+        Some(GateState::Waiting { .. } | GateState::Passed { .. }) | None => None,
+    };
+    let ends = match why {
+        GateFailure::Drifted { .. } => "a new plan, from what is there now: quaymaster plan",
+        GateFailure::Alive { .. } => {
+            "stop what lives, and keep its restart policy from reviving it; then quaymaster resume"
+        }
+        GateFailure::Database { .. } => {
+            "find out which database each node reaches, and in which state it is, before anything \
+             is started"
+        }
+        GateFailure::ForeignSessions { .. } => {
+            "end these sessions at their source, then quaymaster resume; a session that may stay \
+             belongs into database.expected_sessions of cluster.yaml and into a new plan"
+        }
+        GateFailure::Exited { .. } => {
+            "read the container's log; below the target revision the database is half-way, and \
+             nothing may be started before somebody who knows it has looked"
+        }
+        GateFailure::Gone { .. } => {
+            "find out who removed the container; what it did shows in the database's revision alone"
+        }
+        GateFailure::Restarted { .. } => {
+            "find out who restarted it: a second start may have migrated a second time"
+        }
+        GateFailure::WrongMode { .. } => {
+            "look at V3_UPGRADE_MODE in config.yaml and in QUAY_OVERRIDE_CONFIG on that node"
+        }
+        GateFailure::TooLong { .. } => {
+            "look at the node and its log; when it goes on: quaymaster resume looks again"
+        }
+    };
+    let next = match why {
+        GateFailure::Drifted { .. } => "quaymaster plan",
+        GateFailure::Alive { .. }
+        | GateFailure::Database { .. }
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::Exited { .. }
+        | GateFailure::Gone { .. }
+        | GateFailure::Restarted { .. }
+        | GateFailure::WrongMode { .. }
+        | GateFailure::TooLong { .. } => "quaymaster resume",
+    };
+    Answers {
+        why: vec![failure(why)],
+        since,
+        ends: vec![ends.to_owned()],
+        next: next.to_owned(),
+        ..base
+    }
+}
+
+fn gate_passed(plan: &Plan, state: &RunState, gate: Gate) -> bool {
+    let step = plan.first_step(What::Gate(gate));
+    step.and_then(|step| state.gates.get(&step.number))
+        .is_some_and(|gate| matches!(gate, GateState::Passed { .. }))
+}
+
+/// When the first stop was asked.
+fn dark_since(plan: &Plan, state: &RunState) -> Option<Timestamp> {
+    let step = plan.first_step(What::Act(Verb::Stop))?;
+    let since = |node: &NodeName| match state.act_state(step.number, node) {
+        ActState::InFlight { since } | ActState::Done { since, .. } => Some(*since),
+        ActState::Failed { at, .. } => Some(*at),
+        ActState::Pending => None,
+    };
+    step.nodes.iter().filter_map(since).min()
+}
+
+fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
+    let Some(since) = dark_since(plan, state) else {
+        return "is serving: nothing was stopped".to_owned();
+    };
+    let last_gate = if plan.nodes.len() > 1 { Gate::Healthy } else { Gate::FirstNode };
+    if gate_passed(plan, state, last_gate) {
+        "is serving again, on every node".to_owned()
+    } else if gate_passed(plan, state, Gate::FirstNode) {
+        format!("is serving on {} alone", plan.first)
+    } else {
+        format!("is DOWN since {}, for {}", time(since), duration(between(since, now)))
+    }
+}
+
+fn undo(plan: &Plan, state: &RunState) -> String {
+    let crossed = plan.point_of_no_return().is_some_and(|step| state.has_crossed(step));
+    let stage = match (crossed, dark_since(plan, state)) {
+        (true, _) => Stage::Beyond,
+        (false, Some(_)) => Stage::Dark,
+        (false, None) => Stage::Serving,
+    };
+    match stage {
+        Stage::Serving => "everything: what is staged does no harm and is never started by itself",
+        Stage::Dark => {
+            "the database is untouched; the old containers and files are kept. This version does \
+             not put them back by itself"
+        }
+        Stage::Beyond => "nothing by itself: only a restore of the database leads back",
+    }
+    .to_owned()
+}

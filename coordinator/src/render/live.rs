@@ -1,0 +1,85 @@
+//! A run while it goes on, a line for each change: what people see without a
+//! terminal, and what a log keeps.
+
+use jiff::Timestamp;
+
+use super::figures::{count, fraction, time};
+use super::words::{evidence, failure, problem, settlement, step_title, waiting, what};
+use super::{Style, Tone};
+use crate::plan::{Plan, What};
+use crate::run::{Event, WaitingOn};
+
+/// One event as a line without its end; `None` for what nobody needs to see.
+pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
+    let title = |step| plan.step(step).map(step_title).unwrap_or("unknown step");
+    let (at, tone, step, node, words) = match event {
+        Event::Started { run, plan: digest, cluster, at } => {
+            let words = format!("run {run} of plan {} on {cluster}", digest.short());
+            (*at, Tone::Heading, "begin", String::new(), words)
+        }
+        Event::Driven { epoch, by, at } => {
+            let words = format!("{by} drives, epoch {epoch}");
+            (*at, Tone::Faint, "begin", String::new(), words)
+        }
+        Event::Intended { .. } => return None,
+        Event::Settled { step, node, settlement: result, at } => {
+            (*at, Tone::Good, title(*step), node.to_string(), settlement(result))
+        }
+        Event::Failed { step, node, problem: why, at } => {
+            (*at, Tone::Bad, title(*step), node.to_string(), format!("FAILED: {}", problem(why)))
+        }
+        Event::Waiting { step, on, at } => {
+            let words = format!("waits for {}", waiting(on));
+            (*at, Tone::Careful, title(*step), String::new(), words)
+        }
+        Event::Passed { step, evidence: why, at } => {
+            (*at, Tone::Good, title(*step), String::new(), format!("open: {}", evidence(why)))
+        }
+        Event::Closed { step, failure: why, at } => {
+            (*at, Tone::Bad, title(*step), String::new(), format!("CLOSED: {}", failure(why)))
+        }
+        Event::Approved { gate, by, because, at } => {
+            let because = because.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+            (
+                *at,
+                Tone::Good,
+                what(What::Gate(*gate)),
+                String::new(),
+                format!("{by} agrees{because}"),
+            )
+        }
+        Event::Finished { at } => {
+            (*at, Tone::Heading, "end", String::new(), "every step is done".to_owned())
+        }
+    };
+    Some(line(at, &style.paint(tone, &format!("{step:<15}")), &node, &words))
+}
+
+/// The backfill as a line: a bar, a fraction, tags. `width` is the bar's.
+pub fn progress_line(on: &WaitingOn, width: usize, style: Style) -> Option<String> {
+    let WaitingOn::Backfill { progress: Some(progress), tags_remaining, total_tags, .. } = on
+    else {
+        return None;
+    };
+    let done = total_tags.saturating_sub(*tags_remaining);
+    Some(format!(
+        "{}   {}   {} of {} tags   {} left",
+        bar(*progress, width, style),
+        fraction(*progress),
+        count(done),
+        count(*total_tags),
+        count(*tags_remaining)
+    ))
+}
+
+/// A bar that is full only at the end.
+pub(super) fn bar(progress: f64, width: usize, style: Style) -> String {
+    let full = (progress.clamp(0.0, 1.0) * width as f64).floor() as usize;
+    let (done, left) = if style.unicode { ("█", "░") } else { ("#", ".") };
+    format!("{}{}", done.repeat(full), left.repeat(width - full))
+}
+
+fn line(at: Timestamp, step: &str, node: &str, words: &str) -> String {
+    let node = if node.is_empty() { String::new() } else { format!("{node}  ") };
+    format!("{}  {step}  {node}{words}", time(at))
+}

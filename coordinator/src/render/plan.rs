@@ -1,0 +1,298 @@
+//! A plan as people read it: what happens in which order, where the point of
+//! no return is, how long it takes, what to type next.
+
+use quaymaster_proto::Mode;
+use quaymaster_proto::preview::SpecFinding;
+
+use super::figures::{about, count, moment, number, range};
+use super::text::{Table, WIDTH, labelled, names, wrapped};
+use super::{Style, Tone};
+use crate::plan::{
+    CheckedPlan, Gate, PartOfOutage, Plan, PlannedImage, ReleaseInMode, Stage, Step, Verb, What,
+};
+
+/// A plan. `path` is where its file lies, as it is to be typed.
+pub fn plan(checked: &CheckedPlan, path: &str, style: Style) -> String {
+    let plan = checked.plan();
+    let mut out = head(checked, style);
+    out.push('\n');
+    out.push_str(&steps(plan, style));
+    out.push('\n');
+    out.push_str(&nodes(plan, style));
+    out.push_str(&carry_over(plan));
+    out.push('\n');
+    out.push_str(&forecast(plan));
+    for warning in &plan.warnings {
+        out.push_str(&labelled("warning", warning));
+    }
+    out.push_str(&totals(plan));
+    out.push_str(&labelled("next", &format!("quaymaster apply {path}")));
+    out
+}
+
+/// The answer where a plan has nothing to change.
+pub fn nothing_to_do(at: &ReleaseInMode, nodes: usize) -> String {
+    let nodes = number(nodes, "node");
+    format!("nothing to do: {nodes} on {at}, which is where this leads\n")
+}
+
+fn head(checked: &CheckedPlan, style: Style) -> String {
+    let plan = checked.plan();
+    let window = &plan.window;
+    let arrow = style.arrow();
+    let title = format!(
+        "Window {} of {}   {} {arrow} {}   {}, {}",
+        window.number,
+        window.of,
+        window.from,
+        window.to,
+        plan.cluster,
+        number(plan.nodes.len(), "node")
+    );
+    let database = &plan.database;
+    let mut out = style.paint(Tone::Heading, &title) + "\n";
+    out.push_str(&labelled(
+        "plan",
+        &format!("{}, from a survey at {}", checked.digest().short(), moment(plan.surveyed_at)),
+    ));
+    out.push_str(&labelled(
+        "database",
+        &format!(
+            "{} ({}), {} {arrow} {}",
+            database.shown_as, database.kind, database.revision, database.target
+        ),
+    ));
+    let image = match &plan.image {
+        PlannedImage::Pull { repository, tag, digest } => {
+            format!("{repository}:{tag} {}", short(digest.as_str()))
+        }
+        PlannedImage::Present { image } => {
+            format!("the one that runs already, {}; only the mode changes", image.short())
+        }
+    };
+    out.push_str(&labelled("image", &image));
+    out
+}
+
+/// `sha256:91ab54c0d2e1…` as much as a person compares.
+fn short(digest: &str) -> &str {
+    digest.get(..19).unwrap_or(digest)
+}
+
+fn steps(plan: &Plan, style: Style) -> String {
+    let mut out = String::new();
+    let mut stage = None;
+    for step in &plan.steps {
+        if step.stage == Stage::Beyond && stage != Some(Stage::Beyond) {
+            out.push_str(&point_of_no_return(style));
+        }
+        let label = match (step.stage, stage == Some(step.stage)) {
+            (Stage::Serving, false) => "serving",
+            (Stage::Dark, false) => "dark",
+            (_, _) => "",
+        };
+        stage = Some(step.stage);
+        let (verb, words) = describe(plan, step, style);
+        let head = format!("{label:<8} {:>2}  {verb:<8} ", step.number.get());
+        out.push_str(&wrapped(&head, &words));
+    }
+    out
+}
+
+fn point_of_no_return(style: Style) -> String {
+    let words = " point of no return: from here only a restore of the database leads back ";
+    let line = style.line();
+    let missing = WIDTH.saturating_sub(words.len());
+    let (left, right) = (missing / 2, missing - missing / 2);
+    let text = format!("{}{words}{}", line.repeat(left), line.repeat(right));
+    style.paint(Tone::Bad, &text) + "\n"
+}
+
+/// The verb and the rest of a step's line.
+fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
+    let arrow = style.arrow();
+    let all = match plan.nodes.len() {
+        1 => "on the one node".to_owned(),
+        many => format!("on {many} nodes at once"),
+    };
+    match step.what {
+        What::Act(Verb::Pull) => ("pull", format!("the image, by its digest, {all}")),
+        What::Act(Verb::StageContainer) => {
+            ("stage", format!("the next container, created and not started, {all}"))
+        }
+        What::Act(Verb::StageConfig) => (
+            "stage",
+            format!(
+                "the next config.yaml beside the present one, {all}: V3_UPGRADE_MODE {} {arrow} {}",
+                plan.window.from.mode, plan.window.to.mode
+            ),
+        ),
+        What::Act(Verb::Stop) => (
+            "stop",
+            format!(
+                "Quay {all}: restart policy no, then up to {} s grace",
+                plan.timings.stop_grace_seconds
+            ),
+        ),
+        What::Act(Verb::PutConfig) => ("config", format!("the staged file put in place {all}")),
+        What::Act(Verb::StartMigrating) => (
+            "migrate",
+            format!(
+                "{} starts, alone and once: {} {arrow} {}",
+                plan.first, plan.database.revision, plan.database.target
+            ),
+        ),
+        What::Act(Verb::Start) => {
+            ("start", format!("{}, at once, each on proof of its own database", names(&step.nodes)))
+        }
+        What::Act(Verb::Promote) => {
+            ("promote", format!("the known name and the restart policy back, {all}"))
+        }
+        What::Gate(gate) => ("gate", describe_gate(plan, gate)),
+    }
+}
+
+fn describe_gate(plan: &Plan, gate: Gate) -> String {
+    let timings = &plan.timings;
+    match gate {
+        Gate::Backfill => format!(
+            "{:.0} % of the tags are mapped, {} samples in a row",
+            timings.backfill.threshold * 100.0,
+            timings.backfill.samples
+        ),
+        Gate::Approval => "a person agrees to the outage and to the point of no return".to_owned(),
+        Gate::Unchanged => "nothing changed since the survey".to_owned(),
+        Gate::Dark if plan.database.kind == "sqlite" => {
+            "no Quay runs on any node (this database has no list of sessions)".to_owned()
+        }
+        Gate::Dark if timings.expected_sessions.is_empty() => {
+            "no Quay runs, and the database has no session but the agents'".to_owned()
+        }
+        Gate::Dark => format!(
+            "no Quay runs, and the database has no session but the agents' and {}",
+            timings.expected_sessions.join(", ")
+        ),
+        Gate::FirstNode => format!(
+            "{} is at {}, in mode {}, healthy for {}, not restarted",
+            plan.first,
+            plan.database.target,
+            plan.window.to.mode,
+            super::duration(timings.healthy_for)
+        ),
+        Gate::Healthy => "each of them is healthy, in the planned mode".to_owned(),
+    }
+}
+
+fn nodes(plan: &Plan, style: Style) -> String {
+    let mut table = Table::default();
+    table.row(["node", "agent", "container", "config.yaml"].map(str::to_owned));
+    for node in &plan.nodes {
+        let config = &node.config;
+        let change = if config.from == config.to {
+            "is so already".to_owned()
+        } else {
+            let verb = if config.inserted { "added" } else { "changed" };
+            format!("line {} {verb}", config.line)
+        };
+        let first = if node.name == plan.first { " *" } else { "" };
+        table.row([
+            format!("{}{first}", node.name),
+            node.address.clone(),
+            format!("{} {}", node.quay.name, node.quay.container.short()),
+            change,
+        ]);
+    }
+    let mut lines = table.lines(0).into_iter();
+    let heading = lines.next().unwrap_or_default();
+    let mut out = style.paint(Tone::Faint, &heading) + "\n";
+    for line in lines {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// What becomes of specs, said once for nodes that agree.
+fn carry_over(plan: &Plan) -> String {
+    let mut said: Vec<(&SpecFinding, Vec<String>)> = Vec::new();
+    for node in &plan.nodes {
+        for finding in &node.quay.findings {
+            match said.iter_mut().find(|(known, _)| *known == finding) {
+                Some((_, nodes)) => nodes.push(node.name.to_string()),
+                None => said.push((finding, vec![node.name.to_string()])),
+            }
+        }
+    }
+    let mut out = String::new();
+    for (finding, nodes) in said {
+        let SpecFinding { verdict: _, subject, reason } = finding;
+        let on = if nodes.len() == plan.nodes.len() {
+            String::new()
+        } else {
+            format!(" (on {})", names(&nodes))
+        };
+        out.push_str(&labelled("container", &format!("{subject}: {reason}{on}")));
+    }
+    out
+}
+
+fn forecast(plan: &Plan) -> String {
+    let forecast = &plan.forecast;
+    let parts: Vec<String> = forecast
+        .parts
+        .iter()
+        .map(|part| format!("{} {}", part_in_words(part.what, plan), range(part)))
+        .collect();
+    let outage = format!(
+        "about {} ({} to {}): {}",
+        about(forecast.outage),
+        about(forecast.at_best),
+        about(forecast.at_worst),
+        parts.join(", ")
+    );
+    let mut out = labelled("outage", &outage);
+    if plan.is_lab {
+        out.push_str(&labelled("", "(a real Quay's; this is a lab, whose time is scaled)"));
+    }
+    if let (Some(backfill), Some(tags)) = (forecast.backfill, forecast.tags) {
+        let words = format!(
+            "the backfill of {} tags, about {}; then the window to {}",
+            count(tags),
+            about(backfill),
+            Mode::Complete
+        );
+        out.push_str(&labelled("later", &words));
+    }
+    if let (Some(synchronous), Some(tags)) = (forecast.synchronous, forecast.tags) {
+        let words = format!(
+            "{} tags would keep a synchronous upgrade dark for about {}",
+            count(tags),
+            about(synchronous)
+        );
+        out.push_str(&labelled("why two", &words));
+    }
+    out
+}
+
+fn part_in_words(part: PartOfOutage, plan: &Plan) -> String {
+    match part {
+        PartOfOutage::Stop => "stop".to_owned(),
+        PartOfOutage::Schema => "schema".to_owned(),
+        PartOfOutage::Tags => "tags that are left".to_owned(),
+        PartOfOutage::FirstStart => format!("start of {}", plan.first),
+        PartOfOutage::RestStart => "start of the rest".to_owned(),
+    }
+}
+
+fn totals(plan: &Plan) -> String {
+    let is_gate = |step: &&Step| matches!(step.what, What::Gate(_));
+    let gates = plan.steps.iter().filter(is_gate).count();
+    let words = format!(
+        "{}, {} of them gates; {}; {}; nothing was changed by planning",
+        number(plan.steps.len(), "step"),
+        gates,
+        number(plan.nodes.len(), "node"),
+        number(plan.warnings.len(), "warning"),
+    );
+    labelled("in all", &words)
+}

@@ -1,0 +1,155 @@
+//! The end of a window: what it took, next to what was forecast and to what no
+//! order of the same steps could beat.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::figures::{about, count, duration, fraction, number};
+use super::text::labelled;
+use super::words::what;
+use super::{JSON_VERSION, Style, Tone};
+use crate::plan::{CheckedPlan, What};
+use crate::report::{Limit, Report};
+
+/// The report of a finished run.
+pub fn report(checked: &CheckedPlan, report: &Report, style: Style) -> String {
+    let plan = checked.plan();
+    let window = &plan.window;
+    let title = format!(
+        "Window {} of {} done   {} {} {}   {} of {}",
+        window.number,
+        window.of,
+        window.from,
+        style.arrow(),
+        window.to,
+        report.nodes_done,
+        number(plan.nodes.len(), "node"),
+    );
+    let mut out = style.paint(Tone::Good, &title) + "\n";
+    let run = format!("{} on {}, plan {}", report.run, plan.cluster, checked.digest().short());
+    out.push_str(&labelled("run", &run));
+    if let (Some(outage), Some(first)) = (report.outage, report.first_healthy) {
+        let words = format!("{}   first node healthy after {}", duration(outage), duration(first));
+        out.push_str(&labelled("outage", &words));
+    }
+    if let Some(limit) = &report.limit {
+        out.push_str(&labelled("limit", &limit_in_words(limit)));
+    }
+    let forecast = &plan.forecast;
+    let words = format!(
+        "about {} ({} to {}){}",
+        about(forecast.outage),
+        about(forecast.at_best),
+        about(forecast.at_worst),
+        if plan.is_lab { ", of a real Quay; a lab's time is scaled" } else { "" }
+    );
+    out.push_str(&labelled("forecast", &words));
+    out.push_str(&labelled("in all", &duration(report.took)));
+    if let Some(backfill) = &report.backfill {
+        let words = format!(
+            "{} done when its gate opened, {} of {} tags left to the window",
+            fraction(backfill.progress),
+            count(backfill.tags_remaining),
+            count(backfill.total_tags)
+        );
+        out.push_str(&labelled("backfill", &words));
+    }
+    if let Some(by) = &report.approved_by {
+        out.push_str(&labelled("approved", by));
+    }
+    out.push_str(&labelled("waived", &waived(report)));
+    out.push_str(&labelled(
+        "kept",
+        "on every node the old container, stopped, and the old config.yaml beside the new",
+    ));
+    out.push_str(&labelled("next", &next(checked)));
+    out
+}
+
+fn waived(report: &Report) -> String {
+    if report.waived.is_empty() {
+        return "nothing".to_owned();
+    }
+    let one = |waiver: &crate::report::Waiver| {
+        let because = waiver.because.as_deref().unwrap_or("no reason given");
+        format!("{} by {}: {because}", what(What::Gate(waiver.gate)), waiver.by)
+    };
+    report.waived.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn limit_in_words(limit: &Limit) -> String {
+    let Limit { slowest_stop, dark_gates, first_node, slowest_rest } = limit;
+    let mut words = format!(
+        "{} = slowest stop {} ({}) + dark gates {} + {} {}",
+        duration(limit.sum()),
+        duration(slowest_stop.1),
+        slowest_stop.0,
+        duration(*dark_gates),
+        first_node.0,
+        duration(first_node.1)
+    );
+    if let Some((node, took)) = slowest_rest {
+        words.push_str(&format!(" + slowest of the rest {} ({node})", duration(*took)));
+    }
+    words
+}
+
+fn next(checked: &CheckedPlan) -> String {
+    let window = &checked.plan().window;
+    if window.number < window.of {
+        format!(
+            "quaymaster plan --to {}; its apply waits for the backfill, and nothing is locked \
+             meanwhile",
+            window.to.release
+        )
+    } else {
+        "quaymaster status; builders and Clair of the new release may start again".to_owned()
+    }
+}
+
+/// The same for programs. Times in seconds.
+pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
+    let plan = checked.plan();
+    let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
+    let limit = report.limit.as_ref().map(|limit| {
+        let Limit { slowest_stop, dark_gates, first_node, slowest_rest } = limit;
+        let part = |(node, took): &(quaymaster_proto::NodeName, Duration)| {
+            json!({ "node": node, "seconds": seconds(*took) })
+        };
+        json!({
+            "seconds": seconds(limit.sum()),
+            "slowest_stop": part(slowest_stop),
+            "dark_gates_seconds": seconds(*dark_gates),
+            "first_node": part(first_node),
+            "slowest_rest": slowest_rest.as_ref().map(part),
+        })
+    });
+    let waived = report
+        .waived
+        .iter()
+        .map(|waiver| json!({ "gate": waiver.gate, "by": waiver.by, "because": waiver.because }));
+    json!({
+        "version": JSON_VERSION,
+        "report": {
+            "cluster": plan.cluster,
+            "run": report.run,
+            "plan": checked.digest(),
+            "window": plan.window,
+            "nodes": plan.nodes.len(),
+            "nodes_done": report.nodes_done,
+            "took_seconds": seconds(report.took),
+            "outage_seconds": report.outage.map(seconds),
+            "first_healthy_seconds": report.first_healthy.map(seconds),
+            "limit": limit,
+            "forecast": plan.forecast,
+            "backfill": report.backfill.map(|backfill| json!({
+                "progress": backfill.progress,
+                "tags_remaining": backfill.tags_remaining,
+                "total_tags": backfill.total_tags,
+            })),
+            "approved_by": report.approved_by,
+            "waived": waived.collect::<Vec<_>>(),
+        },
+    })
+}

@@ -1,0 +1,207 @@
+//! What happens in a run, in words: each reason as a fragment that can stand
+//! after a node or a step.
+
+use quaymaster_proto::NodeName;
+use quaymaster_proto::database::Session;
+
+use super::figures::{count, duration, fraction, number};
+use super::text::names;
+use crate::plan::{Gate, Step, Verb, What};
+use crate::run::{Evidence, GateFailure, Problem, Settlement, WaitingOn};
+
+/// A step's name: `stop`, `dark gate`.
+pub fn step_title(step: &Step) -> &'static str {
+    what(step.what)
+}
+
+pub(super) fn what(what: What) -> &'static str {
+    match what {
+        What::Act(Verb::Pull) => "pull",
+        What::Act(Verb::StageContainer) => "stage container",
+        What::Act(Verb::StageConfig) => "stage config",
+        What::Act(Verb::Stop) => "stop",
+        What::Act(Verb::PutConfig) => "put config",
+        What::Act(Verb::StartMigrating) => "migrate",
+        What::Act(Verb::Start) => "start",
+        What::Act(Verb::Promote) => "promote",
+        What::Gate(Gate::Backfill) => "backfill gate",
+        What::Gate(Gate::Approval) => "approval",
+        What::Gate(Gate::Unchanged) => "no-change gate",
+        What::Gate(Gate::Dark) => "dark gate",
+        What::Gate(Gate::FirstNode) => "first-node gate",
+        What::Gate(Gate::Healthy) => "health gate",
+    }
+}
+
+/// What a gate waits for.
+pub fn waiting(on: &WaitingOn) -> String {
+    match on {
+        WaitingOn::Backfill { progress, tags_remaining, total_tags, good_samples, problem } => {
+            let mut words = match progress {
+                Some(progress) => format!(
+                    "the backfill: {} done, {} of {} tags left",
+                    fraction(*progress),
+                    count(*tags_remaining),
+                    count(*total_tags)
+                ),
+                None => "the backfill: no count yet".to_owned(),
+            };
+            if *good_samples > 0 {
+                words.push_str(&format!(", {} good in a row", number_of_samples(*good_samples)));
+            }
+            if !problem.is_empty() {
+                words.push_str(&format!(" ({problem})"));
+            }
+            words
+        }
+        WaitingOn::Approval => "a person to agree to cross the point of no return".to_owned(),
+        WaitingOn::Containers { nodes } => {
+            format!("Quay containers that still live on {}", names(nodes))
+        }
+        WaitingOn::Sessions { sessions } => {
+            format!("database sessions to end: {}", sessions_in_words(sessions))
+        }
+        WaitingOn::Migration { revision, target } if revision.is_empty() => {
+            format!("the migration: no revision can be read yet, target {target}")
+        }
+        WaitingOn::Migration { revision, target } => {
+            format!("the migration: at {revision}, target {target}")
+        }
+        WaitingOn::Health { nodes } => format!("health of {}", reasons(nodes)),
+        WaitingOn::Lasting { needed } => format!("health to last for {}", duration(*needed)),
+        WaitingOn::Answer { nodes } => format!("an answer of {}", reasons(nodes)),
+    }
+}
+
+fn number_of_samples(samples: u32) -> String {
+    number(usize::try_from(samples).unwrap_or(usize::MAX), "sample")
+}
+
+/// Why a gate will not open by itself.
+pub fn failure(failure: &GateFailure) -> String {
+    match failure {
+        GateFailure::Drifted { changes } => {
+            format!("the cluster changed after the survey: {}", changes.join("; "))
+        }
+        GateFailure::Alive { containers } => {
+            format!("a Quay lives that should not: {}", containers.join("; "))
+        }
+        GateFailure::Database { problem } => format!("the database: {problem}"),
+        GateFailure::ForeignSessions { sessions } => format!(
+            "{} on the database that nobody named: {}",
+            number(sessions.len(), "session"),
+            sessions_in_words(sessions)
+        ),
+        GateFailure::Exited { node, exit_code, revision } => {
+            let revision = match revision {
+                Some(revision) => format!("the database is at {revision}"),
+                None => "the database's revision cannot be read".to_owned(),
+            };
+            format!("{node}: the container ended with exit code {exit_code}; {revision}")
+        }
+        GateFailure::Gone { node } => format!("{node}: the container is not there any more"),
+        GateFailure::Restarted { node } => {
+            format!("{node}: somebody restarted the container while it was watched")
+        }
+        GateFailure::WrongMode { node, mode } => {
+            format!("{node}: its Quay runs in mode {mode}, which is not the planned one")
+        }
+        GateFailure::TooLong { limit, on } => {
+            format!(
+                "longer than {}, waiting for {}; nothing was killed",
+                duration(*limit),
+                waiting(on)
+            )
+        }
+    }
+}
+
+/// Why a gate opened.
+pub fn evidence(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Backfill { progress, tags_remaining, total_tags } => format!(
+            "{} done, {} of {} tags left",
+            fraction(*progress),
+            count(*tags_remaining),
+            count(*total_tags)
+        ),
+        Evidence::Person { by, because: Some(because) } => format!("{by}: {because}"),
+        Evidence::Person { by, because: None } => format!("{by} agreed"),
+        Evidence::Unchanged => "nothing changed since the survey".to_owned(),
+        Evidence::Dark { sessions: None } => {
+            "no Quay runs; this database has no list of sessions".to_owned()
+        }
+        Evidence::Dark { sessions: Some(sessions) } if sessions.is_empty() => {
+            "no Quay runs, and the database has no session but the agents'".to_owned()
+        }
+        Evidence::Dark { sessions: Some(sessions) } => {
+            format!("no Quay runs; expected to stay: {}", sessions_in_words(sessions))
+        }
+        Evidence::FirstNode { revision, mode: Some(mode), healthy_at: _ } => {
+            format!("at {revision}, in mode {mode}, healthy")
+        }
+        Evidence::FirstNode { revision, mode: None, healthy_at: _ } => {
+            format!("at {revision}, healthy")
+        }
+        Evidence::Healthy { healthy_at } => format!("{} healthy", number(healthy_at.len(), "node")),
+    }
+}
+
+/// Why a node did not do what it was asked.
+pub fn problem(problem: &Problem) -> String {
+    match problem {
+        Problem::Refused { reason: _, message, remedy: _ } => message.clone(),
+        Problem::Unreachable { detail } => format!("does not answer: {detail}"),
+        Problem::Nonsense { detail } => format!("its answer makes no sense: {detail}"),
+    }
+}
+
+/// What to do about it; may be empty.
+pub(super) fn remedy(problem: &Problem, node: &NodeName) -> String {
+    match problem {
+        Problem::Refused { reason: _, message: _, remedy } => remedy.clone(),
+        Problem::Unreachable { detail: _ } => {
+            format!(
+                "look whether {node} is up, and at its agent: systemctl status quaymaster-agent"
+            )
+        }
+        Problem::Nonsense { detail: _ } => {
+            format!("compare the agent's version on {node} with this program's")
+        }
+    }
+}
+
+pub(super) fn settlement(settlement: &Settlement) -> String {
+    match settlement {
+        Settlement::Met(outcome) => {
+            use quaymaster_proto::How;
+            let how = match outcome.how {
+                How::Changed => "done",
+                How::Already => "was so already",
+            };
+            match &outcome.container {
+                Some(container) => format!("{how}, container {}", container.id.short()),
+                None => how.to_owned(),
+            }
+        }
+        Settlement::Pulled { image } => format!("done, image {}", image.short()),
+    }
+}
+
+/// `psql of quay from 10.0.0.9 (pid 4711)`
+fn sessions_in_words(sessions: &[Session]) -> String {
+    let one = |session: &Session| {
+        let Session { pid, user, application, address, since: _ } = session;
+        let application = if application.is_empty() { "unnamed" } else { application };
+        let address = if address.is_empty() { "the server itself" } else { address };
+        format!("{application} of {user} from {address} (pid {pid})")
+    };
+    sessions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn reasons(nodes: &[(NodeName, String)]) -> String {
+    let one = |(node, why): &(NodeName, String)| {
+        if why.is_empty() { node.to_string() } else { format!("{node} ({why})") }
+    };
+    nodes.iter().map(one).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,149 @@
+//! A made-up run for tests: every step of a plan, as an undisturbed cluster
+//! would do it.
+
+use jiff::{SignedDuration, Timestamp};
+use quaymaster_proto::{
+    ActOutcome, ContainerState, ContainerStatus, Epoch, How, Mode, NodeName, RestartPolicy,
+};
+
+use crate::plan::{CheckedPlan, Gate, Step, Verb, What};
+use crate::run::{Event, Evidence, RunState, Settlement};
+use crate::survey::fixture::hex;
+
+/// The run of every fixture.
+pub(crate) const RUN: &str = "01JD8Z6Q4W5T7N9K2M3P4R5S6T";
+
+/// When it starts.
+pub(crate) fn start() -> Timestamp {
+    "2026-11-22T02:14:00Z".parse().unwrap()
+}
+
+/// Everything that happens in a run up to and without that step; all of it for
+/// `None`.
+pub(crate) fn events(plan: &CheckedPlan, until: Option<What>) -> Vec<Event> {
+    let mut writer = Writer { plan, at: start(), events: Vec::new() };
+    writer.push(|at| Event::Started {
+        run: RUN.parse().unwrap(),
+        plan: plan.digest().clone(),
+        cluster: plan.plan().cluster.clone(),
+        at,
+    });
+    writer.push(|at| Event::Driven { epoch: Epoch::FIRST, by: "alice@admin-1".into(), at });
+    for step in &plan.plan().steps {
+        if until == Some(step.what) {
+            return writer.events;
+        }
+        match step.what {
+            What::Act(verb) => writer.act(step, verb),
+            What::Gate(gate) => writer.gate(step, gate),
+        }
+    }
+    writer.push(|at| Event::Finished { at });
+    writer.events
+}
+
+/// The state after these events.
+pub(crate) fn state(events: &[Event]) -> RunState {
+    RunState::replay(events).unwrap()
+}
+
+struct Writer<'a> {
+    plan: &'a CheckedPlan,
+    at: Timestamp,
+    events: Vec<Event>,
+}
+
+impl Writer<'_> {
+    fn push(&mut self, event: impl FnOnce(Timestamp) -> Event) {
+        self.events.push(event(self.at));
+    }
+
+    fn wait(&mut self, millis: i64) {
+        self.at += SignedDuration::from_millis(millis);
+    }
+
+    fn act(&mut self, step: &Step, verb: Verb) {
+        let number = step.number;
+        for node in &step.nodes {
+            self.push(|at| Event::Intended { step: number, node: node.clone(), at });
+        }
+        let took = match verb {
+            Verb::Pull => 72_000,
+            Verb::Stop => 10_300,
+            Verb::StageContainer | Verb::StageConfig | Verb::PutConfig => 20,
+            Verb::StartMigrating | Verb::Start => 400,
+            Verb::Promote => 30,
+        };
+        self.wait(took);
+        for (node, index) in step.nodes.iter().zip(0..) {
+            self.wait(10 * index);
+            let settlement = self.settlement(verb, node);
+            let node = node.clone();
+            self.push(|at| Event::Settled { step: number, node, settlement, at });
+        }
+    }
+
+    fn settlement(&self, verb: Verb, node: &NodeName) -> Settlement {
+        let image = format!("sha256:{}", hex('b', 0)).parse().unwrap();
+        if verb == Verb::Pull {
+            return Settlement::Pulled { image };
+        }
+        let place = self.plan.plan().nodes.iter().position(|planned| planned.name == *node);
+        let number = u8::try_from(place.unwrap() + 1).unwrap();
+        let config = match verb {
+            Verb::StageConfig | Verb::PutConfig => Some(hex('f', number).parse().unwrap()),
+            Verb::Pull
+            | Verb::StageContainer
+            | Verb::Stop
+            | Verb::StartMigrating
+            | Verb::Start
+            | Verb::Promote => None,
+        };
+        let container = config.is_none().then(|| ContainerState {
+            id: hex('e', number).parse().unwrap(),
+            name: "quay".into(),
+            status: ContainerStatus::Running,
+            started_at: Some(self.at),
+            finished_at: None,
+            exit_code: 0,
+            restart_count: 0,
+            restart_policy: RestartPolicy::No,
+            image,
+        });
+        let engine_time = Some(self.at);
+        Settlement::Met(ActOutcome { how: How::Changed, container, config, engine_time })
+    }
+
+    fn gate(&mut self, step: &Step, gate: Gate) {
+        let plan = self.plan.plan();
+        let number = step.number;
+        let (took, healthy) = match gate {
+            Gate::Approval => (30_000, 0),
+            Gate::Dark | Gate::Unchanged | Gate::Backfill => (100, 0),
+            Gate::FirstNode => (246_000, 241_000),
+            Gate::Healthy => (25_000, 20_000),
+        };
+        let healthy_at = self.at + SignedDuration::from_millis(healthy);
+        let evidence = match gate {
+            Gate::Backfill => Evidence::Backfill {
+                progress: 0.994,
+                tags_remaining: 180_600,
+                total_tags: 30_100_000,
+            },
+            Gate::Approval => Evidence::Person { by: "alice@admin-1".into(), because: None },
+            Gate::Unchanged => Evidence::Unchanged,
+            Gate::Dark => Evidence::Dark { sessions: Some(Vec::new()) },
+            Gate::FirstNode => Evidence::FirstNode {
+                revision: plan.database.target.clone(),
+                mode: Some(plan.window.to.mode).filter(|mode| *mode != Mode::Absent),
+                healthy_at,
+            },
+            Gate::Healthy => Evidence::Healthy {
+                healthy_at: step.nodes.iter().map(|node| (node.clone(), healthy_at)).collect(),
+            },
+        };
+        self.push(|at| Event::Waiting { step: number, on: crate::run::WaitingOn::Approval, at });
+        self.wait(took);
+        self.push(|at| Event::Passed { step: number, evidence, at });
+    }
+}
