@@ -1,0 +1,328 @@
+//! An engine in memory, for tests of what the agent does with one: a map of
+//! containers, a count of starts, and the faults that a test asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use jiff::Timestamp;
+use quaymaster_proto::node::{EngineFacts, PublishedPort};
+use quaymaster_proto::{
+    ContainerId, ContainerState, ContainerStatus, ImageDigest, ImageId, RestartPolicy,
+};
+
+use super::{
+    Container, EngineChanges, EngineError, EngineErrorKind, EngineImages, EngineLooks,
+    FullContainer, Image, Listed, LoggedLine, Mount, PullStep,
+};
+use crate::container::spec::{ContainerSpec, NetworkSpec, ProcessSpec, StorageSpec};
+use crate::jobs::credentials::Login;
+
+/// What the engine does wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// Agrees to a restart policy and keeps the old one.
+    KeepsPolicy,
+    /// Agrees to a stop and leaves the container running.
+    KeepsRunning,
+    /// Does not start, with an error.
+    StartFails,
+    /// Starts, and then says that it failed.
+    StartSaysFailed,
+    /// A pull ends with an error inside its stream.
+    PullDenied,
+    /// A pull never ends.
+    PullHangs,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) container: Container,
+    pub(crate) spec: ContainerSpec,
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct State {
+    pub(crate) containers: BTreeMap<ContainerId, Stored>,
+    pub(crate) images: BTreeMap<String, ImageId>,
+    /// Images that a pull of `repository@digest` brings.
+    pub(crate) registry: BTreeMap<String, ImageId>,
+    pub(crate) faults: Vec<Fault>,
+    /// Every change, in its order.
+    pub(crate) done: Vec<String>,
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct FakeEngine(Mutex<State>);
+
+/// The id of the container with this number.
+pub(crate) fn container_id(number: u64) -> ContainerId {
+    format!("{number:064x}").parse().unwrap()
+}
+
+/// The id of the image with this number.
+pub(crate) fn image_id(number: u64) -> ImageId {
+    format!("sha256:{number:064x}").parse().unwrap()
+}
+
+/// A spec with these binds.
+pub(crate) fn spec(image: ImageId, binds: &[(&str, &str)]) -> ContainerSpec {
+    ContainerSpec {
+        image,
+        environment: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        process: ProcessSpec::default(),
+        hostname: None,
+        domainname: None,
+        storage: StorageSpec {
+            binds: binds.iter().map(|(source, inside)| format!("{source}:{inside}")).collect(),
+            mounts: Vec::new(),
+            anonymous_volumes: BTreeSet::new(),
+            volumes_from: Vec::new(),
+        },
+        network: NetworkSpec { mode: "default".to_owned(), ..NetworkSpec::default() },
+        restart_policy: RestartPolicy::Always,
+        auto_remove: false,
+        options: BTreeMap::new(),
+    }
+}
+
+impl FakeEngine {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Puts a running container there.
+    pub(crate) fn run(&self, number: u64, name: &str, spec: ContainerSpec) -> ContainerId {
+        let id = self.put(&container_id(number), name, spec);
+        let mut state = self.state();
+        let stored = state.containers.get_mut(&id).unwrap();
+        stored.container.state.status = ContainerStatus::Running;
+        stored.container.state.started_at = Some(Timestamp::UNIX_EPOCH);
+        id
+    }
+
+    fn put(&self, id: &ContainerId, name: &str, spec: ContainerSpec) -> ContainerId {
+        let mounts = spec.storage.binds.iter().map(|bind| {
+            let (source, destination, _) = StorageSpec::bind_parts(bind);
+            Mount { source: source.to_owned(), destination: destination.to_owned() }
+        });
+        let container = Container {
+            state: ContainerState {
+                id: id.clone(),
+                name: name.to_owned(),
+                status: ContainerStatus::Created,
+                started_at: None,
+                finished_at: None,
+                exit_code: 0,
+                restart_count: 0,
+                restart_policy: spec.restart_policy,
+                image: spec.image.clone(),
+            },
+            labels: spec.labels.clone(),
+            mounts: mounts.collect(),
+            ports: Vec::<PublishedPort>::new(),
+        };
+        self.state().containers.insert(id.clone(), Stored { container, spec });
+        id.clone()
+    }
+
+    pub(crate) fn look(&self, id: &ContainerId) -> Container {
+        self.state().containers[id].container.clone()
+    }
+
+    /// Ends a container as if by itself.
+    pub(crate) fn end(&self, id: &ContainerId, exit_code: i64) {
+        let mut state = self.state();
+        let stored = state.containers.get_mut(id).unwrap();
+        stored.container.state.status = ContainerStatus::Exited;
+        stored.container.state.exit_code = exit_code;
+        stored.container.state.finished_at = Some(Timestamp::UNIX_EPOCH);
+    }
+
+    /// How often anything was started.
+    pub(crate) fn starts(&self) -> usize {
+        self.state().done.iter().filter(|done| done.starts_with("start")).count()
+    }
+
+    fn change(
+        &self,
+        id: &ContainerId,
+        what: String,
+        change: impl FnOnce(&mut ContainerState),
+    ) -> Result<(), EngineError> {
+        let mut state = self.state();
+        state.done.push(what);
+        let stored = state.containers.get_mut(id).ok_or_else(|| error("change", 404))?;
+        change(&mut stored.container.state);
+        Ok(())
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.state().faults.contains(&fault)
+    }
+
+    fn stored(&self, which: &str) -> Option<Stored> {
+        let state = self.state();
+        let mut all = state.containers.values();
+        all.find(|stored| {
+            let seen = &stored.container.state;
+            seen.id.as_str() == which || seen.name == which
+        })
+        .cloned()
+    }
+}
+
+fn error(tried: &str, status: u16) -> EngineError {
+    EngineError {
+        tried: tried.to_owned(),
+        kind: EngineErrorKind::Status(status),
+        source: "the engine's own words".into(),
+    }
+}
+
+impl EngineLooks for FakeEngine {
+    fn data_root(&self) -> Option<&Path> {
+        None
+    }
+
+    async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        Ok(EngineFacts {
+            id: "fake".to_owned(),
+            name: "Docker".to_owned(),
+            version: "0".to_owned(),
+            api_version: "1.41".to_owned(),
+        })
+    }
+
+    async fn container(&self, which: &str) -> Result<Option<Container>, EngineError> {
+        Ok(self.stored(which).map(|stored| stored.container))
+    }
+
+    async fn full_container(&self, which: &str) -> Result<Option<FullContainer>, EngineError> {
+        Ok(self.stored(which).map(|Stored { container, spec }| FullContainer {
+            image: Image { id: spec.image.clone(), tags: Vec::new(), digests: Vec::new() },
+            image_reference: spec.image.to_string(),
+            container,
+            spec,
+        }))
+    }
+
+    async fn containers(&self) -> Result<Vec<Listed>, EngineError> {
+        let state = self.state();
+        let listed = |Stored { container, spec: _ }: &Stored| Listed {
+            id: container.state.id.clone(),
+            name: container.state.name.clone(),
+            labels: container.labels.clone(),
+            sources: container.mounts.iter().map(|mount| mount.source.clone()).collect(),
+        };
+        Ok(state.containers.values().map(listed).collect())
+    }
+
+    fn log(&self, _: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>> {
+        stream::empty().boxed()
+    }
+
+    fn changes(&self, _: &ContainerId) -> BoxStream<'static, Result<(), EngineError>> {
+        stream::pending().boxed()
+    }
+}
+
+impl EngineImages for FakeEngine {
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        let state = self.state();
+        let known = state.images.iter().find(|(name, id)| {
+            name.as_str() == reference || id.as_str() == reference
+        });
+        Ok(known.map(|(_, id)| Image { id: id.clone(), tags: Vec::new(), digests: Vec::new() }))
+    }
+
+    async fn registry_digest(
+        &self,
+        _: &str,
+        _: Option<&Login>,
+    ) -> Result<ImageDigest, EngineError> {
+        Err(error("ask the registry", if self.has(Fault::PullDenied) { 401 } else { 404 }))
+    }
+
+    fn pull(
+        &self,
+        repository: &str,
+        digest: &ImageDigest,
+        _: Option<&Login>,
+    ) -> BoxStream<'static, Result<PullStep, EngineError>> {
+        let step = |status: &str, done, total| PullStep {
+            layer: "layer".to_owned(),
+            status: status.to_owned(),
+            done,
+            total,
+        };
+        let begun = Ok(step("Downloading", Some(3), Some(10)));
+        let name = format!("{repository}@{digest}");
+        let mut state = self.state();
+        state.done.push(format!("pull {name}"));
+        if state.faults.contains(&Fault::PullHangs) {
+            return stream::iter([begun]).chain(stream::pending()).boxed();
+        }
+        if state.faults.contains(&Fault::PullDenied) {
+            return stream::iter([begun, Err(error("pull", 500))]).boxed();
+        }
+        if let Some(image) = state.registry.get(&name).cloned() {
+            state.images.insert(name, image);
+        }
+        stream::iter([begun, Ok(step("Pull complete", None, None))]).boxed()
+    }
+}
+
+impl EngineChanges for FakeEngine {
+    async fn create(&self, name: &str, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+        if self.stored(name).is_some() {
+            return Err(error("create", 409));
+        }
+        let number = 1000 + self.state().containers.len() as u64;
+        self.state().done.push(format!("create {name}"));
+        Ok(self.put(&container_id(number), name, spec.clone()))
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
+        if self.has(Fault::StartFails) {
+            self.state().done.push("start failed".to_owned());
+            return Err(error("start", 500));
+        }
+        self.change(id, format!("start {}", id.short()), |state| {
+            state.status = ContainerStatus::Running;
+            state.started_at = Some(Timestamp::UNIX_EPOCH);
+        })?;
+        if self.has(Fault::StartSaysFailed) { Err(error("start", 500)) } else { Ok(()) }
+    }
+
+    async fn stop(&self, id: &ContainerId, _: Duration) -> Result<(), EngineError> {
+        let keeps_running = self.has(Fault::KeepsRunning);
+        self.change(id, "stop".to_owned(), |state| {
+            if !keeps_running {
+                state.status = ContainerStatus::Exited;
+                state.finished_at = Some(Timestamp::UNIX_EPOCH);
+            }
+        })
+    }
+
+    async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
+        self.change(id, format!("rename {name}"), |state| name.clone_into(&mut state.name))
+    }
+
+    async fn set_restart_policy(
+        &self,
+        id: &ContainerId,
+        policy: RestartPolicy,
+    ) -> Result<(), EngineError> {
+        let keeps_policy = self.has(Fault::KeepsPolicy);
+        self.change(id, format!("policy {policy}"), |state| {
+            if !keeps_policy {
+                state.restart_policy = policy;
+            }
+        })
+    }
+}
