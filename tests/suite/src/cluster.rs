@@ -1,0 +1,125 @@
+//! What can be seen of a cluster without asking the product: every container
+//! as its engine shows it, every config.yaml, and the database's revision.
+#![expect(clippy::disallowed_methods, reason = "an effect room: the disk is its job")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use bollard::Docker;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use quaymaster_lab::quay::inspect;
+
+use crate::lab::TestLab;
+
+/// How long one answer of an engine may take, in seconds.
+const PATIENCE_SECONDS: u64 = 60;
+
+/// A cluster at one moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Seen {
+    /// By node, then by container id.
+    pub containers: BTreeMap<String, BTreeMap<String, ContainerInspectResponse>>,
+    /// By node.
+    pub configs: BTreeMap<String, ConfigFile>,
+    pub revision: Option<String>,
+}
+
+/// A config.yaml with what an edit has to keep.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigFile {
+    pub text: String,
+    pub owner: u32,
+    pub group: u32,
+    pub mode: u32,
+}
+
+impl TestLab {
+    /// Looks at everything.
+    pub async fn look(&self) -> Seen {
+        let mut containers = BTreeMap::new();
+        for node in self.nodes() {
+            containers.insert(node.clone(), self.containers(&node).await);
+        }
+        let configs =
+            self.nodes().into_iter().map(|node| (node.clone(), self.config(&node))).collect();
+        let state = inspect(&self.database_uri()).await.expect("the lab's database answers");
+        Seen { containers, configs, revision: state.revision }
+    }
+
+    /// A client of a node's engine.
+    pub fn engine(&self, node: &str) -> Docker {
+        let node = self.lab().node(node).expect("the lab has that node");
+        let path = node.engine_socket.display().to_string();
+        Docker::connect_with_unix(&path, PATIENCE_SECONDS, bollard::API_DEFAULT_VERSION)
+            .expect("the engine's socket can be named")
+    }
+
+    /// Every container of a node, running or not, by id.
+    pub async fn containers(&self, node: &str) -> BTreeMap<String, ContainerInspectResponse> {
+        let engine = self.engine(node);
+        let filters = BTreeMap::from([(
+            "label".to_owned(),
+            vec![format!("quaymaster.lab={}", self.lab().file().lab)],
+        )])
+        .into_iter()
+        .collect();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let listed = engine.list_containers(Some(options)).await.expect("the engine lists");
+        let own = &self.lab().node(node).expect("the lab has that node").container;
+        let mut found = BTreeMap::new();
+        for id in listed.into_iter().filter_map(|container| container.id) {
+            let shown = engine.inspect_container(&id, None).await.expect("the engine inspects");
+            // One engine can be shared by all nodes.
+            if name(&shown)
+                .strip_prefix(own.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            {
+                found.insert(id, shown);
+            }
+        }
+        found
+    }
+
+    /// The container that has a node's well-known name.
+    pub async fn quay_of(&self, node: &str) -> ContainerInspectResponse {
+        let own = self.lab().node(node).expect("the lab has that node").container.clone();
+        self.containers(node)
+            .await
+            .into_values()
+            .find(|shown| name(shown) == own)
+            .expect("the well-known name is taken")
+    }
+
+    /// A node's config.yaml.
+    pub fn config(&self, node: &str) -> ConfigFile {
+        let path = self.lab().layout().config_file(node);
+        let about = fs::metadata(&path).expect("config.yaml is there");
+        ConfigFile {
+            text: fs::read_to_string(&path).expect("config.yaml can be read"),
+            owner: about.uid(),
+            group: about.gid(),
+            mode: about.mode(),
+        }
+    }
+}
+
+/// A container's name without the engine's leading slash.
+pub fn name(shown: &ContainerInspectResponse) -> String {
+    shown.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned()
+}
+
+/// The lines of `after` that `before` has not, and the other way round.
+pub fn changed_lines(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
+    let old: Vec<&str> = before.split_inclusive('\n').collect();
+    let new: Vec<&str> = after.split_inclusive('\n').collect();
+    let only = |these: &[&str], those: &[&str]| {
+        these
+            .iter()
+            .filter(|line| !those.contains(line))
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<_>>()
+    };
+    (only(&old, &new), only(&new, &old))
+}

@@ -1,0 +1,133 @@
+//! A lab for one test: two or three nodes in a temporary directory, quick on
+//! purpose, and ended whatever becomes of the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use quaymaster_lab::cluster::binaries::Binaries;
+use quaymaster_lab::cluster::lab_file::{DatabaseKind, EngineKind};
+use quaymaster_lab::cluster::{Agents, Lab, UpOptions};
+use quaymaster_lab::images::Pace;
+use tempfile::TempDir;
+
+/// What a test asks of its lab.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub nodes: u8,
+    /// Visible tags, none of them backfilled.
+    pub tags: u32,
+    pub engine: EngineKind,
+    pub database: DatabaseKind,
+    pub agents: Agents,
+    pub pace: Pace,
+}
+
+impl Shape {
+    /// The stand-in engine and SQLite: what runs on every machine.
+    pub fn of(nodes: u8) -> Self {
+        Self {
+            nodes,
+            tags: 40,
+            engine: EngineKind::Standin,
+            database: DatabaseKind::Sqlite,
+            agents: Agents::Started,
+            pace: quick(),
+        }
+    }
+}
+
+/// A Quay starts in a third of a second and migrates in as much; the backfill
+/// of 40 tags takes one node about a second.
+fn quick() -> Pace {
+    Pace {
+        start_seconds: 0.3,
+        revision_seconds: 0.02,
+        stagger_seconds: 0.2,
+        stop_seconds: 0.1,
+        backfill_rate: 40.0,
+        offline_rate: 1000.0,
+    }
+}
+
+/// A lab that ends with the value, also when the test panics.
+#[derive(Debug)]
+pub struct TestLab {
+    lab: Lab,
+    binaries: Binaries,
+    // Last, so that nothing lives in the directory any more when it goes.
+    _dir: TempDir,
+}
+
+impl TestLab {
+    /// Builds a lab and returns when all of it is healthy.
+    pub async fn up(shape: Shape) -> Self {
+        let binaries = Binaries::ready(&say).expect("the lab's programs are built");
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let Shape { nodes, tags, engine, database, agents, pace } = shape;
+        let mut options = UpOptions::new(dir.path().join("lab"), nodes, tags, binaries.clone());
+        options.engine = engine;
+        options.database = database;
+        options.agents = agents;
+        options.pace = pace;
+        let lab = Lab::up(options, &say).await.expect("the lab stands");
+        Self { lab, binaries, _dir: dir }
+    }
+
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    pub fn lab_mut(&mut self) -> &mut Lab {
+        &mut self.lab
+    }
+
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.lab.layout().dir()
+    }
+
+    pub fn cluster_file(&self) -> PathBuf {
+        self.lab.layout().cluster_file()
+    }
+
+    /// The nodes' names, as listed.
+    pub fn nodes(&self) -> Vec<String> {
+        self.lab.nodes().iter().map(|node| node.name.clone()).collect()
+    }
+
+    /// The database as this process reaches it.
+    pub fn database_uri(&self) -> String {
+        match self.lab.file().database {
+            DatabaseKind::Sqlite => {
+                format!("sqlite:///{}", self.lab.layout().database_file().display())
+            }
+            DatabaseKind::Postgres => self.lab.file().database_uri.clone(),
+        }
+    }
+}
+
+impl Drop for TestLab {
+    fn drop(&mut self) {
+        // A process of its own: this one may be unwinding inside a runtime.
+        let down = Command::new(&self.binaries.lab)
+            .args(["down", "--dir"])
+            .arg(self.lab.layout().dir())
+            .stdin(Stdio::null())
+            .output();
+        let failed = match down {
+            Ok(output) if output.status.success() => return,
+            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert!(std::thread::panicking(), "the lab is not down: {failed}");
+        say(&format!("the lab is not down: {failed}"));
+    }
+}
+
+/// Shown by the test runner only where the test fails.
+fn say(text: &str) {
+    eprintln!("lab: {text}");
+}
