@@ -31,6 +31,8 @@ enum Command {
     Down(Directory),
     /// Judge what a lab has seen; exit 0 when no invariant is broken.
     Check(Directory),
+    /// Measure: the outage against its limit, an idle agent's memory, the programs' sizes.
+    Bench(Bench),
     /// Run one node's stand-in engine.
     #[command(hide = true)]
     Engine(NodeOf),
@@ -68,6 +70,22 @@ struct Demo {
     /// Write what happened into this file, as JSON.
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Bench {
+    /// Nodes of a measured upgrade.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=200))]
+    nodes: u8,
+    /// Upgrades on each engine and each way.
+    #[arg(long, default_value_t = 3)]
+    runs: u32,
+    /// On which engines; `docker` needs root.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [EngineKind::Standin, EngineKind::Docker])]
+    engines: Vec<EngineKind>,
+    /// Seconds that an agent is left alone before its memory is read.
+    #[arg(long, default_value_t = 600)]
+    idle: u64,
 }
 
 #[derive(Debug, Args)]

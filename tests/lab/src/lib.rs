@@ -2,6 +2,7 @@
 //! stand-in container engine, `witness` judges what they saw, `cluster` builds
 //! and ends a whole lab.
 
+pub mod bench;
 pub mod check;
 pub mod cluster;
 pub mod demo;

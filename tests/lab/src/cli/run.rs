@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use quaymaster_lab::bench::BenchOptions;
 use quaymaster_lab::check::check;
 use quaymaster_lab::cluster::binaries::Binaries;
 use quaymaster_lab::cluster::layout::Layout;
@@ -15,7 +17,7 @@ use quaymaster_lab::engine::{EngineOptions, serve_until_signalled};
 use quaymaster_lab::observer;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Command, Demo, Detach, Directory, NodeOf, Shape, Up};
+use super::{Bench, Command, Demo, Detach, Directory, NodeOf, Shape, Up};
 
 /// What a shell expects of a command that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
@@ -53,6 +55,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             let is_clean = verdict.violations.is_empty();
             Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Bench(options) => bench(options).await,
         Command::Engine(NodeOf { directory, node }) => {
             engine(&directory.dir, &node).await?;
             Ok(ExitCode::SUCCESS)
@@ -86,6 +89,18 @@ async fn demo(options: Demo) -> Result<ExitCode, Failure> {
         (false, Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
         (false, Outcome::Completed | Outcome::Failed | Outcome::NotArrived) => ExitCode::FAILURE,
     })
+}
+
+async fn bench(options: Bench) -> Result<ExitCode, Failure> {
+    let Bench { nodes, runs, engines, idle } = options;
+    let options = BenchOptions { nodes, runs, engines, idle: Duration::from_secs(idle) };
+    let binaries = Binaries::ready(&say)?;
+    let mut print = |line: String| {
+        // A closed pipe loses figures, not the measurement's labs.
+        let _closed = writeln!(io::stdout(), "{line}");
+    };
+    quaymaster_lab::bench::bench(&options, &binaries, &say, &mut print).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn up(options: Up) -> Result<ExitCode, Failure> {

@@ -1,5 +1,6 @@
 //! Finds addresses and ports on loopback that nobody uses.
 
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::Duration;
@@ -95,6 +96,21 @@ pub fn free_port(addresses: &[Ipv4Addr]) -> Result<u16, NetworkError> {
     }
 }
 
+/// Whether a process listens there, by the kernel's own table: a connection made only to see would
+/// stand in its log as one that was refused.
+pub(crate) fn is_listening(address: SocketAddrV4) -> bool {
+    fs::read_to_string("/proc/net/tcp").is_ok_and(|table| lists_listener(&table, address))
+}
+
+fn lists_listener(table: &str, address: SocketAddrV4) -> bool {
+    let number = u32::from_ne_bytes(address.ip().octets());
+    let local = format!("{number:08X}:{:04X}", address.port());
+    table.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        fields.next() == Some(local.as_str()) && fields.nth(1) == Some("0A")
+    })
+}
+
 fn address(third: u8, fourth: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, third, fourth)
 }
@@ -120,6 +136,16 @@ mod tests {
         let first = Network::claim(3, EngineKind::Standin, 7).unwrap();
         let second = Network::claim(3, EngineKind::Standin, 7).unwrap();
         assert_ne!(first.number(), second.number());
+    }
+
+    #[test]
+    fn a_listener_is_told_from_a_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let SocketAddr::V4(address) = listener.local_addr().unwrap() else { panic!("IPv4") };
+        assert!(is_listening(address));
+        let connection = TcpStream::connect(address).unwrap();
+        let SocketAddr::V4(other_end) = connection.local_addr().unwrap() else { panic!("IPv4") };
+        assert!(!is_listening(other_end));
     }
 
     #[test]

@@ -4,14 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
 use super::super::binaries::Binaries;
 use super::super::lab_file::{EngineKind, LabFile, LabProcess, Role};
 use super::super::layout::Layout;
 use super::super::process::{Job, ProcessId, start_detached};
 use super::super::wait::until;
-use super::super::{containers, files};
+use super::super::{containers, files, network};
 use super::{Builder, UpError, Why};
 use crate::images;
 use crate::record::{self, Seen};
@@ -190,10 +188,9 @@ impl<'a> Service<'a> {
 
     async fn answers(self, layout: &Layout, file: &LabFile) -> bool {
         match self {
-            Self::Agent(node) => match file.node(node) {
-                Some(node) => TcpStream::connect(node.agent()).await.is_ok(),
-                None => false,
-            },
+            Self::Agent(node) => {
+                file.node(node).is_some_and(|node| network::is_listening(node.agent()))
+            }
             Self::Engine(node) => containers::connect(&layout.engine_socket(node)).await.is_ok(),
             Self::Observer => has_seen_every_config(layout, file),
         }
