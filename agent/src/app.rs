@@ -16,8 +16,8 @@ use crate::jobs::Jobs;
 use crate::ledger::LedgerSlot;
 use crate::node::Node;
 use crate::quay::http::QuayClient;
-use crate::rpc::{self, Service};
 use crate::rpc::tls::{Identity, TlsError};
+use crate::rpc::{self, Service};
 use crate::worker::Worker;
 
 /// How long open connections may take to end once the last act has settled.
@@ -79,7 +79,7 @@ pub(crate) enum AppError {
 pub(crate) fn read_config(path: &Path) -> Result<AgentConfig, AppError> {
     let yaml = std::fs::read_to_string(path)
         .map_err(|source| AppError::Read { path: path.to_owned(), source })?;
-    let base = path.parent().unwrap_or(Path::new(""));
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
     let base = std::path::absolute(base.join("."))
         .map_err(|source| AppError::Read { path: path.to_owned(), source })?;
     AgentConfig::parse(&yaml, &base)
@@ -111,14 +111,13 @@ pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
     let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
     let quay = QuayClient::new().map_err(AppError::Client)?;
     let ledger = LedgerSlot::open(&config.state);
-    if let LedgerSlot::Closed(error) = &ledger {
+    if let LedgerSlot::Closed { state: _, error } = &ledger {
         let refusal = error.refusal();
         tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
     }
     let address = config.listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| AppError::Listen { address, source })?;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
     tracing::info!(cluster = %config.cluster, node = %config.node, %address, "Serving.");
     let node = Arc::new(Node::new(config, engine, quay, identity.not_after, ledger));
     let worker = Arc::new(Worker::new(Arc::clone(&node)));

@@ -43,10 +43,9 @@ pub(crate) async fn check(path: &Path) -> Vec<Finding> {
             is_good: false,
             text: format!("the certificate ended on {}", identity.not_after),
         },
-        Ok(identity) => good(format!(
-            "certificate `{}`, valid until {}",
-            identity.peer, identity.not_after
-        )),
+        Ok(identity) => {
+            good(format!("certificate `{}`, valid until {}", identity.peer, identity.not_after))
+        }
         Err(error) => bad(&error),
     });
     findings.push(config_file(&config));
@@ -75,15 +74,15 @@ async fn engine(config: &AgentConfig) -> Vec<Finding> {
         Err(error) => return vec![bad(&error)],
     };
     let mut findings = vec![match engine.facts().await {
-        Ok(facts) => {
-            good(format!("{} {}, API {}", facts.name, facts.version, facts.api_version))
-        }
+        Ok(facts) => good(format!("{} {}, API {}", facts.name, facts.version, facts.api_version)),
         Err(error) => bad(&error),
     }];
     for (component, settings) in &config.components {
         let name = settings.container.as_str();
         findings.push(match engine.container(name).await {
-            Ok(Some(found)) => good(format!("{component}: container `{name}` is {}", found.state.status)),
+            Ok(Some(found)) => {
+                good(format!("{component}: container `{name}` is {}", found.state.status))
+            }
             Ok(None) => Finding {
                 is_good: false,
                 text: format!("{component}: the engine has no container `{name}`"),

@@ -135,7 +135,7 @@ impl ConfigFile {
 
     /// The directory of the file.
     pub(crate) fn directory(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("/"))
+        self.path.parent().unwrap_or_else(|| Path::new("/"))
     }
 
     /// Where the next bytes of a run wait.
@@ -184,8 +184,7 @@ impl ConfigFile {
     /// the agent alone.
     pub(crate) fn keep(&self, state: &Path) -> Result<(), ConfigFileError> {
         let directory = state.join("kept");
-        std::fs::create_dir_all(&directory)
-            .map_err(ConfigFileError::disk("make", &directory))?;
+        std::fs::create_dir_all(&directory).map_err(ConfigFileError::disk("make", &directory))?;
         let path = directory.join(self.digest.as_str());
         if Self::read(&path).is_ok_and(|kept| kept.digest == self.digest) {
             return Ok(());

@@ -111,12 +111,8 @@ impl<E: Engine> Jobs<E> {
 
     fn start(&self, who: String, act: Act, order: PullImage) -> JobReport {
         let id = job_id(&act);
-        let first = JobReport {
-            id: id.clone(),
-            state: JobState::Running,
-            done_bytes: 0,
-            total_bytes: 0,
-        };
+        let first =
+            JobReport { id: id.clone(), state: JobState::Running, done_bytes: 0, total_bytes: 0 };
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // Two callers at once: the later one joins.
         if let Some(job) = jobs.get(&id)

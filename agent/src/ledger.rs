@@ -250,8 +250,13 @@ fn parse(text: &str, path: &Path) -> Result<(Vec<Record>, u64), LedgerError> {
 pub(crate) enum LedgerSlot {
     /// Open.
     Open(Ledger),
-    /// Damaged, too new, or unreadable.
-    Closed(LedgerError),
+    /// Damaged, too new, or out of reach.
+    Closed {
+        /// Where it is.
+        state: PathBuf,
+        /// Why.
+        error: LedgerError,
+    },
 }
 
 impl LedgerSlot {
@@ -259,15 +264,19 @@ impl LedgerSlot {
     pub(crate) fn open(state: &Path) -> Self {
         match Ledger::open(state) {
             Ok(ledger) => Self::Open(ledger),
-            Err(error) => Self::Closed(error),
+            Err(error) => Self::Closed { state: state.to_owned(), error },
         }
     }
 
-    /// The ledger, or the refusal of every act.
+    /// The ledger, or the refusal of every act. What the disk refused before
+    /// is tried again: its lock or its space may be free now.
     pub(crate) fn get(&mut self) -> Result<&mut Ledger, Refusal> {
+        if let Self::Closed { state, error: LedgerError::Disk { .. } } = self {
+            *self = Self::open(&state.clone());
+        }
         match self {
             Self::Open(ledger) => Ok(ledger),
-            Self::Closed(error) => Err(error.refusal()),
+            Self::Closed { state: _, error } => Err(error.refusal()),
         }
     }
 
@@ -275,7 +284,7 @@ impl LedgerSlot {
     pub(crate) fn head(&self) -> Option<LedgerHead> {
         match self {
             Self::Open(ledger) => ledger.index.head(),
-            Self::Closed(_) => None,
+            Self::Closed { .. } => None,
         }
     }
 
@@ -284,7 +293,7 @@ impl LedgerSlot {
         match self {
             Self::Open(ledger) => ledger.index.may_be_migrating(container),
             // An unreadable ledger proves nothing.
-            Self::Closed(_) => true,
+            Self::Closed { .. } => true,
         }
     }
 }

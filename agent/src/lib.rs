@@ -84,7 +84,11 @@ fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
         let mark = if *is_good { "ok " } else { "BAD" };
         let _ = writeln!(out, "{mark}  {text}"); // a closed pipe is no failure of the node
     }
-    if findings.iter().all(|finding| finding.is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if findings.iter().all(|finding| finding.is_good) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Says why, once, with every cause.

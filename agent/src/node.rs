@@ -7,9 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use quaymaster_proto::database::DatabaseLook;
-use quaymaster_proto::{
-    Act, Component, ContainerId, ContainerState, FileDigest, Reason, Refusal,
-};
+use quaymaster_proto::{Act, Component, ContainerId, ContainerState, FileDigest, Reason, Refusal};
 
 use crate::config::{AgentConfig, ComponentConfig};
 use crate::config_file::ConfigFile;
@@ -81,7 +79,10 @@ impl<E: Engine> Node<E> {
         if act.cluster != self.config.cluster {
             return Err(Refusal::new(
                 Reason::WrongCluster,
-                format!("the plan is for `{}`, this agent is of `{}`", act.cluster, self.config.cluster),
+                format!(
+                    "the plan is for `{}`, this agent is of `{}`",
+                    act.cluster, self.config.cluster
+                ),
             )
             .with_remedy("plan for this cluster"));
         }
@@ -148,10 +149,7 @@ impl<E: Engine> Node<E> {
     }
 
     /// Every container of a component, running or not.
-    pub(crate) async fn containers_of(
-        &self,
-        component: Component,
-    ) -> Result<Vec<Listed>, Refusal> {
+    pub(crate) async fn containers_of(&self, component: Component) -> Result<Vec<Listed>, Refusal> {
         let mut all = self.engine.containers().await?;
         all.retain(|listed| {
             let sources = listed.sources.iter().map(String::as_str);
@@ -225,7 +223,9 @@ impl<E: Engine> Node<E> {
                         file.display()
                     ),
                 )
-                .with_remedy("create the container anew with the directory mounted at /conf/stack"));
+                .with_remedy(
+                    "create the container anew with the directory mounted at /conf/stack",
+                ));
             }
         }
         Ok(())
@@ -236,10 +236,7 @@ impl<E: Engine> Node<E> {
     pub(crate) async fn quay_view(&self, id: Option<&ContainerId>) -> Result<QuayView, Refusal> {
         let file = self.read_config()?;
         let invalid = |error: crate::quay::settings::SettingsError| {
-            Refusal::new(
-                Reason::Config,
-                format!("cannot read `{}`: {error}", file.path.display()),
-            )
+            Refusal::new(Reason::Config, format!("cannot read `{}`: {error}", file.path.display()))
         };
         let mut settings = Settings::read(&file.bytes).map_err(invalid)?;
         let (mut mounts, mut environment) = (Vec::new(), Vec::new());
@@ -262,7 +259,7 @@ impl<E: Engine> Node<E> {
         let well_known = self.component(Component::Quay)?.container.as_str();
         let all = self.containers_of(Component::Quay).await?;
         let named = all.iter().find(|listed| listed.name == well_known);
-        Ok(named.or(all.first()).map(|listed| listed.id.to_string()))
+        Ok(named.or_else(|| all.first()).map(|listed| listed.id.to_string()))
     }
 
     /// Looks into the database that the view leads to.
@@ -274,8 +271,9 @@ impl<E: Engine> Node<E> {
         let application = database::application(&self.config.cluster, &self.config.node);
         let look = database::look(&view.settings, &view.mounts, &application, asked).await;
         look.map_err(|error| {
-            Refusal::new(Reason::Database, error.in_one_line())
-                .with_remedy("see DB_URI in config.yaml, and whether this node reaches the database")
+            Refusal::new(Reason::Database, error.in_one_line()).with_remedy(
+                "see DB_URI in config.yaml, and whether this node reaches the database",
+            )
         })
     }
 }

@@ -54,8 +54,7 @@ impl<E: Engine> Service<E> {
         let caller = extensions.get::<Arc<Caller>>().ok_or_else(|| {
             Status::from(Refusal::new(Reason::Role, "the connection shows no certificate"))
         })?;
-        let who =
-            authorize::authorize(caller, method, &self.node.config.cluster, Timestamp::now());
+        let who = authorize::authorize(caller, method, &self.node.config.cluster, Timestamp::now());
         match who {
             Ok(who) => {
                 tracing::debug!(who, %method, peer = %caller.address, "Called.");

@@ -55,8 +55,7 @@ impl Desk {
         let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
         match in_flight.as_mut() {
             None => {
-                *in_flight =
-                    Some(InFlight { act: act.clone(), order: order.clone(), callers: 1 });
+                *in_flight = Some(InFlight { act: act.clone(), order: order.clone(), callers: 1 });
             }
             Some(InFlight { act: other, order: same, callers })
                 if (other.run, other.step) == (act.run, act.step) && same == order =>

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-use rustix::fs::{fgetxattr, flistxattr, fsetxattr};
+use rustix::fs::{fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fsetxattr};
 use rustix::io::Errno;
 
 use super::{ConfigFile, ConfigFileError};
@@ -42,7 +42,7 @@ pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError
 /// The names of a file's extended attributes; none where the file system has
 /// none.
 fn names(file: &File) -> io::Result<Vec<CString>> {
-    let mut bytes = match flistxattr(file, &mut [] as &mut [u8]) {
+    let mut bytes = match flistxattr_query(file) {
         Ok(length) => vec![0_u8; length],
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Err(errno) => return Err(errno.into()),
@@ -58,7 +58,7 @@ fn names(file: &File) -> io::Result<Vec<CString>> {
 
 /// The value of one attribute; `None` = it is not there.
 fn value(file: &File, name: &CStr) -> io::Result<Option<Vec<u8>>> {
-    let length = match fgetxattr(file, name, &mut [] as &mut [u8]) {
+    let length = match fgetxattr_query(file, name) {
         Ok(length) => length,
         Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
         Err(errno) => return Err(errno.into()),

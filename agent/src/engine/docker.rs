@@ -26,8 +26,8 @@ use quaymaster_proto::node::EngineFacts;
 use quaymaster_proto::{ContainerId, ImageDigest, RestartPolicy};
 
 use super::{
-    Container, EngineChanges, EngineError, EngineErrorKind, EngineImages, EngineLooks, FullContainer, Image,
-    Listed, LoggedLine, PullStep, inspect,
+    Container, EngineChanges, EngineError, EngineErrorKind, EngineImages, EngineLooks,
+    FullContainer, Image, Listed, LoggedLine, PullStep, inspect,
 };
 use crate::container::spec::ContainerSpec;
 use crate::jobs::credentials::Login;
@@ -256,9 +256,8 @@ impl EngineChanges for DockerEngine {
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
         let options = RenameContainerOptionsBuilder::default().name(name).build();
         let renamed = self.docker.rename_container(id.as_str(), options).await;
-        renamed.map_err(|error| {
-            failure(error, format!("rename container {} to `{name}`", id.short()))
-        })
+        renamed
+            .map_err(|error| failure(error, format!("rename container {} to `{name}`", id.short())))
     }
 
     async fn set_restart_policy(

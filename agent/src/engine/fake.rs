@@ -234,9 +234,10 @@ impl EngineLooks for FakeEngine {
 impl EngineImages for FakeEngine {
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
         let state = self.state();
-        let known = state.images.iter().find(|(name, id)| {
-            name.as_str() == reference || id.as_str() == reference
-        });
+        let known = state
+            .images
+            .iter()
+            .find(|(name, id)| name.as_str() == reference || id.as_str() == reference);
         Ok(known.map(|(_, id)| Image { id: id.clone(), tags: Vec::new(), digests: Vec::new() }))
     }
 

@@ -145,7 +145,8 @@ impl<E: Engine> Node<E> {
             )
             .with_remedy("see registries.credentials in agent.yaml")
         };
-        let json = super::credentials_file::read(path).map_err(|error| refuse(error.to_string()))?;
+        let json =
+            super::credentials_file::read(path).map_err(|error| refuse(error.to_string()))?;
         credentials::login(&json, repository).map_err(|error| refuse(error.to_string()))
     }
 }

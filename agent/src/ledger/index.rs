@@ -42,6 +42,11 @@ impl Index {
     /// Takes one more record into the sum.
     pub(super) fn add(&mut self, record: &Record) {
         let Act { cluster: _, run, epoch, step, plan } = &record.act;
+        // What was refused was not accepted; where the refusal came after the
+        // intent, the intent counts.
+        if matches!(record.event, Event::Refused(_)) {
+            return;
+        }
         let entry = self.runs.entry(*run).or_insert_with(|| RunEntry {
             plan: plan.clone(),
             epoch: *epoch,

@@ -19,9 +19,7 @@ use crate::config_file::ConfigFile;
 use crate::disk;
 use crate::engine::{Container, Engine, FullContainer};
 use crate::node::Node;
-use crate::quay::settings::{
-    OVERRIDE_VARIABLE, Settings, SurveyKey, keyed_digest, override_mode,
-};
+use crate::quay::settings::{OVERRIDE_VARIABLE, Settings, SurveyKey, keyed_digest, override_mode};
 
 /// Files beside config.yaml that must be alike on every node: Quay's TLS
 /// identity and what it trusts (quay-facts 2.2).
@@ -42,13 +40,14 @@ impl<E: Engine> Node<E> {
     /// This node, with its settings' digests keyed for one survey.
     pub(crate) async fn describe(&self, key: &SurveyKey) -> Result<NodeFacts, Refusal> {
         let components = try_join_all(
-            self.config.components.iter().map(|(component, settings)| {
-                self.describe_component(*component, settings)
-            }),
+            self.config
+                .components
+                .iter()
+                .map(|(component, settings)| self.describe_component(*component, settings)),
         );
         let engine = async { self.engine.facts().await.map_err(Refusal::from) };
         let (engine, components) = tokio::try_join!(engine, components)?;
-        let beside_config = self.config.quay_config.parent().unwrap_or(Path::new("/"));
+        let beside_config = self.config.quay_config.parent().unwrap_or_else(|| Path::new("/"));
         Ok(NodeFacts {
             cluster: self.config.cluster.clone(),
             node: self.config.node.clone(),
@@ -72,7 +71,8 @@ impl<E: Engine> Node<E> {
         let listed = self.containers_of(component).await?;
         let looks = listed.iter().map(|listed| self.engine.full_container(listed.id.as_str()));
         let found = try_join_all(looks).await?;
-        let facts = found.into_iter().flatten().map(|found| self.describe_container(component, found));
+        let facts =
+            found.into_iter().flatten().map(|found| self.describe_container(component, found));
         let mut facts = join_all(facts).await;
         let named = facts.iter().position(|facts| facts.state.name == settings.container);
         let container = named.map(|index| facts.remove(index));
@@ -177,9 +177,9 @@ fn tls_files(directory: &Path, key: &SurveyKey) -> BTreeMap<String, String> {
 }
 
 fn other_starters(labels: &BTreeMap<String, String>, auto_remove: bool) -> Vec<String> {
-    let labelled = STARTERS.iter().filter_map(|(label, what)| {
-        labels.get(*label).map(|name| format!("{what} `{name}`"))
-    });
+    let labelled = STARTERS
+        .iter()
+        .filter_map(|(label, what)| labels.get(*label).map(|name| format!("{what} `{name}`")));
     let removed = auto_remove.then(|| "the engine removes it when it ends (--rm)".to_owned());
     labelled.chain(removed).collect()
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use quaymaster_proto::health::{HealthReport, HealthVerdict};
 use jiff::Timestamp;
+use quaymaster_proto::health::{HealthReport, HealthVerdict};
 use quaymaster_proto::{Component, ContainerId, Mode, Refusal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;

@@ -34,11 +34,7 @@ into_order! {
 }
 
 impl<E: Engine> Service<E> {
-    pub(super) async fn act(
-        &self,
-        who: String,
-        message: impl IntoOrder,
-    ) -> Answer<wire::ActReply> {
+    pub(super) async fn act(&self, who: String, message: impl IntoOrder) -> Answer<wire::ActReply> {
         let (act, order) = message.into_order().map_err(Refusal::from)?;
         let outcome = self.worker.perform(who, act, order).await?;
         Ok(Response::new(outcome.into()))

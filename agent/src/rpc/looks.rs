@@ -51,7 +51,8 @@ impl<E: Engine> Service<E> {
     ) -> Answer<wire::PreviewReply> {
         let wire::PreviewRequest { mode, port_moves, component: number } = message;
         let mode = Mode::from_wire("mode", mode).map_err(invalid)?;
-        let moves: Result<Vec<PortMove>, _> = port_moves.into_iter().map(TryInto::try_into).collect();
+        let moves: Result<Vec<PortMove>, _> =
+            port_moves.into_iter().map(TryInto::try_into).collect();
         let moves = moves.map_err(|error| invalid(error.within("port_moves")))?;
         let preview = self.node.preview(component(number)?, mode, &moves).await?;
         Ok(Response::new(preview.into()))

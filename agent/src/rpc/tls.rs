@@ -116,10 +116,7 @@ pub(crate) struct Identity {
     pub(crate) not_after: Timestamp,
 }
 
-fn certificates(
-    what: &'static str,
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let file = |source| TlsError::File { what, path: path.to_owned(), source };
     let all = CertificateDer::pem_file_iter(path).map_err(file)?;
     let all: Vec<_> = all.collect::<Result<_, _>>().map_err(file)?;

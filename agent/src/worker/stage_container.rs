@@ -5,18 +5,18 @@ use quaymaster_proto::act::StageContainer;
 use quaymaster_proto::{ActOutcome, ContainerStatus, How, Reason, Refusal, RestartPolicy};
 
 use super::{Turn, names};
-use crate::container::{Demands, Finding, carry_over};
-use crate::engine::{Container, Engine, FullContainer};
+use crate::container::{ContainerSpec, Demands, Finding, carry_over};
+use crate::engine::{Container, Engine};
 
 pub(super) async fn stage_container<E: Engine>(
     turn: &mut Turn<'_, E>,
     order: &StageContainer,
 ) -> Result<ActOutcome, Refusal> {
-    let StageContainer { component, container: id, spec, generation, port_moves } = order;
-    let (node, run) = (turn.node, turn.act.run);
+    let StageContainer { component, container: _, spec: _, generation, port_moves: _ } = order;
+    let node = turn.node;
     let well_known = &node.component(*component)?.container;
-    let name = names::staged(well_known, run);
-    let labels = node.owner(*component).labels(run, generation);
+    let name = names::staged(well_known, turn.act.run);
+    let labels = node.owner(*component).labels(turn.act.run, generation);
     // Under its own name, or promoted already.
     for known in [&name, well_known] {
         if let Some(seen) = node.engine.container(known).await?
@@ -26,36 +26,7 @@ pub(super) async fn stage_container<E: Engine>(
             return Ok(outcome(How::Already, &seen));
         }
     }
-    let running = source(turn, order).await?;
-    let found = running.spec.digest();
-    if found != *spec {
-        return Err(Refusal::new(
-            Reason::Drifted,
-            format!(
-                "container {} has spec {found}, not {spec} as the plan saw it",
-                id.short()
-            ),
-        )
-        .with_remedy("see who created it anew, then plan again"));
-    }
-    if node.engine.image(generation.image.as_str()).await?.is_none() {
-        return Err(Refusal::new(
-            Reason::Image,
-            format!("image {} is not on this node", generation.image.short()),
-        )
-        .with_remedy("pull it first"));
-    }
-    let demands =
-        Demands { image: generation.image.clone(), port_moves: port_moves.clone(), labels };
-    let next = carry_over(&running.spec, &demands).into_next().map_err(|against| {
-        let words = |Finding { subject, reason }: Finding| format!("{subject} {reason}");
-        let reasons: Vec<String> = against.into_iter().map(words).collect();
-        Refusal::new(
-            Reason::Spec,
-            format!("container {} cannot be carried over: {}", id.short(), reasons.join("; ")),
-        )
-        .with_remedy("create it anew without these, then plan again")
-    })?;
+    let next = next_spec(turn, order).await?;
     if let Some(other) = node.engine.container(&name).await? {
         return Err(Refusal::new(
             Reason::Drifted,
@@ -85,16 +56,47 @@ pub(super) async fn stage_container<E: Engine>(
     Ok(outcome(How::Changed, &seen))
 }
 
-/// The container whose spec is carried over.
-async fn source<E: Engine>(
+/// The running container's spec, which must be the one that the plan saw,
+/// carried over to what is ordered.
+async fn next_spec<E: Engine>(
     turn: &Turn<'_, E>,
     order: &StageContainer,
-) -> Result<FullContainer, Refusal> {
-    let id = &order.container;
-    turn.node.ours(order.component, id).await?;
-    turn.node.engine.full_container(id.as_str()).await?.ok_or_else(|| {
+) -> Result<ContainerSpec, Refusal> {
+    let StageContainer { component, container: id, spec, generation, port_moves } = order;
+    let node = turn.node;
+    node.ours(*component, id).await?;
+    let running = node.engine.full_container(id.as_str()).await?.ok_or_else(|| {
         Refusal::new(Reason::Drifted, format!("container {} is gone", id.short()))
             .with_remedy("plan again")
+    })?;
+    let found = running.spec.digest();
+    if found != *spec {
+        return Err(Refusal::new(
+            Reason::Drifted,
+            format!("container {} has spec {found}, not {spec} as the plan saw it", id.short()),
+        )
+        .with_remedy("see who created it anew, then plan again"));
+    }
+    if node.engine.image(generation.image.as_str()).await?.is_none() {
+        return Err(Refusal::new(
+            Reason::Image,
+            format!("image {} is not on this node", generation.image.short()),
+        )
+        .with_remedy("pull it first"));
+    }
+    let demands = Demands {
+        image: generation.image.clone(),
+        port_moves: port_moves.clone(),
+        labels: node.owner(*component).labels(turn.act.run, generation),
+    };
+    carry_over(&running.spec, &demands).into_next().map_err(|against| {
+        let words = |Finding { subject, reason }: Finding| format!("{subject} {reason}");
+        let reasons: Vec<String> = against.into_iter().map(words).collect();
+        Refusal::new(
+            Reason::Spec,
+            format!("container {} cannot be carried over: {}", id.short(), reasons.join("; ")),
+        )
+        .with_remedy("create it anew without these, then plan again")
     })
 }
 

@@ -63,10 +63,7 @@ pub(super) async fn ensure_running<E: Engine>(
 }
 
 /// The start itself. What counts is what the engine shows afterwards.
-async fn start<E: Engine>(
-    turn: &mut Turn<'_, E>,
-    id: &ContainerId,
-) -> Result<ActOutcome, Refusal> {
+async fn start<E: Engine>(turn: &mut Turn<'_, E>, id: &ContainerId) -> Result<ActOutcome, Refusal> {
     turn.intend()?;
     let done = turn.node.engine.start(id).await;
     let seen = turn.node.again(id).await?;

@@ -6,8 +6,8 @@ mod starts;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::act::{
-    EnsureRunning, EnsureStopped, ExpectedDatabase, PutConfig, StageConfig, StageContainer,
-    StartMigrating, Promote,
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Promote, PutConfig, StageConfig,
+    StageContainer, StartMigrating,
 };
 use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::{ContainerId, Epoch, FileDigest, How, Mode, PortMove, StepNumber};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::AgentConfig;
 use crate::config_file;
-use crate::engine::fake::{FakeEngine, Fault, container_id, image_id, spec};
+use crate::engine::fake::{FakeEngine, Fault, Stored, container_id, image_id, spec};
 use crate::ledger::LedgerSlot;
 use crate::quay::http::QuayClient;
 
@@ -60,6 +60,11 @@ impl Rig {
 
     fn engine(&self) -> &FakeEngine {
         &self.worker.node.engine
+    }
+
+    /// Changes a container behind the agent's back.
+    fn alter(&self, id: &ContainerId, how: impl FnOnce(&mut Stored)) {
+        how(self.engine().state().containers.get_mut(id).unwrap());
     }
 
     fn fault(&self, fault: Fault) {
@@ -116,12 +121,7 @@ impl Rig {
         self.at(1, self.step, order).await
     }
 
-    async fn at(
-        &self,
-        epoch: u64,
-        step: u32,
-        order: impl Ask,
-    ) -> Result<ActOutcome, Refusal> {
+    async fn at(&self, epoch: u64, step: u32, order: impl Ask) -> Result<ActOutcome, Refusal> {
         self.worker.perform("tester".to_owned(), self.act(epoch, step), order.order()).await
     }
 
@@ -223,12 +223,4 @@ macro_rules! ask {
     };
 }
 
-ask!(
-    StageContainer,
-    StageConfig,
-    EnsureStopped,
-    PutConfig,
-    StartMigrating,
-    EnsureRunning,
-    Promote
-);
+ask!(StageContainer, StageConfig, EnsureStopped, PutConfig, StartMigrating, EnsureRunning, Promote);

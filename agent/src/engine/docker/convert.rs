@@ -11,9 +11,7 @@ use jiff::Timestamp;
 use quaymaster_proto::node::{EngineFacts, PublishedPort};
 use quaymaster_proto::{ContainerState, ContainerStatus, RestartPolicy};
 
-use crate::engine::{
-    Container, EngineError, EngineErrorKind, Image, Listed, Mount, PullStep,
-};
+use crate::engine::{Container, EngineError, EngineErrorKind, Image, Listed, Mount, PullStep};
 
 /// An answer that makes no sense.
 pub(super) fn senseless(

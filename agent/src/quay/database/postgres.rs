@@ -49,9 +49,7 @@ async fn settle_in(connection: &mut PgConnection) -> Result<(), LookError> {
     Ok(())
 }
 
-async fn server(
-    connection: &mut PgConnection,
-) -> Result<(String, bool, String, i32), LookError> {
+async fn server(connection: &mut PgConnection) -> Result<(String, bool, String, i32), LookError> {
     let row = sqlx::query(
         "SELECT (SELECT system_identifier::text FROM pg_control_system()), \
                 (SELECT oid::text FROM pg_database WHERE datname = current_database()), \
@@ -131,10 +129,7 @@ async fn counts(connection: &mut PgConnection) -> Result<TagCounts, LookError> {
     let failed = |source| LookError::query("count the tags", &source);
     let limit = COUNTS_LIMIT.as_millis();
     let settings = format!("SET statement_timeout = {limit}");
-    connection
-        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(settings)))
-        .await
-        .map_err(failed)?;
+    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(settings))).await.map_err(failed)?;
     let mapping: Option<String> =
         sqlx::query_scalar("SELECT to_regclass('tagtorepositorytag')::text")
             .fetch_one(&mut *connection)

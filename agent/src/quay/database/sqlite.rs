@@ -10,10 +10,9 @@ use super::{Asked, Found, LookError, STATEMENT_LIMIT, one_revision};
 
 /// Opens the file, which must exist, asks, and closes it.
 pub(super) async fn look(path: &Path, asked: Asked) -> Result<Found, LookError> {
-    let path = path.canonicalize().map_err(|source| LookError::NoFile {
-        path: path.to_owned(),
-        source,
-    })?;
+    let path = path
+        .canonicalize()
+        .map_err(|source| LookError::NoFile { path: path.to_owned(), source })?;
     let options = SqliteConnectOptions::new()
         .filename(&path)
         .create_if_missing(false)
@@ -55,13 +54,12 @@ async fn ask(
 }
 
 async fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool, LookError> {
-    let found: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1",
-    )
-    .bind(name)
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(|source| LookError::query("list the tables", &source))?;
+    let found: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?1")
+            .bind(name)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|source| LookError::query("list the tables", &source))?;
     Ok(found > 0)
 }
 

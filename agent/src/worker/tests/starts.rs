@@ -81,10 +81,9 @@ async fn every_ground_of_a_start_is_checked_before_it() {
 async fn a_policy_on_a_staged_container_would_start_it_again() {
     let mut rig = Rig::new().await;
     let staged = rig.ready().await;
-    let mut state = rig.engine().state();
-    state.containers.get_mut(&staged).unwrap().container.state.restart_policy =
-        RestartPolicy::Always;
-    drop(state);
+    rig.alter(&staged, |stored| {
+        stored.container.state.restart_policy = RestartPolicy::Always;
+    });
     refused(rig.next(rig.migrate(&staged)).await, Reason::Drifted, "restart policy");
 }
 
@@ -92,12 +91,10 @@ async fn a_policy_on_a_staged_container_would_start_it_again() {
 async fn an_override_that_would_change_the_mode_is_seen() {
     let mut rig = Rig::new().await;
     let staged = rig.ready().await;
-    let mut state = rig.engine().state();
-    let json = r#"{"V3_UPGRADE_MODE": "background"}"#;
-    let environment = &mut state.containers.get_mut(&staged).unwrap().spec.environment;
-    environment
-        .insert("QUAY_OVERRIDE_CONFIG".to_owned(), Some(crate::secret::Secret::new(json)));
-    drop(state);
+    let json = crate::secret::Secret::new(r#"{"V3_UPGRADE_MODE": "background"}"#);
+    rig.alter(&staged, |stored| {
+        stored.spec.environment.insert("QUAY_OVERRIDE_CONFIG".to_owned(), Some(json));
+    });
     refused(rig.next(rig.migrate(&staged)).await, Reason::Drifted, "background");
 }
 
