@@ -46,3 +46,6 @@ fn wait_up_to(limit: Duration, waited: Duration, on: WaitingOn) -> Judgement {
         Judgement::Fail(GateFailure::TooLong { limit, on: Box::new(on) })
     }
 }
+
+#[cfg(test)]
+mod tests;

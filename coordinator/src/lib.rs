@@ -9,6 +9,7 @@
 pub mod args;
 pub mod catalogue;
 pub mod cluster;
+pub mod commands;
 mod duration_text;
 pub mod exit;
 pub mod forecast;
@@ -22,3 +23,5 @@ pub mod report;
 pub mod run;
 pub mod runner;
 pub mod survey;
+
+pub use commands::main;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `quaymaster` command.
+
+fn main() -> std::process::ExitCode {
+    quaymaster::main()
+}

@@ -95,6 +95,8 @@ pub struct Parts<N, B> {
 pub enum Patience {
     /// End, and be resumed later.
     Leave,
+    /// Stay for the backfill; end where a person can be asked on the spot.
+    StayUntilAsked,
     /// Stay.
     Stay,
 }

@@ -94,7 +94,7 @@ where
             if self.settle(step, gates::people::judge(&self.state)).await? == Look::Over {
                 return Ok(None);
             }
-            if patience == Patience::Leave {
+            if patience != Patience::Stay {
                 return Ok(Some(Ended::Waiting { step: step.clone(), on: WaitingOn::Approval }));
             }
             sleep(PERSON).await;

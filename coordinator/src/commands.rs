@@ -1,0 +1,76 @@
+//! What each command does: load, ask, call a pure room, show. Data goes to
+//! standard output, talk to standard error.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+
+mod apply;
+mod approve;
+mod context;
+mod drive;
+mod error;
+mod explain;
+mod files;
+mod live;
+mod plan;
+mod question;
+mod resume;
+mod status;
+mod survey;
+mod talk;
+mod unfinished;
+
+pub use error::CommandError;
+
+use context::Context;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and clap knows which is which.
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return exit.into();
+        }
+    };
+    talk::choose_colour(cli.global.color);
+    let output = cli.global.output;
+    // Fails only when one is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let exit = match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(run(cli));
+            // A prompt that nobody answers must not keep the process.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(source) => talk::fail(&CommandError::Runtime { source }, output),
+    };
+    exit.into()
+}
+
+async fn run(cli: Cli) -> Exit {
+    let Cli { global, command } = cli;
+    let done = async {
+        let context = Context::load(&global)?;
+        match command {
+            Command::Status => status::run(&context).await,
+            Command::Plan(args) => plan::run(&context, &args).await,
+            Command::Apply(args) => apply::run(&context, &args).await,
+            Command::Resume(args) => resume::run(&context, &args).await,
+            Command::Approve(args) => approve::run(&context, &args).await,
+            Command::Explain => explain::run(&context).await,
+        }
+    };
+    match done.await {
+        Ok(exit) => exit,
+        Err(error) => talk::fail(&error, global.output),
+    }
+}

@@ -1,0 +1,70 @@
+//! `apply`: begin a run of a plan.
+
+use quaymaster_proto::{Epoch, RunId};
+use ulid::Ulid;
+
+use crate::args::ApplyArgs;
+use crate::commands::context::{Context, whoami};
+use crate::commands::drive::{Drive, drive};
+use crate::commands::unfinished::unfinished;
+use crate::commands::{CommandError, question, talk};
+use crate::exit::Exit;
+use crate::journal::store::Journal;
+use crate::nodes::asking::Counts;
+use crate::plan::CheckedPlan;
+use crate::plan::drift::drift;
+use crate::run::{Event, RunState};
+
+pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, CommandError> {
+    let (plan, _) = context.named_plan(&args.plan)?;
+    let accepted = question::accepted(&plan, &args.drive, context.clock.now())?;
+    let nodes = context.fleet()?;
+    let (mut journal, history) = Journal::open(&context.cluster.state).await?;
+    warn_of_damage(&history);
+    if let Some(before) = unfinished(context, &history)?.filter(|before| before.is_dark()) {
+        return Err(CommandError::Unfinished { run: before.state.run.to_string() });
+    }
+    let facts = context.facts(nodes.as_ref(), Counts::Leave).await?;
+    let drifts = drift(plan.plan(), &facts);
+    if !drifts.is_empty() {
+        return Err(CommandError::Stale { plan: plan.digest().short().to_owned(), drifts });
+    }
+    question::not_for_production(&plan, &args.drive).await?;
+
+    let run = RunId::new(Ulid::new());
+    let mut events = beginning(context, &plan, run);
+    let state = replayed(run, &events)?;
+    match accepted {
+        Some(approved) => events.push(approved),
+        None if question::is_asked_later(&plan, &state) => {
+            question::beginning(&plan, &args.drive).await?;
+        }
+        None => events.push(question::typed(context, &plan).await?),
+    }
+    journal.append(run, &events).await?;
+    let state = replayed(run, &events)?;
+    drive(context, Drive { nodes, plan, state, journal, args: args.drive.clone() }).await
+}
+
+fn beginning(context: &Context, plan: &CheckedPlan, run: RunId) -> Vec<Event> {
+    let at = context.clock.now();
+    let (digest, cluster) = (plan.digest().clone(), plan.plan().cluster.clone());
+    vec![
+        Event::Started { run, plan: digest, cluster, at },
+        Event::Driven { epoch: Epoch::FIRST, by: whoami(), at },
+    ]
+}
+
+fn replayed(run: RunId, events: &[Event]) -> Result<RunState, CommandError> {
+    RunState::replay(events).map_err(|source| CommandError::Replay { run: run.to_string(), source })
+}
+
+/// What the journal lost is asked of the nodes again.
+pub(super) fn warn_of_damage(history: &crate::journal::History) {
+    if let Some(seq) = history.damaged_end() {
+        talk::say(&format!(
+            "warning: the journal's last record ({seq}) was damaged and is left out; \
+             what it said is asked of the nodes again"
+        ));
+    }
+}

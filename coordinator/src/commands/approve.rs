@@ -1,0 +1,55 @@
+//! `approve`: a person's word on a gate, from wherever they are.
+
+use crate::args::{ApproveArgs, ApprovedGate};
+use crate::commands::context::{Context, whoami};
+use crate::commands::unfinished::{Unfinished, unfinished};
+use crate::commands::{CommandError, talk};
+use crate::exit::Exit;
+use crate::journal::History;
+use crate::journal::store::{self, Journal, JournalError};
+use crate::plan::{Gate, What};
+use crate::run::Event;
+
+pub(super) async fn run(context: &Context, args: &ApproveArgs) -> Result<Exit, CommandError> {
+    let state_directory = &context.cluster.state;
+    let nothing = || CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() };
+    let history = match store::read(state_directory).await {
+        Ok(history) => history,
+        Err(JournalError::Absent { .. }) => return Err(nothing()),
+        Err(other) => return Err(other.into()),
+    };
+    let Unfinished { state, plan } = found(context, &history)?.ok_or_else(nothing)?;
+    let gate = match args.gate {
+        ApprovedGate::Dark => Gate::Approval,
+        ApprovedGate::Backfill => Gate::Backfill,
+    };
+    let digest = plan.digest().short();
+    if plan.plan().first_step(What::Gate(gate)).is_none() {
+        return Err(CommandError::NoSuchGate { plan: digest.to_owned() });
+    }
+    let because = args.because.clone();
+    let word = Event::Approved { gate, by: whoami(), because, at: context.clock.now() };
+    let next = match Journal::open(state_directory).await {
+        Ok((mut journal, _)) => {
+            journal.append(state.run, &[word]).await?;
+            format!("to go on: {} resume", context.program())
+        }
+        Err(JournalError::InUse { .. }) => {
+            store::leave(state_directory, state.run, &word).await?;
+            "the process that drives the run takes it from here".to_owned()
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let what = match gate {
+        Gate::Backfill => "the backfill gate is waived",
+        Gate::Approval | Gate::Unchanged | Gate::Dark | Gate::FirstNode | Gate::Healthy => {
+            "the outage and its point of no return are agreed to"
+        }
+    };
+    talk::say(&format!("{what} for plan {digest}, run {}\n{next}", state.run));
+    Ok(Exit::Done)
+}
+
+fn found(context: &Context, history: &History) -> Result<Option<Unfinished>, CommandError> {
+    unfinished(context, history)
+}

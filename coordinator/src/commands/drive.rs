@@ -1,0 +1,241 @@
+//! Driving a run from the command line: the loop beside its live view, the
+//! person at the terminal, and the signals.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Duration, MissedTickBehavior, interval};
+
+use crate::args::{DriveArgs, Output};
+use crate::commands::context::Context;
+use crate::commands::live::View;
+use crate::commands::{CommandError, question, talk};
+use crate::exit::Exit;
+use crate::journal::store::Journal;
+use crate::nodes::grpc::Fleet;
+use crate::plan::{CheckedPlan, Stage};
+use crate::render::{self, Explained};
+use crate::report;
+use crate::run::{GateFailure, Problem, RunState, WaitingOn};
+use crate::runner::{Ended, Parts, Patience, Progress, Runner};
+
+/// How often a live view is drawn afresh.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// What `apply` and `resume` hand over: a run that is taken in hand.
+#[derive(Debug)]
+pub(super) struct Drive {
+    pub(super) nodes: Arc<Fleet>,
+    pub(super) plan: CheckedPlan,
+    pub(super) state: RunState,
+    pub(super) journal: Journal,
+    pub(super) args: DriveArgs,
+}
+
+/// What ended the driving.
+enum Stop {
+    Ended(Ended),
+    Interrupted,
+}
+
+struct Signals {
+    interrupt: Signal,
+    /// Listened to, so that a hang-up does not end the process.
+    _hang_up: Signal,
+    warned: bool,
+}
+
+pub(super) async fn drive(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
+    let Drive { nodes, plan, state, journal, args } = drive;
+    let mut signals = Signals::listen()?;
+    let (progress, mut happenings) = unbounded_channel();
+    let plan = Arc::new(plan);
+    let mut view = View::new(Arc::clone(&plan), state.clone());
+    let mut runner = Runner::new(Parts {
+        nodes,
+        plan: Arc::clone(&plan),
+        state,
+        book: journal,
+        clock: context.clock.clone(),
+        key: context.key.clone(),
+        progress,
+    });
+    let patience = match (args.wait, talk::is_someone_there()) {
+        (false, _) => Patience::Leave,
+        (true, true) => Patience::StayUntilAsked,
+        (true, false) => Patience::Stay,
+    };
+    loop {
+        let stop = drive_once(&mut runner, patience, &mut happenings, &mut signals, &mut view);
+        match stop.await? {
+            Stop::Interrupted => {
+                view.close();
+                talk::say(&interrupted(context));
+                return Ok(Exit::Interrupted);
+            }
+            Stop::Ended(Ended::Waiting { step: _, on: WaitingOn::Approval })
+                if talk::is_someone_there() =>
+            {
+                view.close();
+                let approved = question::typed(context, &plan).await?;
+                runner.note(approved).await.map_err(|source| failed(&plan, &runner, source))?;
+                view = View::new(Arc::clone(&plan), runner.state().clone());
+            }
+            Stop::Ended(ended) => {
+                view.close();
+                return finish(context, &plan, runner.state(), &ended);
+            }
+        }
+    }
+}
+
+async fn drive_once(
+    runner: &mut Runner<Fleet, Journal>,
+    patience: Patience,
+    happenings: &mut UnboundedReceiver<Progress>,
+    signals: &mut Signals,
+    view: &mut View,
+) -> Result<Stop, CommandError> {
+    let plan = view.plan();
+    let result = {
+        let driving = runner.drive(patience);
+        tokio::pin!(driving);
+        let mut redraw = interval(REDRAW);
+        redraw.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                // What happened is shown before what follows from it.
+                biased;
+                Some(happening) = happenings.recv() => view.show(happening),
+                _ = signals.interrupt.recv() => {
+                    if signals.ends(&plan, view) {
+                        return Ok(Stop::Interrupted);
+                    }
+                }
+                result = &mut driving => break result,
+                _ = redraw.tick() => view.draw(),
+            }
+        }
+    };
+    while let Ok(happening) = happenings.try_recv() {
+        view.show(happening);
+    }
+    result.map(Stop::Ended).map_err(|source| failed(&plan, runner, source))
+}
+
+fn failed(
+    plan: &CheckedPlan,
+    runner: &Runner<Fleet, Journal>,
+    source: crate::runner::RunError,
+) -> CommandError {
+    CommandError::Run { source, has_crossed: has_crossed(plan, runner.state()) }
+}
+
+fn has_crossed(plan: &CheckedPlan, state: &RunState) -> bool {
+    plan.plan().point_of_no_return().is_some_and(|step| state.has_crossed(step))
+}
+
+impl Signals {
+    fn listen() -> Result<Self, CommandError> {
+        let listen = |kind| signal(kind).map_err(|source| CommandError::Signals { source });
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            _hang_up: listen(SignalKind::hangup())?,
+            warned: false,
+        })
+    }
+
+    /// Whether an interrupt ends the process. In the dark the first one only
+    /// says what that would mean.
+    fn ends(&mut self, plan: &CheckedPlan, view: &mut View) -> bool {
+        if self.warned || !view.is_dark(plan) {
+            return true;
+        }
+        self.warned = true;
+        view.note(
+            "the registry is DOWN and the run goes on; ending this process leaves it down.\n\
+             Press Ctrl-C again to end the process all the same; to go on then: quaymaster resume",
+        );
+        false
+    }
+}
+
+fn interrupted(context: &Context) -> String {
+    format!("interrupted; what was done is written down.\nto go on: {} resume", context.program())
+}
+
+/// The report, or why there is none yet.
+fn finish(
+    context: &Context,
+    plan: &CheckedPlan,
+    state: &RunState,
+    ended: &Ended,
+) -> Result<Exit, CommandError> {
+    let exit = exit(plan, state, ended);
+    if *ended != Ended::Done {
+        let (now, program) = (context.clock.now(), context.program());
+        let explained = Explained { plan, state, now, program: &program };
+        match context.output {
+            Output::Text => talk::say(render::explain(&explained, talk::style()).trim_end()),
+            Output::Json => talk::print(&format!("{:#}\n", render::explain_json(&explained))),
+        }
+        return Ok(exit);
+    }
+    let report = report::report(plan.plan(), state);
+    let json = format!("{:#}\n", render::report_json(plan, &report));
+    let path = context.keep_report(state.run, &json)?;
+    match context.output {
+        Output::Text => {
+            talk::print(&render::report(plan, &report, &context.program(), talk::style()));
+            talk::say(&format!("written to {}", path.display()));
+        }
+        Output::Json => talk::print(&json),
+    }
+    Ok(exit)
+}
+
+fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
+    match ended {
+        Ended::Done => Exit::Done,
+        Ended::Waiting { .. } => Exit::Waiting,
+        Ended::Failed { .. } | Ended::Closed { .. } if has_crossed(plan, state) => {
+            Exit::FailedBeyond
+        }
+        Ended::Failed { step: _, failures } => {
+            let is_silent = |(_, problem): &(_, Problem)| match problem {
+                Problem::Unreachable { .. } => true,
+                Problem::Refused { .. } | Problem::Nonsense { .. } => false,
+            };
+            if failures.iter().any(is_silent) { Exit::Unreachable } else { Exit::Failed }
+        }
+        Ended::Closed { step: _, failure } => match failure {
+            GateFailure::Drifted { .. } => Exit::Stale,
+            GateFailure::TooLong { limit: _, on } => match **on {
+                WaitingOn::Answer { .. } => Exit::Unreachable,
+                WaitingOn::Backfill { .. }
+                | WaitingOn::Approval
+                | WaitingOn::Containers { .. }
+                | WaitingOn::Sessions { .. }
+                | WaitingOn::Migration { .. }
+                | WaitingOn::Health { .. }
+                | WaitingOn::Lasting { .. } => Exit::Failed,
+            },
+            GateFailure::Alive { .. }
+            | GateFailure::Database { .. }
+            | GateFailure::ForeignSessions { .. }
+            | GateFailure::Exited { .. }
+            | GateFailure::Gone { .. }
+            | GateFailure::Restarted { .. }
+            | GateFailure::WrongMode { .. } => Exit::Failed,
+        },
+    }
+}
+
+/// Whether the outage has begun and the run has not ended.
+pub(super) fn is_dark(plan: &CheckedPlan, state: &RunState) -> bool {
+    let begun = |number| state.begun.contains(&number);
+    let steps = &plan.plan().steps;
+    state.finished_at.is_none()
+        && steps.iter().any(|step| step.stage >= Stage::Dark && begun(step.number))
+}

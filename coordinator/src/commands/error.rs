@@ -1,0 +1,314 @@
+//! Why a command did not do what was asked, what to do about it, and how the
+//! process ends.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use quaymaster_proto::NodeName;
+
+use crate::cluster::ClusterFileError;
+use crate::exit::Exit;
+use crate::journal::store::JournalError;
+use crate::nodes::grpc::TlsError;
+use crate::plan::build::BuildError;
+use crate::plan::drift::Drift;
+use crate::plan::file::PlanFileError;
+use crate::plan::request::RequestRefusal;
+use crate::preflight::Findings;
+use crate::render::Complaint;
+use crate::run::IllegalEvent;
+use crate::runner::RunError;
+use crate::survey::Silence;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The process cannot even begin.
+    #[error("cannot start the asynchronous runtime")]
+    Runtime {
+        /// Why.
+        source: io::Error,
+    },
+    /// The cluster file cannot be read.
+    #[error("cannot read the cluster file `{}`", path.display())]
+    ReadCluster {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The cluster file is wrong.
+    #[error("cannot use `{}`", path.display())]
+    Cluster {
+        /// Which.
+        path: PathBuf,
+        /// Every mistake.
+        source: ClusterFileError,
+    },
+    /// The operator's certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Nodes do not answer.
+    #[error("nodes do not answer")]
+    Silent {
+        /// Each, with why.
+        silent: BTreeMap<NodeName, Silence>,
+    },
+    /// The request means no window.
+    #[error(transparent)]
+    Request(RequestRefusal),
+    /// Preflight refuses.
+    #[error("preflight refuses the window")]
+    Refused {
+        /// What it found.
+        findings: Findings,
+    },
+    /// No plan could be made of what preflight allowed.
+    #[error("cannot make a plan")]
+    Build(#[from] BuildError),
+    /// The plan that was made is not sound.
+    #[error("the plan that was made is not sound: {flaws}")]
+    Unsound {
+        /// Each flaw.
+        flaws: String,
+    },
+    /// A file of the state directory cannot be read or written.
+    #[error("cannot {what} `{}`", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no such plan.
+    #[error("cannot read plan `{}`", path.display())]
+    ReadPlan {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not the plan that may be run.
+    #[error("cannot use plan `{}`", path.display())]
+    PlanFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: PlanFileError,
+    },
+    /// The cluster is not as the plan saw it.
+    #[error("plan {plan} is stale")]
+    Stale {
+        /// The first 12 digits of its digest.
+        plan: String,
+        /// What changed.
+        drifts: Vec<Drift>,
+    },
+    /// Nobody agreed to cross the point of no return.
+    #[error("plan {plan} crosses a point of no return, and nobody agreed to that")]
+    NeedsApproval {
+        /// The first 12 digits of its digest.
+        plan: String,
+    },
+    /// `--accept-irreversible` names another plan.
+    #[error("--accept-irreversible names plan {accepted}, and this is plan {plan}")]
+    OtherPlanAccepted {
+        /// What was accepted.
+        accepted: String,
+        /// The first 12 digits of this plan's digest.
+        plan: String,
+    },
+    /// Nobody agreed to run outside the lab.
+    #[error("cluster `{cluster}` is no lab, and nobody agreed to run there")]
+    NotALab {
+        /// Which.
+        cluster: String,
+    },
+    /// A person was asked and said no.
+    #[error("stopped: {what}")]
+    Declined {
+        /// What was not agreed to.
+        what: &'static str,
+    },
+    /// A run has to be finished before another one begins.
+    #[error("run {run} has begun its outage and is not finished")]
+    Unfinished {
+        /// Which.
+        run: String,
+    },
+    /// There is no run that could be meant.
+    #[error("there is no unfinished run of cluster `{cluster}`")]
+    NothingUnfinished {
+        /// Which cluster.
+        cluster: String,
+    },
+    /// The run has no such gate.
+    #[error("the unfinished run of plan {plan} has no backfill gate")]
+    NoSuchGate {
+        /// The first 12 digits of its plan's digest.
+        plan: String,
+    },
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal's events do not follow one another.
+    #[error("the journal of run {run} cannot be followed")]
+    Replay {
+        /// Which run.
+        run: String,
+        /// Why.
+        source: IllegalEvent,
+    },
+    /// The loop cannot go on.
+    #[error("the run cannot go on")]
+    Run {
+        /// Why.
+        source: RunError,
+        /// Whether the point of no return is behind it.
+        has_crossed: bool,
+    },
+    /// Signals cannot be listened to.
+    #[error("cannot listen for signals")]
+    Signals {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+const UNCHANGED: &str = "nothing was changed";
+
+impl CommandError {
+    /// How the process ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Run { source: _, has_crossed: true } => Exit::FailedBeyond,
+            Self::Runtime { .. }
+            | Self::Build(_)
+            | Self::Unsound { .. }
+            | Self::File { .. }
+            | Self::Replay { .. }
+            | Self::Run { source: _, has_crossed: false }
+            | Self::Signals { .. } => Exit::Failed,
+            Self::ReadCluster { .. }
+            | Self::Cluster { .. }
+            | Self::Tls(_)
+            | Self::ReadPlan { .. }
+            | Self::PlanFile { .. }
+            | Self::NeedsApproval { .. }
+            | Self::OtherPlanAccepted { .. }
+            | Self::NotALab { .. }
+            | Self::Declined { .. }
+            | Self::NothingUnfinished { .. }
+            | Self::NoSuchGate { .. }
+            | Self::Request(_) => Exit::Usage,
+            Self::Silent { .. } => Exit::Unreachable,
+            Self::Refused { .. } | Self::Unfinished { .. } => Exit::Refused,
+            Self::Stale { .. } => Exit::Stale,
+            Self::Journal(JournalError::InUse { .. }) => Exit::LeaseHeld,
+            Self::Journal(_) => Exit::Failed,
+        }
+    }
+
+    /// The error as a person or a program is told it.
+    pub fn complaint(&self) -> Complaint {
+        if let Self::Silent { silent } = self {
+            return Complaint::of_silence(silent);
+        }
+        if let Self::Refused { findings } = self {
+            return Complaint::of_findings(findings);
+        }
+        if let Self::Stale { plan, drifts } = self {
+            let next = "look at what changed, then: quaymaster plan";
+            return Complaint::of_drift(plan, drifts, next);
+        }
+        let standing = self.standing().to_owned();
+        Complaint { standing, ..Complaint::of_error(self, self.next()) }
+    }
+
+    /// What is so now, where a reader may wonder.
+    fn standing(&self) -> &'static str {
+        match self {
+            Self::NeedsApproval { .. }
+            | Self::OtherPlanAccepted { .. }
+            | Self::NotALab { .. }
+            | Self::Declined { .. }
+            | Self::PlanFile { .. }
+            | Self::Request(_) => UNCHANGED,
+            Self::Run { .. } => "what was done is done, and found done when the run is resumed",
+            Self::Runtime { .. }
+            | Self::ReadCluster { .. }
+            | Self::Cluster { .. }
+            | Self::Tls(_)
+            | Self::Silent { .. }
+            | Self::Refused { .. }
+            | Self::Build(_)
+            | Self::Unsound { .. }
+            | Self::File { .. }
+            | Self::ReadPlan { .. }
+            | Self::Stale { .. }
+            | Self::Unfinished { .. }
+            | Self::NothingUnfinished { .. }
+            | Self::NoSuchGate { .. }
+            | Self::Journal(_)
+            | Self::Replay { .. }
+            | Self::Signals { .. } => "",
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::ReadCluster { .. } => {
+                "name the cluster file: --cluster FILE, or QUAYMASTER_CLUSTER".to_owned()
+            }
+            Self::Request(refusal) => refusal.remedy(),
+            Self::ReadPlan { .. } => {
+                "give the .json file that quaymaster plan wrote, or its digest".to_owned()
+            }
+            Self::PlanFile { path: _, source } => source.remedy().to_owned(),
+            Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
+                format!("read the plan, then add: --accept-irreversible {plan}")
+            }
+            Self::NotALab { .. } => "without leases, backup and a way back this is for labs; to \
+                run it all the same, add: --accept-not-for-production"
+                .to_owned(),
+            Self::Unfinished { .. } => "finish it first: quaymaster resume".to_owned(),
+            Self::NothingUnfinished { .. } => "see what runs: quaymaster status".to_owned(),
+            Self::NoSuchGate { .. } => "see what it waits for: quaymaster explain".to_owned(),
+            Self::Journal(error) => journal_next(error).to_owned(),
+            Self::Run { source: RunError::Journal(error), has_crossed: _ } => {
+                format!("{}; then: quaymaster resume", journal_next(error))
+            }
+            Self::Run { .. } => "see where it stands: quaymaster explain".to_owned(),
+            Self::Runtime { .. }
+            | Self::Cluster { .. }
+            | Self::Tls(_)
+            | Self::Silent { .. }
+            | Self::Refused { .. }
+            | Self::Build(_)
+            | Self::Unsound { .. }
+            | Self::File { .. }
+            | Self::Stale { .. }
+            | Self::Declined { .. }
+            | Self::Replay { .. }
+            | Self::Signals { .. } => String::new(),
+        }
+    }
+}
+
+fn journal_next(error: &JournalError) -> &'static str {
+    match error {
+        JournalError::InUse { .. } => {
+            "another quaymaster works on this cluster; see what it does: quaymaster explain"
+        }
+        JournalError::Absent { .. } => "nothing was ever run with this state directory",
+        JournalError::Damaged { .. } => {
+            "keep the file, and ask the nodes, which know what was done: quaymaster status"
+        }
+        JournalError::Disk { .. } | JournalError::Sqlite { .. } | JournalError::Event { .. } => {
+            "look at the state directory: its owner, its space"
+        }
+    }
+}

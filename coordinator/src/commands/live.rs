@@ -1,0 +1,162 @@
+//! A run while it goes on. On a terminal a few lines that are drawn afresh;
+//! elsewhere one line for each change.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it shows how time goes by")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use quaymaster_proto::NodeName;
+
+use crate::commands::{drive, talk};
+use crate::plan::CheckedPlan;
+use crate::render::{self, Style};
+use crate::run::RunState;
+use crate::runner::Progress;
+
+mod screen;
+
+use screen::{Pull, Screen};
+
+/// What a live view knows.
+pub(super) struct View {
+    plan: Arc<CheckedPlan>,
+    state: RunState,
+    pulls: BTreeMap<NodeName, Pull>,
+    retries: BTreeMap<NodeName, String>,
+    /// The clock of the run, as its last event told it.
+    last_event: (Timestamp, Instant),
+    drawing: Option<Drawing>,
+}
+
+impl View {
+    pub(super) fn new(plan: Arc<CheckedPlan>, state: RunState) -> Self {
+        let drawing = talk::can_be_redrawn().then(Drawing::begin);
+        let last_event = (state.last_at, Instant::now());
+        let (pulls, retries) = (BTreeMap::new(), BTreeMap::new());
+        Self { plan, state, pulls, retries, last_event, drawing }
+    }
+
+    pub(super) fn plan(&self) -> Arc<CheckedPlan> {
+        Arc::clone(&self.plan)
+    }
+
+    pub(super) fn is_dark(&self, plan: &CheckedPlan) -> bool {
+        drive::is_dark(plan, &self.state)
+    }
+
+    /// Takes in what happened.
+    pub(super) fn show(&mut self, progress: Progress) {
+        match progress {
+            Progress::Happened(event) => {
+                if let Some(node) = screen::node_of(&event) {
+                    self.pulls.remove(node);
+                    self.retries.remove(node);
+                }
+                // The runner folded it already: it cannot be illegal here.
+                let _ = self.state.apply(&event);
+                self.last_event = (event.at(), Instant::now());
+                if self.drawing.is_none()
+                    && let Some(line) = render::event_line(self.plan.plan(), &event, talk::style())
+                {
+                    talk::say(&line);
+                }
+            }
+            Progress::Looked { step, on, at } => {
+                if self.drawing.is_none()
+                    && let Some(line) = render::progress_line(&on, 20, talk::style())
+                {
+                    talk::say(&format!("{}  {line}", render::moment(at)));
+                }
+                self.see_wait(step, on);
+            }
+            Progress::Retrying { step: _, node, problem } => {
+                let is_new = self.retries.get(&node) != Some(&problem);
+                if self.drawing.is_none() && is_new {
+                    talk::say(&format!("{node} is asked again: {problem}"));
+                }
+                self.retries.insert(node, problem);
+            }
+            Progress::Pulling { step: _, node, done_bytes, total_bytes } => {
+                self.pulls.insert(node, Pull { done_bytes, total_bytes });
+            }
+        }
+    }
+
+    /// A look that was not worth a record still moves the screen.
+    fn see_wait(&mut self, step: quaymaster_proto::StepNumber, on: crate::run::WaitingOn) {
+        let at = self.state.last_at;
+        let _ = self.state.apply(&crate::run::Event::Waiting { step, on, at });
+    }
+
+    /// Something for the person, between the lines.
+    pub(super) fn note(&mut self, text: &str) {
+        match &self.drawing {
+            Some(drawing) => drawing.note(text),
+            None => talk::say(text),
+        }
+    }
+
+    pub(super) fn draw(&mut self) {
+        let (at, seen) = self.last_event;
+        let Some(drawing) = &mut self.drawing else { return };
+        let since = jiff::SignedDuration::try_from(seen.elapsed()).unwrap_or_default();
+        let screen = Screen {
+            plan: &self.plan,
+            state: &self.state,
+            pulls: &self.pulls,
+            retries: &self.retries,
+            now: at + since,
+        };
+        drawing.draw(&screen.lines(drawing.style));
+    }
+
+    /// Leaves the last picture where it is.
+    pub(super) fn close(&mut self) {
+        self.draw();
+        if let Some(drawing) = self.drawing.take() {
+            drawing.end();
+        }
+    }
+}
+
+/// Lines at the bottom of a terminal.
+struct Drawing {
+    all: MultiProgress,
+    lines: Vec<ProgressBar>,
+    style: Style,
+}
+
+impl Drawing {
+    fn begin() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
+        Self { all, lines: Vec::new(), style: talk::drawn_style() }
+    }
+
+    fn draw(&mut self, lines: &[String]) {
+        while self.lines.len() < lines.len() {
+            let line = self.all.add(ProgressBar::new_spinner());
+            line.set_style(
+                ProgressStyle::with_template("{wide_msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            self.lines.push(line);
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            line.set_message(lines.get(index).cloned().unwrap_or_default());
+            line.tick();
+        }
+    }
+
+    fn note(&self, text: &str) {
+        let _ = self.all.println(text);
+    }
+
+    fn end(self) {
+        for line in self.lines {
+            line.abandon();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a person has to agree to, by a flag or by typing it.
+
+use std::io::BufRead as _;
+
+use jiff::Timestamp;
+
+use crate::args::DriveArgs;
+use crate::commands::context::{Context, whoami};
+use crate::commands::{CommandError, talk};
+use crate::plan::{CheckedPlan, Gate, What};
+use crate::run::{Event, RunState};
+
+/// Outside the lab somebody has to have read what is missing.
+pub(super) async fn not_for_production(
+    plan: &CheckedPlan,
+    args: &DriveArgs,
+) -> Result<(), CommandError> {
+    let plan = plan.plan();
+    if plan.is_lab || args.accept_not_for_production {
+        return Ok(());
+    }
+    if !talk::is_someone_there() {
+        return Err(CommandError::NotALab { cluster: plan.cluster.to_string() });
+    }
+    talk::say(
+        "These containers are no lab's. There are no leases, no backup and no way back yet:\n\
+         what goes wrong past the point of no return has to be mended by hand.\n\
+         Type `not for production` to run it all the same:",
+    );
+    if line().await.as_deref() == Some("not for production") {
+        Ok(())
+    } else {
+        Err(CommandError::Declined { what: "running outside a lab was not agreed to" })
+    }
+}
+
+/// What can be undone, agreed to before it begins.
+pub(super) async fn beginning(plan: &CheckedPlan, args: &DriveArgs) -> Result<(), CommandError> {
+    if args.yes || args.accept_irreversible.is_some() || !talk::is_someone_there() {
+        return Ok(());
+    }
+    talk::say(&format!(
+        "This waits for the backfill and then prepares {} nodes, all of which can be undone.\n\
+         The point of no return is asked for when it comes. Type `yes` to begin:",
+        plan.plan().nodes.len()
+    ));
+    if line().await.as_deref() == Some("yes") {
+        Ok(())
+    } else {
+        Err(CommandError::Declined { what: "beginning was not agreed to" })
+    }
+}
+
+/// The approval that the command line itself carries.
+pub(super) fn accepted(
+    plan: &CheckedPlan,
+    args: &DriveArgs,
+    at: Timestamp,
+) -> Result<Option<Event>, CommandError> {
+    let Some(accepted) = &args.accept_irreversible else { return Ok(None) };
+    let digest = plan.digest();
+    if accepted != digest.as_str() && accepted != digest.short() {
+        let (accepted, plan) = (accepted.clone(), digest.short().to_owned());
+        return Err(CommandError::OtherPlanAccepted { accepted, plan });
+    }
+    Ok(Some(approved(at, Some("--accept-irreversible".to_owned()))))
+}
+
+/// The approval of whoever types the cluster's name.
+pub(super) async fn typed(context: &Context, plan: &CheckedPlan) -> Result<Event, CommandError> {
+    if !talk::is_someone_there() {
+        return Err(CommandError::NeedsApproval { plan: plan.digest().short().to_owned() });
+    }
+    let name = &plan.plan().cluster;
+    talk::say(&format!(
+        "Plan {} takes the registry down and crosses a point of no return: from there only a \
+         restore of the database leads back.\nType the cluster's name ({name}) to agree:",
+        plan.digest().short()
+    ));
+    if line().await.as_deref() == Some(name.as_str()) {
+        Ok(approved(context.clock.now(), None))
+    } else {
+        Err(CommandError::Declined { what: "the point of no return was not agreed to" })
+    }
+}
+
+/// Whether nobody has agreed yet.
+pub(super) fn is_open(state: &RunState) -> bool {
+    state.approval(Gate::Approval).is_none()
+}
+
+/// Whether a person is asked only later, when the backfill gate has opened.
+pub(super) fn is_asked_later(plan: &CheckedPlan, state: &RunState) -> bool {
+    let step = plan.plan().first_step(What::Gate(Gate::Backfill));
+    step.is_some_and(|step| {
+        !matches!(state.gates.get(&step.number), Some(crate::run::GateState::Passed { .. }))
+    })
+}
+
+fn approved(at: Timestamp, because: Option<String>) -> Event {
+    Event::Approved { gate: Gate::Approval, by: whoami(), because, at }
+}
+
+/// A line that a person types; `None` at the end of the input.
+async fn line() -> Option<String> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        let count = std::io::stdin().lock().read_line(&mut line).ok()?;
+        (count > 0).then(|| line.trim().to_owned())
+    });
+    read.await.ok().flatten()
+}

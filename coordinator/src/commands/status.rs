@@ -1,0 +1,76 @@
+//! `status`: what every node runs, how it is, and what to type next.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use quaymaster_proto::health::BackfillSample;
+use quaymaster_proto::{Component, Mode};
+
+use crate::args::Output;
+use crate::commands::context::Context;
+use crate::commands::unfinished::latest;
+use crate::commands::{CommandError, talk};
+use crate::exit::Exit;
+use crate::journal::store::{self, JournalError};
+use crate::nodes::asking::Counts;
+use crate::nodes::{HealthQuestion, Looks};
+use crate::plan::CheckedPlan;
+use crate::preflight::common_generation;
+use crate::render::{self, RunSeen, StatusView};
+use crate::run::RunState;
+use crate::survey::Survey;
+
+pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
+    let nodes = context.fleet()?;
+    let nodes = nodes.as_ref();
+    let survey = context.survey(nodes, Counts::Leave).await;
+    let question = HealthQuestion { component: Component::Quay, container: None };
+    let health = join_all(survey.facts.nodes.keys().map(async |node| {
+        let report = nodes.health(node, &question).await.ok()?;
+        Some((node.clone(), report))
+    }))
+    .await;
+    let health: BTreeMap<_, _> = health.into_iter().flatten().collect();
+    let backfill = backfill(context, nodes, &survey).await;
+    let seen = seen(context).await?;
+    let view = StatusView {
+        cluster: &context.cluster,
+        survey: &survey,
+        reader: context.reader(),
+        health: &health,
+        backfill: backfill.as_ref(),
+        run: seen.as_ref().map(|(plan, state)| RunSeen { plan, state }),
+        now: context.clock.now(),
+        program: &context.program(),
+    };
+    match context.output {
+        Output::Text => talk::print(&render::status(&view, talk::style())),
+        Output::Json => talk::print(&format!("{:#}\n", render::status_json(&view))),
+    }
+    Ok(if survey.silent.is_empty() { Exit::Done } else { Exit::Unreachable })
+}
+
+/// Only a Quay in background mode counts; one of them is asked.
+async fn backfill<N: Looks>(
+    context: &Context,
+    nodes: &N,
+    survey: &Survey,
+) -> Option<BackfillSample> {
+    let generation = common_generation(context.reader(), &survey.facts)?;
+    if generation.mode != Mode::Background {
+        return None;
+    }
+    nodes.sample_backfill(survey.facts.nodes.keys().next()?).await.ok()
+}
+
+async fn seen(context: &Context) -> Result<Option<(CheckedPlan, RunState)>, CommandError> {
+    let history = match store::read(&context.cluster.state).await {
+        Ok(history) => history,
+        Err(JournalError::Absent { .. }) => return Ok(None),
+        Err(other) => return Err(other.into()),
+    };
+    match latest(&history)? {
+        Some(state) => Ok(Some((context.plan_of(&state.plan)?, state))),
+        None => Ok(None),
+    }
+}

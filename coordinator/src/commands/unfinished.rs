@@ -1,0 +1,53 @@
+//! Which run of the journal a command means.
+
+use quaymaster_proto::RunId;
+
+use crate::commands::CommandError;
+use crate::commands::context::Context;
+use crate::journal::History;
+use crate::plan::{CheckedPlan, Stage};
+use crate::run::RunState;
+
+/// A run that has not reached its end.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    pub(super) state: RunState,
+    pub(super) plan: CheckedPlan,
+}
+
+/// The state of a run.
+pub(super) fn replay(history: &History, run: RunId) -> Result<Option<RunState>, CommandError> {
+    history
+        .replay(run)
+        .transpose()
+        .map_err(|source| CommandError::Replay { run: run.to_string(), source })
+}
+
+/// The latest run's state, whether it ended or not.
+pub(super) fn latest(history: &History) -> Result<Option<RunState>, CommandError> {
+    match history.latest() {
+        Some(run) => replay(history, run),
+        None => Ok(None),
+    }
+}
+
+/// The latest run, if it has not ended.
+pub(super) fn unfinished(
+    context: &Context,
+    history: &History,
+) -> Result<Option<Unfinished>, CommandError> {
+    let Some(state) = latest(history)?.filter(|state| state.finished_at.is_none()) else {
+        return Ok(None);
+    };
+    let plan = context.plan_of(&state.plan)?;
+    Ok(Some(Unfinished { state, plan }))
+}
+
+impl Unfinished {
+    /// Whether the outage has begun: from then on nothing but this run may go
+    /// on. Before it, another plan may take its place.
+    pub(super) fn is_dark(&self) -> bool {
+        let begun = |number| self.state.begun.contains(&number);
+        self.plan.plan().steps.iter().any(|step| step.stage >= Stage::Dark && begun(step.number))
+    }
+}

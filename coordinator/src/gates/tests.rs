@@ -1,0 +1,333 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
+use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
+use quaymaster_proto::{ContainerState, ContainerStatus, Mode};
+
+use super::backfill::Samples;
+use super::dark::DarkLook;
+use super::health::Course;
+use super::*;
+use crate::nodes::fake::psql;
+use crate::plan::Plan;
+use crate::survey::{ClusterFacts, fixture};
+
+const BEGUN: Duration = Duration::ZERO;
+const LONG: Duration = Duration::from_secs(3600);
+
+fn first_window() -> (ClusterFacts, Plan) {
+    let cluster = fixture::cluster(3);
+    let facts = fixture::on_2_9_5(&cluster);
+    let window = fixture::window(1, 2, ("2.9.5", Mode::Absent), ("3.0.5", Mode::Background));
+    let plan = fixture::plan(&cluster, &facts, &window);
+    (facts, plan)
+}
+
+fn second_window() -> Plan {
+    let cluster = fixture::cluster(3);
+    let facts = fixture::on_background(&cluster);
+    let window = fixture::window(2, 2, ("3.0.5", Mode::Background), ("3.0.5", Mode::Complete));
+    fixture::plan(&cluster, &facts, &window)
+}
+
+/// Every Quay stopped, and these sessions.
+fn dark(facts: &ClusterFacts, sessions: Option<Vec<Session>>) -> Vec<DarkLook> {
+    let nodes = facts.nodes.iter().map(|(node, survey)| {
+        let mut facts = survey.facts.clone();
+        let container = facts.components[0].container.as_mut().unwrap();
+        container.state.status = ContainerStatus::Exited;
+        let database =
+            DatabaseLook { sessions: sessions.clone(), ..survey.database().unwrap().clone() };
+        DarkLook { node: node.clone(), facts: Ok(facts), database: Ok(database) }
+    });
+    nodes.collect()
+}
+
+fn session(application: &str, address: &str) -> Session {
+    let (application, address) = (application.to_owned(), address.to_owned());
+    Session { application, address, ..psql() }
+}
+
+#[test]
+fn the_dark_knows_agents_and_expected_sessions_and_nobody_else() {
+    let (facts, mut plan) = first_window();
+    plan.timings.expected_sessions = vec!["pg_exporter".to_owned(), "10.0.0.7".to_owned()];
+    let agent = session("quaymaster-agent/prod/quay-2", "10.0.0.12");
+    let exporter = session("pg_exporter", "10.0.0.50");
+    let pooler = session("", "10.0.0.7");
+    let named = vec![agent, exporter.clone(), pooler.clone()];
+    let looks = dark(&facts, Some(named.clone()));
+    let evidence = Evidence::Dark { sessions: Some(vec![exporter, pooler]) };
+    assert_eq!(dark::judge(&plan, &looks, BEGUN), Judgement::Pass(evidence));
+
+    let mut with_psql = named;
+    with_psql.push(psql());
+    let looks = dark(&facts, Some(with_psql));
+    let on = WaitingOn::Sessions { sessions: vec![psql()] };
+    assert_eq!(dark::judge(&plan, &looks, BEGUN), Judgement::Wait(on));
+    let failure = GateFailure::ForeignSessions { sessions: vec![psql()] };
+    assert_eq!(dark::judge(&plan, &looks, SETTLE), Judgement::Fail(failure));
+}
+
+#[test]
+fn a_database_without_a_list_of_sessions_is_told_apart_from_an_empty_list() {
+    let (facts, plan) = first_window();
+    let judged = |sessions| dark::judge(&plan, &dark(&facts, sessions), BEGUN);
+    assert_eq!(judged(None), Judgement::Pass(Evidence::Dark { sessions: None }));
+    let empty = Evidence::Dark { sessions: Some(Vec::new()) };
+    assert_eq!(judged(Some(Vec::new())), Judgement::Pass(empty));
+}
+
+#[test]
+fn any_living_quay_keeps_it_from_being_dark() {
+    let (facts, plan) = first_window();
+    for status in [ContainerStatus::Running, ContainerStatus::Paused, ContainerStatus::Restarting] {
+        let mut looks = dark(&facts, None);
+        let quay = &mut looks[1].facts.as_mut().unwrap().components[0];
+        // Not the well-known one: a copy that somebody made.
+        let mut copy = quay.container.clone().unwrap();
+        copy.state.name = "quay-copy".to_owned();
+        copy.state.status = status;
+        quay.others.push(copy);
+        let on = WaitingOn::Containers { nodes: vec!["quay-2".parse().unwrap()] };
+        assert_eq!(dark::judge(&plan, &looks, BEGUN), Judgement::Wait(on), "{status}");
+        let judged = dark::judge(&plan, &looks, SETTLE);
+        assert!(
+            matches!(&judged, Judgement::Fail(GateFailure::Alive { containers })
+                if containers[0].contains("quay-2") && containers[0].contains("quay-copy")),
+            "{judged:?}"
+        );
+    }
+}
+
+#[test]
+fn another_database_a_standby_or_another_revision_is_never_dark_enough() {
+    let (facts, plan) = first_window();
+    let changes: [fn(&mut DatabaseLook); 3] = [
+        |look| look.identity = DatabaseIdentity::new("postgresql:1:2").unwrap(),
+        |look| look.in_recovery = true,
+        |look| look.revision = "c3d4b7ebcdf7".to_owned(),
+    ];
+    for change in changes {
+        let mut looks = dark(&facts, Some(Vec::new()));
+        change(looks[2].database.as_mut().unwrap());
+        let judged = dark::judge(&plan, &looks, BEGUN);
+        assert!(matches!(judged, Judgement::Fail(GateFailure::Database { .. })), "{judged:?}");
+    }
+}
+
+#[test]
+fn a_silent_node_is_waited_for_and_then_holds_the_window() {
+    let (facts, plan) = first_window();
+    let mut looks = dark(&facts, Some(Vec::new()));
+    looks[0].facts = Err("connection refused".to_owned());
+    let nodes = vec![("quay-1".parse().unwrap(), "connection refused".to_owned())];
+    let on = WaitingOn::Answer { nodes };
+    assert_eq!(dark::judge(&plan, &looks, SETTLE), Judgement::Wait(on.clone()));
+    let failure = GateFailure::TooLong { limit: ANSWER, on: Box::new(on) };
+    assert_eq!(dark::judge(&plan, &looks, ANSWER), Judgement::Fail(failure));
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn report(plan: &Plan, second: i64, verdict: HealthVerdict) -> HealthReport {
+    let quay = &plan.nodes[0].quay;
+    HealthReport {
+        at: at(second),
+        container: Some(ContainerState {
+            id: quay.container.clone(),
+            name: "quay".to_owned(),
+            status: ContainerStatus::Running,
+            started_at: Some(at(0)),
+            finished_at: None,
+            exit_code: 0,
+            restart_count: 0,
+            restart_policy: quay.restart_policy,
+            image: quay.image.clone(),
+        }),
+        instance: HealthRoute::default(),
+        endtoend: HealthRoute::default(),
+        verdict,
+        effective_mode: Some(plan.window.to.mode),
+    }
+}
+
+fn at_target(facts: &ClusterFacts, plan: &Plan) -> DatabaseLook {
+    let revision = plan.database.target.clone();
+    DatabaseLook { revision, ..facts.one_database().unwrap().clone() }
+}
+
+fn first_course(plan: &Plan) -> Course {
+    Course::new(plan.first.clone())
+}
+
+#[test]
+fn the_first_node_passes_at_the_target_and_after_lasting_health_alone() {
+    let (facts, plan) = first_window();
+    let target = at_target(&facts, &plan);
+    let mut course = first_course(&plan);
+    course.see(report(&plan, 10, HealthVerdict::Healthy));
+    let judge =
+        |course: &Course, look| first_node::judge(&plan, course, look, Duration::from_secs(1));
+    let before = facts.one_database();
+    assert!(matches!(judge(&course, before), Judgement::Wait(WaitingOn::Migration { .. })));
+    assert!(matches!(judge(&course, None), Judgement::Wait(WaitingOn::Migration { .. })));
+    let lasting = judge(&course, Some(&target));
+    assert!(matches!(lasting, Judgement::Wait(WaitingOn::Lasting { .. })), "{lasting:?}");
+
+    course.see(report(&plan, 12, HealthVerdict::Unhealthy));
+    course.see(report(&plan, 13, HealthVerdict::Healthy));
+    course.see(report(&plan, 17, HealthVerdict::Healthy));
+    assert!(matches!(judge(&course, Some(&target)), Judgement::Wait(WaitingOn::Lasting { .. })));
+    course.see(report(&plan, 18, HealthVerdict::Healthy));
+    let Judgement::Pass(Evidence::FirstNode { healthy_at, .. }) = judge(&course, Some(&target))
+    else {
+        panic!("{:?}", judge(&course, Some(&target)));
+    };
+    assert_eq!(healthy_at, at(13));
+}
+
+#[test]
+fn a_migration_that_takes_too_long_holds_the_window_and_nothing_more() {
+    let (facts, plan) = first_window();
+    let mut course = first_course(&plan);
+    course.see(report(&plan, 10, HealthVerdict::Unhealthy));
+    let limit = plan.timings.first_node_limit;
+    let judged = first_node::judge(&plan, &course, facts.one_database(), limit);
+    assert!(matches!(judged, Judgement::Fail(GateFailure::TooLong { .. })), "{judged:?}");
+}
+
+#[test]
+fn what_waiting_cannot_mend_fails_by_name() {
+    let (facts, plan) = first_window();
+    let healthy = || report(&plan, 10, HealthVerdict::Healthy);
+    let with_state = |change: fn(&mut ContainerState)| {
+        let mut report = healthy();
+        change(report.container.as_mut().unwrap());
+        report
+    };
+    let exited = |state: &mut ContainerState| {
+        state.status = ContainerStatus::Exited;
+        state.exit_code = 255;
+    };
+    let node = plan.first.clone();
+    let cases = [
+        (
+            with_state(exited),
+            GateFailure::Exited {
+                node: node.clone(),
+                exit_code: 255,
+                revision: Some(plan.database.target.clone()),
+            },
+        ),
+        (
+            with_state(|state| state.restart_count = 1),
+            GateFailure::Restarted { node: node.clone() },
+        ),
+        (
+            HealthReport { effective_mode: Some(Mode::Complete), ..healthy() },
+            GateFailure::WrongMode { node: node.clone(), mode: Mode::Complete },
+        ),
+        (HealthReport { container: None, ..healthy() }, GateFailure::Gone { node }),
+    ];
+    let target = at_target(&facts, &plan);
+    for (report, failure) in cases {
+        let mut course = first_course(&plan);
+        course.see(report);
+        let judged = first_node::judge(&plan, &course, Some(&target), LONG);
+        assert_eq!(judged, Judgement::Fail(failure));
+    }
+}
+
+#[test]
+fn the_others_pass_together() {
+    let (_, plan) = first_window();
+    let mut courses: Vec<Course> =
+        plan.nodes[1..].iter().map(|node| Course::new(node.name.clone())).collect();
+    courses[0].see(report(&plan, 10, HealthVerdict::Healthy));
+    courses[0].see(report(&plan, 30, HealthVerdict::Healthy));
+    courses[1].see(report(&plan, 29, HealthVerdict::Unhealthy));
+    let judged = healthy::judge(&plan, &courses, BEGUN);
+    assert!(
+        matches!(&judged, Judgement::Wait(WaitingOn::Health { nodes })
+            if nodes.len() == 1 && nodes[0].0.as_str() == "quay-3"),
+        "{judged:?}"
+    );
+    courses[1].see(report(&plan, 31, HealthVerdict::Healthy));
+    courses[1].see(report(&plan, 36, HealthVerdict::Healthy));
+    assert!(matches!(
+        healthy::judge(&plan, &courses, BEGUN),
+        Judgement::Pass(Evidence::Healthy { healthy_at }) if healthy_at[1].1 == at(31)
+    ));
+}
+
+fn counted(progress: f64, tags_remaining: i64) -> BackfillSample {
+    BackfillSample::Counted { at: at(0), progress, tags_remaining, total_tags: 1000 }
+}
+
+#[test]
+fn the_backfill_needs_several_good_samples_in_a_row() {
+    let plan = second_window();
+    let mut samples = Samples::default();
+    for (sample, good) in [
+        (counted(0.995, 5), 1),
+        (counted(0.98, 20), 0),
+        (counted(0.995, 5), 1),
+        (counted(1.01, -10), 2),
+    ] {
+        samples.see(&plan, sample);
+        let judged = backfill::judge(&plan, &samples);
+        assert!(
+            matches!(judged, Judgement::Wait(WaitingOn::Backfill { good_samples, .. })
+                if good_samples == good),
+            "{judged:?}"
+        );
+    }
+    let problem = "HTTP 502".to_owned();
+    samples.see(&plan, BackfillSample::NoCount { at: at(0), status: Some(502), problem });
+    assert!(matches!(backfill::judge(&plan, &samples), Judgement::Wait(_)));
+    samples.see(&plan, counted(0.999, 1));
+    assert!(matches!(backfill::judge(&plan, &samples), Judgement::Pass(_)));
+}
+
+#[test]
+fn a_fraction_alone_opens_nothing_when_the_rest_would_take_too_long() {
+    let mut plan = second_window();
+    plan.forecast.at_worst = Duration::from_secs(600);
+    let mut samples = Samples::default();
+    for _ in 0..5 {
+        samples.see(&plan, counted(0.995, 150_000));
+    }
+    let Judgement::Wait(WaitingOn::Backfill { problem, good_samples, .. }) =
+        backfill::judge(&plan, &samples)
+    else {
+        panic!("{:?}", backfill::judge(&plan, &samples));
+    };
+    assert_eq!(good_samples, 0);
+    insta::assert_snapshot!(problem, @"150000 tags are left, which the migration would map in 2h 46m 40s; the plan foresees an outage of 10m at most");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever comes before, less than the asked-for run of good samples
+    /// never opens the gate.
+    #[test]
+    fn no_order_of_samples_opens_the_backfill_gate_early(
+        samples in prop::collection::vec((0.9_f64..1.01, -5_i64..50), 0..20)
+    ) {
+        let plan = second_window();
+        let mut seen = Samples::default();
+        let mut in_a_row = 0;
+        for (progress, left) in samples {
+            seen.see(&plan, counted(progress, left));
+            in_a_row = if progress >= plan.timings.backfill.threshold { in_a_row + 1 } else { 0 };
+            let is_open = matches!(backfill::judge(&plan, &seen), Judgement::Pass(_));
+            prop_assert_eq!(is_open, in_a_row >= plan.timings.backfill.samples);
+        }
+    }
+}
