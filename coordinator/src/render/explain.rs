@@ -22,6 +22,8 @@ pub struct Explained<'a> {
     pub state: &'a RunState,
     /// The time.
     pub now: Timestamp,
+    /// How a command begins: `quaymaster`, with what finds this cluster.
+    pub program: &'a str,
 }
 
 /// Every answer.
@@ -37,7 +39,7 @@ struct Answers {
 
 /// The screen.
 pub fn explain(explained: &Explained<'_>, style: Style) -> String {
-    let Explained { plan, state, now } = *explained;
+    let Explained { plan, state, now, program: _ } = *explained;
     let window = &plan.plan().window;
     let answers = answers(explained);
     let title = format!(
@@ -73,9 +75,9 @@ fn several(label: &str, lines: &[String]) -> String {
 }
 
 /// The same where no run is unfinished.
-pub fn explain_nothing() -> &'static str {
-    "nothing waits: no run of this cluster is unfinished\n\
-     next      quaymaster status\n"
+pub fn explain_nothing(program: &str) -> String {
+    "nothing waits: no run of this cluster is unfinished\n".to_owned()
+        + &labelled("next", &format!("{program} status"))
 }
 
 /// The same for programs.
@@ -121,37 +123,39 @@ fn answers(explained: &Explained<'_>) -> Answers {
         since: None,
         ends: Vec::new(),
         undo: undo(plan, state),
-        next: "quaymaster resume".to_owned(),
+        next: format!("{} resume", explained.program),
     };
     match next(plan, state) {
-        Next::Ask { step, nodes } => asked(base, plan, state, step, &nodes),
+        Next::Ask { step, nodes } => asked(base, explained, step, &nodes),
         Next::Look { step } => looked(base, explained, step),
-        Next::Failed { step, failures } => failed(base, plan, state, step, &failures),
-        Next::Closed { step, failure } => closed(base, state, step, &failure),
+        Next::Failed { step, failures } => failed(base, explained, step, &failures),
+        Next::Closed { step, failure } => closed(base, explained, step, &failure),
         Next::Done => Answers {
             why: vec!["it does not wait: every step is done".to_owned()],
-            next: "quaymaster status".to_owned(),
+            next: format!("{} status", explained.program),
             ..base
         },
     }
 }
 
-fn asked(base: Answers, plan: &Plan, state: &RunState, step: &Step, nodes: &[NodeName]) -> Answers {
+fn asked(base: Answers, explained: &Explained<'_>, step: &Step, nodes: &[NodeName]) -> Answers {
+    let (plan, state) = (explained.plan.plan(), explained.state);
     let since = |node: &NodeName| match state.act_state(step.number, node) {
         ActState::InFlight { since } => Some(*since),
         ActState::Pending | ActState::Done { .. } | ActState::Failed { .. } => None,
     };
     let since: Option<Timestamp> = nodes.iter().filter_map(since).min();
     let why = match since {
-        Some(_) => format!("{} was asked and has not answered", names(nodes)),
-        None => format!("{} was not asked yet", names(nodes)),
+        Some(_) => format!("asked, and no answer yet: {}", names(nodes)),
+        None => format!("not asked yet: {}", names(nodes)),
     };
     let ends = if step.what == What::Act(Verb::StartMigrating) && plan.nodes.len() > 1 {
         "its answer; until then no other node is started"
     } else {
-        "the answer; if no process drives this run, take it in hand: quaymaster resume"
+        "the answer"
     };
-    Answers { why: vec![why], since, ends: vec![ends.to_owned()], ..base }
+    let driver = format!("if no process drives this run: {}", base.next);
+    Answers { why: vec![why], since, ends: vec![ends.to_owned(), driver], ..base }
 }
 
 fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> Answers {
@@ -159,7 +163,7 @@ fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> Answers {
     let Some(GateState::Waiting { on, since }) = state.gates.get(&step.number) else {
         return Answers {
             why: vec!["this gate was not looked at yet".to_owned()],
-            ends: vec!["a process that drives the run: quaymaster resume".to_owned()],
+            ends: vec![format!("a process that drives the run: {}", base.next)],
             ..base
         };
     };
@@ -170,8 +174,8 @@ fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> Answers {
         ..base
     };
     match on {
-        WaitingOn::Approval => answers.next = "quaymaster approve dark".to_owned(),
-        WaitingOn::Backfill { .. } => answers.next = "quaymaster resume --wait".to_owned(),
+        WaitingOn::Approval => answers.next = format!("{} approve dark", explained.program),
+        WaitingOn::Backfill { .. } => answers.next = format!("{} resume --wait", explained.program),
         WaitingOn::Containers { .. }
         | WaitingOn::Sessions { .. }
         | WaitingOn::Migration { .. }
@@ -184,10 +188,11 @@ fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> Answers {
 
 fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
     let timings = &explained.plan.plan().timings;
+    let program = explained.program;
     let lines: &[String] = &match on {
         WaitingOn::Approval => vec![
-            "quaymaster approve dark, from here or elsewhere".to_owned(),
-            format!("quaymaster resume --accept-irreversible {}", explained.plan.digest().short()),
+            format!("{program} approve dark; a process that drives the run then goes on"),
+            format!("{program} resume --accept-irreversible {}", explained.plan.digest().short()),
         ],
         WaitingOn::Backfill { .. } => vec![
             format!(
@@ -224,11 +229,11 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
 
 fn failed(
     base: Answers,
-    plan: &Plan,
-    state: &RunState,
+    explained: &Explained<'_>,
     step: &Step,
     failures: &[(NodeName, Problem)],
 ) -> Answers {
+    let (plan, state) = (explained.plan.plan(), explained.state);
     let since = |node: &NodeName| match state.act_state(step.number, node) {
         ActState::Failed { at, problem: _ } => Some(*at),
         ActState::Pending | ActState::InFlight { .. } | ActState::Done { .. } => None,
@@ -243,7 +248,7 @@ fn failed(
             ends.push(format!("{node}, by hand: {command}"));
         }
     }
-    ends.push("then quaymaster resume; what is done already is found done".to_owned());
+    ends.push(format!("then {}; what is done already is found done", base.next));
     Answers {
         why: failures.iter().map(|(node, why)| format!("{node}: {}", problem(why))).collect(),
         since: failures.iter().filter_map(|(node, _)| since(node)).min(),
@@ -280,22 +285,23 @@ fn by_hand(plan: &Plan, step: &Step, node: &NodeName) -> Option<String> {
     }
 }
 
-fn closed(base: Answers, state: &RunState, step: &Step, why: &GateFailure) -> Answers {
+fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailure) -> Answers {
+    let state = explained.state;
     let since = match state.gates.get(&step.number) {
         Some(GateState::Closed { at, failure: _ }) => Some(*at),
         Some(GateState::Waiting { .. } | GateState::Passed { .. }) | None => None,
     };
     let ends = match why {
-        GateFailure::Drifted { .. } => "a new plan, from what is there now: quaymaster plan",
+        GateFailure::Drifted { .. } => "a new plan, from what is there now",
         GateFailure::Alive { .. } => {
-            "stop what lives, and keep its restart policy from reviving it; then quaymaster resume"
+            "stop what lives, and keep its restart policy from reviving it; then resume"
         }
         GateFailure::Database { .. } => {
             "find out which database each node reaches, and in which state it is, before anything \
              is started"
         }
         GateFailure::ForeignSessions { .. } => {
-            "end these sessions at their source, then quaymaster resume; a session that may stay \
+            "end these sessions at their source, then resume; a session that may stay \
              belongs into database.expected_sessions of cluster.yaml and into a new plan"
         }
         GateFailure::Exited { .. } => {
@@ -312,11 +318,13 @@ fn closed(base: Answers, state: &RunState, step: &Step, why: &GateFailure) -> An
             "look at V3_UPGRADE_MODE in config.yaml and in QUAY_OVERRIDE_CONFIG on that node"
         }
         GateFailure::TooLong { .. } => {
-            "look at the node and its log; when it goes on: quaymaster resume looks again"
+            "look at the node and its log; once it goes on, resume looks again"
         }
     };
     let next = match why {
-        GateFailure::Drifted { .. } => "quaymaster plan",
+        GateFailure::Drifted { .. } => {
+            format!("{} plan --to {}", explained.program, explained.plan.plan().window.to.release)
+        }
         GateFailure::Alive { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
@@ -324,15 +332,10 @@ fn closed(base: Answers, state: &RunState, step: &Step, why: &GateFailure) -> An
         | GateFailure::Gone { .. }
         | GateFailure::Restarted { .. }
         | GateFailure::WrongMode { .. }
-        | GateFailure::TooLong { .. } => "quaymaster resume",
+        | GateFailure::TooLong { .. } => base.next,
     };
-    Answers {
-        why: vec![failure(why)],
-        since,
-        ends: vec![ends.to_owned()],
-        next: next.to_owned(),
-        ..base
-    }
+    let (why, ends) = (vec![failure(why)], vec![ends.to_owned()]);
+    Answers { why, since, ends, next, ..base }
 }
 
 fn gate_passed(plan: &Plan, state: &RunState, gate: Gate) -> bool {

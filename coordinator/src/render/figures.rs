@@ -22,7 +22,9 @@ pub fn duration(duration: Duration) -> String {
         (minutes, 0, _) => format!("{minutes} min {} s", whole % 60),
         (minutes, hours, 0) if minutes.is_multiple_of(60) => format!("{hours} h"),
         (minutes, hours, 0) => format!("{hours} h {} min", minutes % 60),
-        (_, hours, days) if days < 4 && !hours.is_multiple_of(24) => format!("{days} d {} h", hours % 24),
+        (_, hours, days) if days < 4 && !hours.is_multiple_of(24) => {
+            format!("{days} d {} h", hours % 24)
+        }
         (_, _, days) => format!("{days} d"),
     }
 }

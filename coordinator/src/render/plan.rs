@@ -1,20 +1,26 @@
 //! A plan as people read it: what happens in which order, where the point of
 //! no return is, how long it takes, what to type next.
 
+use jiff::Timestamp;
 use quaymaster_proto::Mode;
 use quaymaster_proto::preview::SpecFinding;
 
 use super::figures::{about, count, moment, number, range};
-use super::text::{Table, WIDTH, labelled, names, wrapped};
+use super::text::{Table, WIDTH, labelled, names, width, wrapped};
 use super::{Style, Tone};
 use crate::plan::{
     CheckedPlan, Gate, PartOfOutage, Plan, PlannedImage, ReleaseInMode, Stage, Step, Verb, What,
+    Width,
 };
+use crate::report::between;
 
-/// A plan. `path` is where its file lies, as it is to be typed.
-pub fn plan(checked: &CheckedPlan, path: &str, style: Style) -> String {
+/// Where the nodes of a step stand on its line, so that eyes find them.
+const NODES_AT: usize = 71;
+
+/// A plan. `next` is the command that runs it, as it is to be typed.
+pub fn plan(checked: &CheckedPlan, now: Timestamp, next: &str, style: Style) -> String {
     let plan = checked.plan();
-    let mut out = head(checked, style);
+    let mut out = head(checked, now, style);
     out.push('\n');
     out.push_str(&steps(plan, style));
     out.push('\n');
@@ -26,7 +32,7 @@ pub fn plan(checked: &CheckedPlan, path: &str, style: Style) -> String {
         out.push_str(&labelled("warning", warning));
     }
     out.push_str(&totals(plan));
-    out.push_str(&labelled("next", &format!("quaymaster apply {path}")));
+    out.push_str(&labelled("next", next));
     out
 }
 
@@ -36,7 +42,7 @@ pub fn nothing_to_do(at: &ReleaseInMode, nodes: usize) -> String {
     format!("nothing to do: {nodes} on {at}, which is where this leads\n")
 }
 
-fn head(checked: &CheckedPlan, style: Style) -> String {
+fn head(checked: &CheckedPlan, now: Timestamp, style: Style) -> String {
     let plan = checked.plan();
     let window = &plan.window;
     let arrow = style.arrow();
@@ -53,7 +59,12 @@ fn head(checked: &CheckedPlan, style: Style) -> String {
     let mut out = style.paint(Tone::Heading, &title) + "\n";
     out.push_str(&labelled(
         "plan",
-        &format!("{}, from a survey at {}", checked.digest().short(), moment(plan.surveyed_at)),
+        &format!(
+            "{}, from a survey {} old, of {}",
+            checked.digest().short(),
+            about(between(plan.surveyed_at, now)),
+            moment(plan.surveyed_at)
+        ),
     ));
     out.push_str(&labelled(
         "database",
@@ -71,6 +82,10 @@ fn head(checked: &CheckedPlan, style: Style) -> String {
         }
     };
     out.push_str(&labelled("image", &image));
+    out.push_str(&labelled(
+        "config",
+        &format!("V3_UPGRADE_MODE {} {arrow} {}, nothing else", window.from.mode, window.to.mode),
+    ));
     out
 }
 
@@ -94,9 +109,28 @@ fn steps(plan: &Plan, style: Style) -> String {
         stage = Some(step.stage);
         let (verb, words) = describe(plan, step, style);
         let head = format!("{label:<8} {:>2}  {verb:<8} ", step.number.get());
-        out.push_str(&wrapped(&head, &words));
+        let text = wrapped(&head, &words);
+        out.push_str(&with_nodes(&text, &by_whom(plan, step)));
     }
     out
+}
+
+/// Who does it, in few words.
+fn by_whom(plan: &Plan, step: &Step) -> String {
+    match step.width {
+        Width::First => String::new(),
+        Width::All | Width::Rest if plan.nodes.len() == 1 => String::new(),
+        Width::All | Width::Rest => number(step.nodes.len(), "node"),
+    }
+}
+
+/// A column on the right of the first line, where it is free.
+fn with_nodes(text: &str, nodes: &str) -> String {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    if nodes.is_empty() || width(first) + 2 > NODES_AT {
+        return text.to_owned();
+    }
+    format!("{first:<NODES_AT$}{nodes}\n{rest}")
 }
 
 fn point_of_no_return(style: Style) -> String {
@@ -110,43 +144,26 @@ fn point_of_no_return(style: Style) -> String {
 
 /// The verb and the rest of a step's line.
 fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
-    let arrow = style.arrow();
-    let all = match plan.nodes.len() {
-        1 => "on the one node".to_owned(),
-        many => format!("on {many} nodes at once"),
-    };
     match step.what {
-        What::Act(Verb::Pull) => ("pull", format!("the image, by its digest, {all}")),
-        What::Act(Verb::StageContainer) => {
-            ("stage", format!("the next container, created and not started, {all}"))
+        What::Act(Verb::Pull) => ("pull", "the image, by its digest".to_owned()),
+        What::Act(Verb::StageContainer) => ("stage", "the next container, not started".to_owned()),
+        What::Act(Verb::StageConfig) => {
+            ("stage", "the next config.yaml beside this one".to_owned())
         }
-        What::Act(Verb::StageConfig) => (
-            "stage",
-            format!(
-                "the next config.yaml beside the present one, {all}: V3_UPGRADE_MODE {} {arrow} {}",
-                plan.window.from.mode, plan.window.to.mode
-            ),
-        ),
-        What::Act(Verb::Stop) => (
-            "stop",
-            format!(
-                "Quay {all}: restart policy no, then up to {} s grace",
-                plan.timings.stop_grace_seconds
-            ),
-        ),
-        What::Act(Verb::PutConfig) => ("config", format!("the staged file put in place {all}")),
-        What::Act(Verb::StartMigrating) => (
-            "migrate",
-            format!(
-                "{} starts, alone and once: {} {arrow} {}",
-                plan.first, plan.database.revision, plan.database.target
-            ),
-        ),
+        What::Act(Verb::Stop) => {
+            let grace = plan.timings.stop_grace_seconds;
+            ("stop", format!("Quay: restart policy no, then {grace} s grace"))
+        }
+        What::Act(Verb::PutConfig) => ("config", "the staged file put in place".to_owned()),
+        What::Act(Verb::StartMigrating) => {
+            let (from, to) = (&plan.database.revision, &plan.database.target);
+            ("migrate", format!("{} alone and once: {from} {} {to}", plan.first, style.arrow()))
+        }
         What::Act(Verb::Start) => {
-            ("start", format!("{}, at once, each on proof of its own database", names(&step.nodes)))
+            ("start", "the others, each on proof of its own database".to_owned())
         }
         What::Act(Verb::Promote) => {
-            ("promote", format!("the known name and the restart policy back, {all}"))
+            ("promote", "the known name and the restart policy back".to_owned())
         }
         What::Gate(gate) => ("gate", describe_gate(plan, gate)),
     }
@@ -156,30 +173,30 @@ fn describe_gate(plan: &Plan, gate: Gate) -> String {
     let timings = &plan.timings;
     match gate {
         Gate::Backfill => format!(
-            "{:.0} % of the tags are mapped, {} samples in a row",
+            "{:.0} % of the tags mapped, {} samples in a row",
             timings.backfill.threshold * 100.0,
             timings.backfill.samples
         ),
-        Gate::Approval => "a person agrees to the outage and to the point of no return".to_owned(),
+        Gate::Approval => "a person agrees to the outage and to what follows".to_owned(),
         Gate::Unchanged => "nothing changed since the survey".to_owned(),
         Gate::Dark if plan.database.kind == "sqlite" => {
-            "no Quay runs on any node (this database has no list of sessions)".to_owned()
+            "no Quay runs (this database has no list of sessions)".to_owned()
         }
         Gate::Dark if timings.expected_sessions.is_empty() => {
-            "no Quay runs, and the database has no session but the agents'".to_owned()
+            "no Quay runs, no database session but the agents'".to_owned()
         }
         Gate::Dark => format!(
-            "no Quay runs, and the database has no session but the agents' and {}",
+            "no Quay runs, no database session but the agents' and {}",
             timings.expected_sessions.join(", ")
         ),
         Gate::FirstNode => format!(
-            "{} is at {}, in mode {}, healthy for {}, not restarted",
+            "{} at {}, in {}, healthy for {}",
             plan.first,
             plan.database.target,
             plan.window.to.mode,
             super::duration(timings.healthy_for)
         ),
-        Gate::Healthy => "each of them is healthy, in the planned mode".to_owned(),
+        Gate::Healthy => "each of them healthy, in the planned mode".to_owned(),
     }
 }
 

@@ -46,7 +46,12 @@ impl Complaint {
             details.push(Detail { what: error.to_string(), remedy: String::new() });
             cause = error.source();
         }
-        let what = error.to_string();
+        // A list of mistakes is a list here too.
+        let text = error.to_string();
+        let mut lines = text.lines().map(|line| line.trim_start().to_owned());
+        let what = lines.next().unwrap_or_default();
+        let lines = lines.map(|what| Detail { what, remedy: String::new() });
+        let details = lines.chain(details).collect();
         Self { what, details, standing: String::new(), next: next.into() }
     }
 
@@ -106,7 +111,7 @@ pub fn complaint(complaint: &Complaint, style: Style) -> String {
     };
     for Detail { what, remedy } in details {
         for (index, line) in what.lines().enumerate() {
-            out.push_str(&wrapped(if index == 0 { "  - " } else { "    " }, line));
+            out.push_str(&wrapped(if index == 0 { "  - " } else { "    " }, line.trim_start()));
         }
         if !remedy.is_empty() {
             out.push_str(&wrapped("      ", remedy));

@@ -12,8 +12,8 @@ use super::{JSON_VERSION, Style, Tone};
 use crate::plan::{CheckedPlan, What};
 use crate::report::{Limit, Report};
 
-/// The report of a finished run.
-pub fn report(checked: &CheckedPlan, report: &Report, style: Style) -> String {
+/// The report of a finished run. `program` is how a command begins.
+pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Style) -> String {
     let plan = checked.plan();
     let window = &plan.window;
     let title = format!(
@@ -63,7 +63,7 @@ pub fn report(checked: &CheckedPlan, report: &Report, style: Style) -> String {
         "kept",
         "on every node the old container, stopped, and the old config.yaml beside the new",
     ));
-    out.push_str(&labelled("next", &next(checked)));
+    out.push_str(&labelled("next", &next(checked, program)));
     out
 }
 
@@ -95,16 +95,16 @@ fn limit_in_words(limit: &Limit) -> String {
     words
 }
 
-fn next(checked: &CheckedPlan) -> String {
+fn next(checked: &CheckedPlan, program: &str) -> String {
     let window = &checked.plan().window;
     if window.number < window.of {
         format!(
-            "quaymaster plan --to {}; its apply waits for the backfill, and nothing is locked \
+            "{program} plan --to {}; its run waits for the backfill, and nothing is locked \
              meanwhile",
             window.to.release
         )
     } else {
-        "quaymaster status; builders and Clair of the new release may start again".to_owned()
+        format!("{program} status; builders and Clair of the new release may start again")
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::explain::{Explained, where_it_stands};
 use super::figures::{about, number};
 use super::live::progress_line;
-use super::text::{Table, labelled, wrapped};
+use super::text::{Table, WIDTH, labelled, width, wrapped};
 use super::{JSON_VERSION, Style, Tone};
 use crate::cluster::Cluster;
 use crate::plan::request::{Request, RequestRefusal, Wanted, wanted};
@@ -38,6 +38,8 @@ pub struct StatusView<'a> {
     pub run: Option<RunSeen<'a>>,
     /// The time.
     pub now: Timestamp,
+    /// How a command begins: `quaymaster`, with what finds this cluster.
+    pub program: &'a str,
 }
 
 /// A run and its plan.
@@ -63,7 +65,7 @@ pub fn status(view: &StatusView<'_>, style: Style) -> String {
         out.push_str(&labelled("backfill", &progress));
     }
     out.push_str(&labelled("run", &run(view)));
-    out.push_str(&labelled("next", &next(view).join(" ")));
+    out.push_str(&labelled("next", &next(view)));
     out
 }
 
@@ -248,37 +250,38 @@ fn sickness(report: &HealthReport) -> Option<String> {
 }
 
 fn table(lines: &[Line], style: Style) -> String {
+    let heading = ["NODE", "AGENT", "GENERATION", "HEALTH", "CONTAINER", "SINCE"];
     let mut table = Table::default();
-    table.row(
-        ["NODE", "AGENT", "GENERATION", "HEALTH", "CONTAINER", "SINCE", "NOTE"].map(str::to_owned),
-    );
-    for line in lines {
-        let Line { node, agent, generation, health, container, since, notes } = line;
-        // One short note fits; more stand below.
-        let note = match notes.as_slice() {
-            [] => String::new(),
-            [_, ..] => "see below".to_owned(),
-        };
-        table.row([
-            node.clone(),
-            agent.clone(),
-            generation.clone(),
-            (*health).to_owned(),
-            container.clone(),
-            since.clone(),
-            note,
-        ]);
+    table.row(heading.map(str::to_owned));
+    for Line { node, agent, generation, health, container, since, notes: _ } in lines {
+        let health = (*health).to_owned();
+        let (node, agent) = (node.clone(), agent.clone());
+        table.row([node, agent, generation.clone(), health, container.clone(), since.clone()]);
     }
+    let rows = table.lines(0);
+    let widest = rows.iter().map(|row| width(row)).max().unwrap_or_default();
     let mut out = String::new();
-    for (index, row) in table.lines(0).iter().enumerate() {
-        let row = if index == 0 { style.paint(Tone::Faint, row) } else { row.clone() };
-        out.push_str(&row);
-        out.push('\n');
-    }
-    for line in lines {
-        for note in &line.notes {
-            out.push_str(&wrapped(&format!("  {}: ", line.node), note));
+    for (index, row) in rows.iter().enumerate() {
+        let Some(line) = index.checked_sub(1).and_then(|index| lines.get(index)) else {
+            out.push_str(&style.paint(Tone::Faint, &format!("{row:<widest$}  NOTE")));
+            out.push('\n');
+            continue;
+        };
+        match line.notes.as_slice() {
+            [] => out.push_str(row),
+            // A short note stands beside its node, anything else below.
+            [note] if widest + 2 + width(note) <= WIDTH => {
+                out.push_str(&format!("{row:<widest$}  {note}"));
+            }
+            notes => {
+                out.push_str(row);
+                for note in notes {
+                    out.push('\n');
+                    out.push_str(wrapped("        ", note).trim_end());
+                }
+            }
         }
+        out.push('\n');
     }
     out
 }
@@ -301,10 +304,11 @@ fn backfill(view: &StatusView<'_>, style: Style) -> Option<String> {
     }
 }
 
+/// The latest run, in a line.
 fn run(view: &StatusView<'_>) -> String {
     match view.run {
         Some(RunSeen { plan, state }) if state.finished_at.is_none() => {
-            let explained = Explained { plan, state, now: view.now };
+            let explained = Explained { plan, state, now: view.now, program: view.program };
             format!("{} is unfinished: {}", state.run, where_it_stands(&explained))
         }
         Some(RunSeen { plan: _, state }) => format!("none unfinished; the last was {}", state.run),
@@ -312,36 +316,34 @@ fn run(view: &StatusView<'_>) -> String {
     }
 }
 
-/// What to type, as one line in pieces.
-fn next(view: &StatusView<'_>) -> Vec<String> {
+/// What to type.
+fn next(view: &StatusView<'_>) -> String {
+    let program = view.program;
     if view.run.is_some_and(|seen| seen.state.finished_at.is_none()) {
-        return vec!["quaymaster explain, quaymaster resume".to_owned()];
+        return format!("{program} explain, {program} resume");
     }
     if !view.survey.silent.is_empty() {
-        return vec!["bring the silent agents back, then: quaymaster status".to_owned()];
+        return format!("bring the silent agents back, then: {program} status");
     }
     let Some(from) = common_generation(view.reader, &view.survey.facts) else {
-        return vec!["bring every node to the same release and mode".to_owned()];
+        return "bring every node to the same release and mode".to_owned();
     };
     let catalogue = view.reader.catalogue;
-    let newest = catalogue.releases().iter().rev();
-    for release in newest {
-        let request = Request { to: release.name.clone(), first_mode: None };
+    for release in catalogue.releases().iter().rev() {
+        let to = &release.name;
+        let request = Request { to: to.clone(), first_mode: None };
         match wanted(catalogue, &from, &request) {
-            Ok(Wanted::Nothing { .. }) => return vec!["nothing to do".to_owned()],
-            Ok(Wanted::Window(_)) => {
-                return vec![format!("quaymaster plan --to {}", release.name)];
-            }
+            Ok(Wanted::Nothing { .. }) => return "nothing to do".to_owned(),
+            Ok(Wanted::Window(_)) => return format!("{program} plan --to {to}"),
             Err(RequestRefusal::NeedsMode { .. }) => {
-                return vec![
-                    format!("quaymaster plan --to {} --mode background", release.name),
-                    "(or: --mode synchronous)".to_owned(),
-                ];
+                return format!(
+                    "{program} plan --to {to} --mode background (or: --mode synchronous)"
+                );
             }
             Err(RequestRefusal::NoWay { .. } | RequestRefusal::UnknownRelease { .. }) => {}
         }
     }
-    vec!["nothing that this program knows".to_owned()]
+    "nothing that this program knows".to_owned()
 }
 
 /// The same for programs.
@@ -368,7 +370,7 @@ pub fn status_json(view: &StatusView<'_>) -> Value {
             "nodes": nodes,
             "backfill": view.backfill,
             "run": run,
-            "next": next(view).join(" "),
+            "next": next(view),
         },
     })
 }

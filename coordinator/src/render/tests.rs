@@ -26,6 +26,11 @@ fn second() -> Window {
     fixture::window(2, 2, ("3.0.5", Mode::Background), ("3.0.5", Mode::Complete))
 }
 
+/// A little after the survey.
+fn soon() -> jiff::Timestamp {
+    fixture::survey_time() + jiff::SignedDuration::from_secs(4)
+}
+
 fn checked(count: u8, window: &Window) -> CheckedPlan {
     let cluster = fixture::cluster(count);
     let facts = match window.from.mode {
@@ -46,7 +51,8 @@ fn fits(text: &str) {
 
 fn rendered_plan(count: u8, window: &Window) -> String {
     let checked = checked(count, window);
-    let text = plan(&checked, &format!("plans/{}.json", checked.digest().short()), UNICODE);
+    let next = format!("quaymaster apply plans/{}.json", checked.digest().short());
+    let text = plan(&checked, soon(), &next, UNICODE);
     fits(&text);
     text
 }
@@ -74,14 +80,14 @@ fn plans_both_ways_for_six_nodes() {
 
 #[test]
 fn a_plain_plan_is_ascii() {
-    let text = plan(&checked(3, &background()), "p.json", Style::PLAIN);
+    let text = plan(&checked(3, &background()), soon(), "next", Style::PLAIN);
     assert!(text.is_ascii());
 }
 
 #[test]
 fn colour_is_only_added() {
     let coloured =
-        plan(&checked(3, &background()), "p.json", Style { unicode: false, colour: true });
+        plan(&checked(3, &background()), soon(), "next", Style { unicode: false, colour: true });
     let mut plain = String::new();
     let mut rest = coloured.as_str();
     while let Some((before, after)) = rest.split_once('\u{1b}') {
@@ -89,7 +95,7 @@ fn colour_is_only_added() {
         rest = after.split_once('m').unwrap().1;
     }
     plain.push_str(rest);
-    assert_eq!(plain, plan(&checked(3, &background()), "p.json", Style::PLAIN));
+    assert_eq!(plain, plan(&checked(3, &background()), soon(), "next", Style::PLAIN));
     assert_ne!(plain, coloured);
 }
 
@@ -127,6 +133,7 @@ impl Screen {
             backfill: self.backfill.as_ref(),
             run,
             now: fixture::survey_time(),
+            program: "quaymaster",
         };
         let text = status(&view, UNICODE);
         fits(&text);
@@ -218,7 +225,7 @@ fn explained(
     events.extend(more(plan));
     let state = state(&events);
     let now = state.last_at + jiff::SignedDuration::from_secs(190);
-    let text = explain(&Explained { plan, state: &state, now }, UNICODE);
+    let text = explain(&Explained { plan, state: &state, now, program: "quaymaster" }, UNICODE);
     fits(&text);
     text
 }
@@ -341,7 +348,7 @@ fn the_report_tells_outage_limit_and_forecast() {
     let last = checked(1, &second());
     let texts = [&first, &last].map(|plan| {
         let figures = crate::report::report(plan.plan(), &finished(plan));
-        let text = report(plan, &figures, UNICODE);
+        let text = report(plan, &figures, "quaymaster", UNICODE);
         fits(&text);
         text
     });

@@ -10,7 +10,7 @@ pub(super) fn wrapped(head: &str, text: &str) -> String {
     let indent = width(head);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
-    for word in text.split(' ') {
+    for word in glued(text).split(' ') {
         let is_full = !line.is_empty() && indent + width(&line) + 1 + width(word) > WIDTH;
         if is_full {
             lines.push(std::mem::take(&mut line));
@@ -27,6 +27,25 @@ pub(super) fn wrapped(head: &str, text: &str) -> String {
             if index == 0 { format!("{head}{line}") } else { format!("{:indent$}{line}", "") };
         out.push_str(text.trim_end());
         out.push('\n');
+    }
+    out.replace(GLUE, " ")
+}
+
+/// Stands for a space at which no line ends.
+const GLUE: char = '\u{a0}';
+
+/// A number stays with its unit.
+fn glued(text: &str) -> String {
+    const UNITS: [&str; 10] = ["s", "min", "h", "d", "%", "M", "k", "G", "nodes", "node"];
+    let mut out = String::new();
+    let mut after_number = false;
+    for (index, word) in text.split(' ').enumerate() {
+        let bare = word.trim_end_matches([',', ';', ':', ')', '.']);
+        if index > 0 {
+            out.push(if after_number && UNITS.contains(&bare) { GLUE } else { ' ' });
+        }
+        after_number = word.ends_with(|last: char| last.is_ascii_digit());
+        out.push_str(word);
     }
     out
 }

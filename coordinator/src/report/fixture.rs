@@ -6,8 +6,8 @@ use quaymaster_proto::{
     ActOutcome, ContainerState, ContainerStatus, Epoch, How, Mode, NodeName, RestartPolicy,
 };
 
-use crate::plan::{CheckedPlan, Gate, Step, Verb, What};
-use crate::run::{Event, Evidence, RunState, Settlement};
+use crate::plan::{CheckedPlan, Gate, Plan, Step, Verb, What};
+use crate::run::{Event, Evidence, RunState, Settlement, WaitingOn};
 use crate::survey::fixture::hex;
 
 /// The run of every fixture.
@@ -142,8 +142,26 @@ impl Writer<'_> {
                 healthy_at: step.nodes.iter().map(|node| (node.clone(), healthy_at)).collect(),
             },
         };
-        self.push(|at| Event::Waiting { step: number, on: crate::run::WaitingOn::Approval, at });
+        if let Some(on) = waits_on(plan, step, gate) {
+            self.push(|at| Event::Waiting { step: number, on, at });
+        }
         self.wait(took);
         self.push(|at| Event::Passed { step: number, evidence, at });
+    }
+}
+
+/// What is waited for at the gates that do not open at the first look.
+fn waits_on(plan: &Plan, step: &Step, gate: Gate) -> Option<WaitingOn> {
+    match gate {
+        Gate::Approval => Some(WaitingOn::Approval),
+        Gate::Dark => Some(WaitingOn::Containers { nodes: step.nodes.clone() }),
+        Gate::FirstNode => Some(WaitingOn::Migration {
+            revision: plan.database.revision.clone(),
+            target: plan.database.target.clone(),
+        }),
+        Gate::Healthy => Some(WaitingOn::Health {
+            nodes: step.nodes.iter().map(|node| (node.clone(), "502".to_owned())).collect(),
+        }),
+        Gate::Backfill | Gate::Unchanged => None,
     }
 }
