@@ -115,12 +115,12 @@ fn steps(plan: &Plan, style: Style) -> String {
     out
 }
 
-/// Who does it, in few words.
+/// How many nodes do it; a gate is the run's own.
 fn by_whom(plan: &Plan, step: &Step) -> String {
-    match step.width {
-        Width::First => String::new(),
-        Width::All | Width::Rest if plan.nodes.len() == 1 => String::new(),
-        Width::All | Width::Rest => number(step.nodes.len(), "node"),
+    match (step.what, step.width) {
+        (What::Gate(_), _) | (_, Width::First) => String::new(),
+        (What::Act(_), Width::All | Width::Rest) if plan.nodes.len() == 1 => String::new(),
+        (What::Act(_), Width::All | Width::Rest) => number(step.nodes.len(), "node"),
     }
 }
 
