@@ -29,13 +29,14 @@ impl TestLab {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Outcome {
-        self.quaymaster_of(&self.cluster_file(), arguments).await
+        self.quaymaster_of("cluster.yaml", arguments).await
     }
 
-    /// The same with another cluster file.
+    /// The same with another cluster file of the lab's directory. Paths are
+    /// relative, so that no page depends on where the lab is.
     pub async fn quaymaster_of<S: AsRef<OsStr>>(
         &self,
-        cluster: &Path,
+        cluster: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Outcome {
         let mut command = coordinator(&self.binaries().coordinator, cluster);
@@ -48,7 +49,7 @@ impl TestLab {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Child {
-        let mut command = coordinator(&self.binaries().coordinator, &self.cluster_file());
+        let mut command = coordinator(&self.binaries().coordinator, "cluster.yaml");
         command.args(arguments).current_dir(self.dir());
         command.spawn().expect("the coordinator can be started")
     }
@@ -75,7 +76,7 @@ pub async fn quaymaster<S: AsRef<OsStr>>(
     run(command).await
 }
 
-fn coordinator(program: &Path, cluster: &Path) -> Command {
+fn coordinator(program: &Path, cluster: &str) -> Command {
     let mut command = prepared(program);
     command.arg("--cluster").arg(cluster);
     command
@@ -84,11 +85,13 @@ fn coordinator(program: &Path, cluster: &Path) -> Command {
 /// Nothing of this process's surroundings may show in what a command says.
 fn prepared(program: &Path) -> Command {
     let mut command = Command::new(program);
-    for name in ["NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "RUST_LOG", "QUAYMASTER_CLUSTER"] {
+    for name in
+        ["NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "RUST_LOG", "QUAYMASTER_CLUSTER", "SUDO_USER"]
+    {
         command.env_remove(name);
     }
     command
-        .envs([("TZ", "UTC"), ("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8")])
+        .envs([("TZ", "UTC"), ("LC_ALL", "C.UTF-8"), ("TERM", "xterm"), ("USER", "operator")])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,7 +1,7 @@
 //! A lab for one test: two or three nodes in a temporary directory, quick on
 //! purpose, and ended whatever becomes of the test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use quaymaster_lab::cluster::binaries::Binaries;
@@ -62,7 +62,11 @@ impl TestLab {
     /// Builds a lab and returns when all of it is healthy.
     pub async fn up(shape: Shape) -> Self {
         let binaries = Binaries::ready(&say).expect("the lab's programs are built");
-        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        // A path of one length, which pages that name it are wrapped by.
+        let dir = tempfile::Builder::new()
+            .prefix("quaymaster-suite-")
+            .tempdir_in("/tmp")
+            .expect("a temporary directory can be made");
         let Shape { nodes, tags, engine, database, agents, pace } = shape;
         let mut options = UpOptions::new(dir.path().join("lab"), nodes, tags, binaries.clone());
         options.engine = engine;
@@ -87,10 +91,6 @@ impl TestLab {
 
     pub fn dir(&self) -> &Path {
         self.lab.layout().dir()
-    }
-
-    pub fn cluster_file(&self) -> PathBuf {
-        self.lab.layout().cluster_file()
     }
 
     /// The nodes' names, as listed.

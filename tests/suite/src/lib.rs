@@ -1,14 +1,18 @@
 //! What the suites have in common: a small quick lab that is always taken down
-//! (`lab`), the product's commands and their outcomes (`command`), what can be
-//! seen of a cluster from outside (`cluster`), and snapshots in which only what
-//! an operator reads differs (`redact`).
+//! (`lab`), the product's commands and their outcomes (`command`, `upgrade`),
+//! the witness's word (`verdict`), what can be seen of a cluster from outside
+//! (`cluster`, `container`), and snapshots in which only what an operator reads
+//! differs (`redact`).
 
 pub mod cluster;
 pub mod command;
+pub mod container;
 pub mod lab;
 pub mod redact;
+pub mod upgrade;
 pub mod verdict;
 
 pub use command::Outcome;
 pub use lab::{Shape, TestLab};
+pub use upgrade::Planned;
 pub use verdict::Verdict;

@@ -7,3 +7,5 @@
 mod by_hand;
 #[path = "suite/naive.rs"]
 mod naive;
+#[path = "suite/whole.rs"]
+mod whole;

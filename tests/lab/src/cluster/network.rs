@@ -10,8 +10,9 @@ use super::lab_file::EngineKind;
 
 /// Where agents listen (contracts: the agent's gRPC port).
 pub const AGENT_PORT: u16 = 9643;
-/// The third part of 127.0.N.0 is looked for in this range.
-const NETWORKS: std::ops::RangeInclusive<u8> = 10..=250;
+/// The third part of 127.0.N.0 is looked for in this range; of three digits, so that what is shown
+/// of one lab lines up as what is shown of another.
+const NETWORKS: std::ops::RangeInclusive<u8> = 100..=250;
 /// The address in a lab's network that the command `up` holds while it builds, and the one that the
 /// observer holds as long as the lab stands. Two labs that start together cannot take one network.
 const BUILDER: u8 = 251;
@@ -30,7 +31,7 @@ pub struct Network {
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     #[error(
-        "no network from 127.0.10.0 to 127.0.250.0 has the ports {AGENT_PORT}, {http} and {https} free on {nodes} addresses; end a lab that still stands (`quaymaster-lab down --dir ...`)"
+        "no network from 127.0.100.0 to 127.0.250.0 has the ports {AGENT_PORT}, {http} and {https} free on {nodes} addresses; end a lab that still stands (`quaymaster-lab down --dir ...`)"
     )]
     NoneFree { nodes: u8, http: u16, https: u16 },
     #[error("cannot get a free port on {address}")]
