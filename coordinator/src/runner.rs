@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
 use quaymaster_proto::{Act, NodeName, RunId, StepNumber};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -69,6 +70,8 @@ pub struct Runner<N, B> {
     key: SurveyKey,
     progress: UnboundedSender<Progress>,
     followers: Followers,
+    /// When the present gate was first looked at by this process.
+    looking_since: Timestamp,
 }
 
 /// What a runner is made of.
@@ -157,8 +160,8 @@ where
     /// Takes a run in hand; `drive` begins.
     pub fn new(parts: Parts<N, B>) -> Self {
         let Parts { nodes, plan, state, book, clock, key, progress } = parts;
-        let followers = Followers::new();
-        Self { nodes, plan, state, book, clock, key, progress, followers }
+        let (followers, looking_since) = (Followers::new(), clock.now());
+        Self { nodes, plan, state, book, clock, key, progress, followers, looking_since }
     }
 
     /// Where the run stands.

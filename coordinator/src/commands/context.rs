@@ -76,13 +76,24 @@ impl Context {
 /// Who runs this: user@host, for the record.
 pub(super) fn whoami() -> String {
     let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-    let user = variable("SUDO_USER").or_else(|| variable("USER"));
-    let user = user.unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()));
+    let user = variable("SUDO_USER").or_else(|| variable("USER")).unwrap_or_else(account);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match host.trim() {
         "" => user,
         host => format!("{user}@{host}"),
     }
+}
+
+/// The account's name as /etc/passwd has it.
+fn account() -> String {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, of) = (fields.next()?, fields.nth(1)?);
+        (of == id).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid{id}"))
 }
 
 fn random_key() -> SurveyKey {

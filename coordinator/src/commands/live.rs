@@ -64,14 +64,7 @@ impl View {
                     talk::say(&line);
                 }
             }
-            Progress::Looked { step, on, at } => {
-                if self.drawing.is_none()
-                    && let Some(line) = render::progress_line(&on, 20, talk::style())
-                {
-                    talk::say(&format!("{}  {line}", render::moment(at)));
-                }
-                self.see_wait(step, on);
-            }
+            Progress::Looked { step, on, at: _ } => self.see_wait(step, on),
             Progress::Retrying { step: _, node, problem } => {
                 let is_new = self.retries.get(&node) != Some(&problem);
                 if self.drawing.is_none() && is_new {

@@ -38,7 +38,8 @@ pub fn judge(
         let nodes = vec![(course.node().clone(), why.to_owned())];
         return wait_up_to(limit, waited, WaitingOn::Answer { nodes });
     }
-    let revision = database.map(|seen| seen.revision.clone()).unwrap_or_default();
+    // Before its first look that is what the dark gate saw.
+    let revision = database.map_or(&wanted.revision, |seen| &seen.revision).clone();
     let is_there = database.is_some_and(|seen| seen.revision == wanted.target && !seen.in_recovery);
     if !is_there {
         let on = WaitingOn::Migration { revision, target: wanted.target.clone() };

@@ -32,7 +32,7 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
             let words = format!("waits for {}", waiting(on));
             (*at, Tone::Careful, title(*step), String::new(), words)
         }
-        Event::Passed { step, evidence: why, at } => {
+        Event::Passed { step, evidence: why, since: _, at } => {
             (*at, Tone::Good, title(*step), String::new(), format!("open: {}", evidence(why)))
         }
         Event::Closed { step, failure: why, at } => {

@@ -146,7 +146,7 @@ impl Writer<'_> {
             self.push(|at| Event::Waiting { step: number, on, at });
         }
         self.wait(took);
-        self.push(|at| Event::Passed { step: number, evidence, at });
+        self.push(|at| Event::Passed { step: number, evidence, since: at, at });
     }
 }
 

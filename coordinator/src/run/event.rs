@@ -83,6 +83,8 @@ pub enum Event {
         step: StepNumber,
         /// Why.
         evidence: Evidence,
+        /// When this process began to look.
+        since: Timestamp,
         /// When.
         at: Timestamp,
     },

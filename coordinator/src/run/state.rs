@@ -216,8 +216,8 @@ impl RunState {
                 self.gates.insert(*step, GateState::Waiting { on: on.clone(), since });
                 at
             }
-            Event::Passed { step, evidence, at } => {
-                let since = self.gate_since(*step, "passed", *at)?;
+            Event::Passed { step, evidence, since, at } => {
+                let since = self.gate_since(*step, "passed", *since)?;
                 let evidence = evidence.clone();
                 self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
                 at

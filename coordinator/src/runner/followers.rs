@@ -52,6 +52,19 @@ impl Followers {
         }
     }
 
+    /// Reports of these nodes that have come already.
+    pub(super) fn waiting(&mut self, nodes: &[NodeName]) -> Vec<(NodeName, Seen)> {
+        let mut reports = Vec::new();
+        for (node, receiver) in &mut self.followed {
+            while nodes.contains(node)
+                && let Ok(seen) = receiver.try_recv()
+            {
+                reports.push((node.clone(), seen));
+            }
+        }
+        reports
+    }
+
     /// Waits for the next report of any of these nodes.
     pub(super) async fn next(&mut self, nodes: &[NodeName]) -> Option<(NodeName, Seen)> {
         let waiting =

@@ -43,6 +43,7 @@ where
         let What::Gate(gate) = step.what else {
             return Err(RunError::NoGate { step: step.number });
         };
+        self.looking_since = self.clock.now();
         match gate {
             Gate::Approval => return self.approval(step, patience).await,
             Gate::Backfill => return self.backfill(plan, step, patience).await,
@@ -62,7 +63,8 @@ where
         let (step, at) = (step.number, self.clock.now());
         match judgement {
             Judgement::Pass(evidence) => {
-                self.record(vec![Event::Passed { step, evidence, at }]).await?;
+                let since = self.looking_since;
+                self.record(vec![Event::Passed { step, evidence, since, at }]).await?;
                 Ok(Look::Over)
             }
             Judgement::Fail(failure) => {

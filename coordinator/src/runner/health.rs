@@ -55,6 +55,9 @@ where
         self.followers.open(plan, &self.state, &self.nodes);
         let needed = plan.timings.healthy_for;
         let mut watch = Watch::new(&step.nodes);
+        for (node, seen) in self.followers.waiting(&step.nodes) {
+            watch.see(&node, seen, needed);
+        }
         loop {
             if self.settle(step, watch.judge(plan, gate)).await? == Look::Over {
                 return Ok(());

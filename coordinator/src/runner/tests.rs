@@ -140,7 +140,7 @@ impl Stage {
     }
 }
 
-fn approval(gate: Gate, at: jiff::Timestamp) -> Event {
+fn approval(gate: Gate, at: Timestamp) -> Event {
     let because = Some("a test".to_owned());
     Event::Approved { gate, by: "bob@host".to_owned(), because, at }
 }
