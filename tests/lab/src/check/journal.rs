@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+use quaymaster::journal::Record;
 use quaymaster::journal::store::{self, JournalError};
 use quaymaster::plan::Gate;
-use quaymaster::run::{Event, Evidence, GateState, IllegalEvent, RunState, Settlement};
+use quaymaster::run::{Event, Evidence, IllegalEvent, Settlement};
 use quaymaster_proto::{ContainerState, ContainerStatus, RunId};
 
 use crate::witness::{JournalClaim, Occurrence};
@@ -35,12 +37,12 @@ pub(super) async fn read(state: &Path) -> Result<JournalSays, JournalReadError> 
     };
     let mut says = JournalSays::default();
     for run in history.runs() {
-        match history.replay(run) {
-            Some(Ok(state)) => says.dark_gates.extend(dark_gates(&state)),
-            Some(Err(source)) => return Err(JournalReadError::Replay { run, source }),
-            None => {}
+        if let Some(Err(source)) = history.replay(run) {
+            return Err(JournalReadError::Replay { run, source });
         }
-        for record in history.load(run) {
+        let records = history.load(run);
+        says.dark_gates.extend(dark_gates(&records));
+        for record in records {
             says.hear(&record.event);
         }
     }
@@ -93,14 +95,31 @@ fn occurrences(container: &ContainerState) -> Vec<Occurrence> {
     all
 }
 
-/// Seconds that both looks at the dark took, in a window whose first node then passed its own gate.
-fn dark_gates(state: &RunState) -> Option<f64> {
-    let passed = state.gates.values().filter_map(|gate| match gate {
-        GateState::Passed { evidence, since, at } => Some((evidence, at.duration_since(*since))),
-        GateState::Waiting { .. } | GateState::Closed { .. } => None,
-    });
-    let passed: Vec<_> = passed.collect();
-    passed.iter().find(|(evidence, _)| matches!(evidence, Evidence::FirstNode { .. }))?;
-    let dark = passed.iter().filter(|(evidence, _)| matches!(evidence, Evidence::Dark { .. }));
-    Some(dark.map(|(_, took)| took.as_secs_f64().max(0.0)).sum())
+/// Seconds that both looks at the dark took, in a window whose first node then passed its own gate:
+/// each from the outcome before it until it opened.
+fn dark_gates(records: &[&Record]) -> Option<f64> {
+    let mut looks = 0.0;
+    let mut before: Option<Timestamp> = None;
+    let mut is_past_first_node = false;
+    for record in records {
+        match &record.event {
+            Event::Passed { step: _, evidence, at } => {
+                if let (Evidence::Dark { .. }, Some(before)) = (evidence, before) {
+                    looks += at.duration_since(before).as_secs_f64().max(0.0);
+                }
+                is_past_first_node |= matches!(evidence, Evidence::FirstNode { .. });
+                before = Some(*at);
+            }
+            Event::Settled { at, .. } => before = Some(*at),
+            Event::Started { .. }
+            | Event::Driven { .. }
+            | Event::Intended { .. }
+            | Event::Failed { .. }
+            | Event::Waiting { .. }
+            | Event::Closed { .. }
+            | Event::Approved { .. }
+            | Event::Finished { .. } => {}
+        }
+    }
+    is_past_first_node.then_some(looks)
 }
