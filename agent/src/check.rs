@@ -10,6 +10,7 @@ use crate::config::AgentConfig;
 use crate::config_file::ConfigFile;
 use crate::engine::EngineLooks as _;
 use crate::engine::docker::DockerEngine;
+use crate::jobs;
 use crate::quay::settings::Settings;
 
 /// What was looked at and what was found.
@@ -49,8 +50,22 @@ pub(crate) async fn check(path: &Path) -> Vec<Finding> {
         Err(error) => bad(&error),
     });
     findings.push(config_file(&config));
+    findings.extend(logins(&config));
     findings.extend(engine(&config).await);
     findings
+}
+
+/// The file with the registries' logins, where agent.yaml names one.
+fn logins(config: &AgentConfig) -> Option<Finding> {
+    let path = config.registry_credentials.as_ref()?;
+    let quay = &config.components[&quaymaster_proto::Component::Quay];
+    let repositories = quay.repositories.iter().map(ToString::to_string);
+    Some(match jobs::read_logins(path, repositories) {
+        Ok(count) => {
+            good(format!("`{}`: logins for {count} of Quay's repositories", path.display()))
+        }
+        Err(text) => Finding { is_good: false, text },
+    })
 }
 
 fn config_file(config: &AgentConfig) -> Finding {

@@ -10,6 +10,7 @@ mod layers;
 mod pull;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
@@ -27,6 +28,8 @@ const KEPT: usize = 64;
 /// A job that is running or has ended.
 #[derive(Debug)]
 struct Job {
+    /// Whose order it was last.
+    act: Act,
     order: PullImage,
     report: watch::Receiver<JobReport>,
     task: AbortHandle,
@@ -66,7 +69,7 @@ impl<E: Engine> Jobs<E> {
         if let Some(image) = present {
             let report = ended(&id, JobState::Done { image });
             self.node.record(&act, &work, Event::JobEnded(report.state.clone()))?;
-            self.remember(&id, order, report.clone());
+            self.remember(&act, order, report.clone());
             tell(&who, &act, &report);
             return Ok(report);
         }
@@ -82,12 +85,19 @@ impl<E: Engine> Jobs<E> {
 
     /// Ends a job that runs; one that has ended stays as it is.
     pub(crate) fn cancel(&self, who: &str, act: &Act, id: &str) -> Result<JobReport, Refusal> {
-        if act.cluster != self.node.config.cluster {
-            let message = format!("the plan is for `{}`", act.cluster);
-            return Err(Refusal::new(Reason::WrongCluster, message));
-        }
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = jobs.get_mut(id).ok_or_else(|| unknown(id))?;
+        // Whatever step cancels it: the run, its plan and its process must be
+        // the ones that pull.
+        let pulling = Act { step: job.act.step, ..act.clone() };
+        let work = Work::Pull(job.order.clone());
+        if pulling.run != job.act.run {
+            return Err(Refusal::new(
+                Reason::Superseded,
+                format!("job `{id}` is of run {}, not of {}", job.act.run, act.run),
+            ));
+        }
+        self.node.admit(&pulling, &work)?;
         let report = job.report.borrow().clone();
         if report.state != JobState::Running {
             return Ok(report);
@@ -95,10 +105,9 @@ impl<E: Engine> Jobs<E> {
         job.task.abort();
         let report = JobReport { state: JobState::Cancelled, ..report };
         job.report = watch::channel(report.clone()).1;
-        let work = Work::Pull(job.order.clone());
         drop(jobs);
-        self.node.record(act, &work, Event::JobEnded(JobState::Cancelled))?;
-        tell(who, act, &report);
+        self.node.record(&pulling, &work, Event::JobEnded(JobState::Cancelled))?;
+        tell(who, &pulling, &report);
         Ok(report)
     }
 
@@ -122,7 +131,7 @@ impl<E: Engine> Jobs<E> {
         }
         let (sender, report) = watch::channel(first.clone());
         let node = Arc::clone(&self.node);
-        let pulled = order.clone();
+        let (asked, pulled) = (act.clone(), order.clone());
         let task = tokio::spawn(async move {
             let state = pull::pull(&node, &pulled, &sender).await;
             let work = Work::Pull(pulled);
@@ -133,17 +142,35 @@ impl<E: Engine> Jobs<E> {
             sender.send_modify(|report| report.state = state);
             tell(&who, &act, &sender.borrow());
         });
-        jobs.insert(id, Job { order, report, task: task.abort_handle() });
+        jobs.insert(id, Job { act: asked, order, report, task: task.abort_handle() });
         forget_oldest(&mut jobs);
         first
     }
 
-    fn remember(&self, id: &str, order: PullImage, report: JobReport) {
+    fn remember(&self, act: &Act, order: PullImage, report: JobReport) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let task = tokio::spawn(std::future::ready(())).abort_handle();
-        jobs.insert(id.to_owned(), Job { order, report: watch::channel(report).1, task });
+        let report = watch::channel(report).1;
+        jobs.insert(job_id(act), Job { act: act.clone(), order, report, task });
         forget_oldest(&mut jobs);
     }
+}
+
+/// For how many of the repositories a file holds a login, or why it is of no
+/// use.
+pub(crate) fn read_logins(
+    path: &Path,
+    repositories: impl Iterator<Item = String>,
+) -> Result<usize, String> {
+    let failed =
+        |why: String| format!("cannot read registry logins in `{}`: {why}", path.display());
+    let json = credentials_file::read(path).map_err(|error| failed(error.to_string()))?;
+    let mut count = 0;
+    for repository in repositories {
+        let login = credentials::login(&json, &repository);
+        count += usize::from(login.map_err(|error| failed(error.to_string()))?.is_some());
+    }
+    Ok(count)
 }
 
 /// Ids sort by their run's start.

@@ -117,6 +117,11 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(rig.engine().state().done.len(), 1);
+    let over = rig.jobs.cancel("tester", &Act { epoch: Epoch::FIRST, ..act(1) }, "none");
+    assert_eq!(over.unwrap_err().reason, Reason::Invalid);
+    let stranger = Act { run: "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap(), ..act(1) };
+    let refused = rig.jobs.cancel("tester", &stranger, &first.id).unwrap_err();
+    assert_eq!(refused.reason, Reason::Superseded);
     let cancelled = rig.jobs.cancel("tester", &act(2), &first.id).unwrap();
     assert_eq!((cancelled.state, cancelled.done_bytes), (JobState::Cancelled, 3));
     assert_eq!(rig.end().await.state, JobState::Cancelled);

@@ -173,3 +173,6 @@ async fn next_event(
     }
     std::future::pending().await
 }
+
+#[cfg(test)]
+mod tests;
