@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 
 use crate::check::{CheckError, check};
 use crate::cluster::{DownError, Lab, Say, UpError, UpOptions};
+use crate::interrupt::interrupted;
 use crate::witness::Verdict;
 
 pub use summary::{Outcome, Summary};
@@ -44,7 +45,7 @@ pub enum DemoError {
     Up { source: Box<UpError> },
     #[error("cannot run `{}`", program.display())]
     Run { program: PathBuf, source: io::Error },
-    #[error("cannot wait for Ctrl-C")]
+    #[error("cannot wait for signals")]
     Interrupt { source: io::Error },
     #[error("`quaymaster plan` left no new plan under `{}`", plans.display())]
     NoPlan { plans: PathBuf },
@@ -85,8 +86,8 @@ pub async fn demo(mode: Mode, mut options: UpOptions, say: &Say) -> Result<Summa
     introduce(mode, &options, say);
     let lab = tokio::select! {
         lab = Lab::up(options, say) => lab,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.map_err(|source| DemoError::Interrupt { source })?;
+        signalled = interrupted() => {
+            signalled.map_err(|source| DemoError::Interrupt { source })?;
             end_half_made(dir.path(), say).await?;
             return Ok(empty(Outcome::Interrupted));
         }
@@ -201,8 +202,8 @@ impl Product<'_> {
                 status if status.success() => Ok(Told::Done),
                 status => Ok(Told::Failed { command: typed, status }),
             },
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.map_err(|source| DemoError::Interrupt { source })?;
+            signalled = interrupted() => {
+                signalled.map_err(|source| DemoError::Interrupt { source })?;
                 end_child(&mut child).await.map_err(failed)?;
                 Ok(Told::Interrupted)
             }

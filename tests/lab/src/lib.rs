@@ -9,6 +9,7 @@ pub mod demo;
 pub mod engine;
 pub mod http;
 pub mod images;
+pub mod interrupt;
 pub mod observer;
 pub mod pki;
 pub mod postgres;

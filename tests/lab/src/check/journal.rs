@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use quaymaster::journal::Record;
 use quaymaster::journal::store::{self, JournalError};
 use quaymaster::plan::Gate;
@@ -95,31 +94,16 @@ fn occurrences(container: &ContainerState) -> Vec<Occurrence> {
     all
 }
 
-/// Seconds that both looks at the dark took, in a window whose first node then passed its own gate:
-/// each from the outcome before it until it opened.
+/// Seconds that both looks at the dark took, in a window whose first node then passed its own gate.
 fn dark_gates(records: &[&Record]) -> Option<f64> {
-    let mut looks = 0.0;
-    let mut before: Option<Timestamp> = None;
-    let mut is_past_first_node = false;
-    for record in records {
-        match &record.event {
-            Event::Passed { step: _, evidence, at } => {
-                if let (Evidence::Dark { .. }, Some(before)) = (evidence, before) {
-                    looks += at.duration_since(before).as_secs_f64().max(0.0);
-                }
-                is_past_first_node |= matches!(evidence, Evidence::FirstNode { .. });
-                before = Some(*at);
-            }
-            Event::Settled { at, .. } => before = Some(*at),
-            Event::Started { .. }
-            | Event::Driven { .. }
-            | Event::Intended { .. }
-            | Event::Failed { .. }
-            | Event::Waiting { .. }
-            | Event::Closed { .. }
-            | Event::Approved { .. }
-            | Event::Finished { .. } => {}
-        }
-    }
-    is_past_first_node.then_some(looks)
+    let passed: Vec<_> = records
+        .iter()
+        .filter_map(|record| {
+            let Event::Passed { step: _, evidence, since, at } = &record.event else { return None };
+            Some((evidence, at.duration_since(*since).as_secs_f64().max(0.0)))
+        })
+        .collect();
+    passed.iter().find(|(evidence, _)| matches!(evidence, Evidence::FirstNode { .. }))?;
+    let dark = passed.iter().filter(|(evidence, _)| matches!(evidence, Evidence::Dark { .. }));
+    Some(dark.map(|(_, seconds)| seconds).sum())
 }

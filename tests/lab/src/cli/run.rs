@@ -14,6 +14,7 @@ use quaymaster_lab::cluster::layout::Layout;
 use quaymaster_lab::cluster::{Agents, Lab, UpOptions};
 use quaymaster_lab::demo::Outcome;
 use quaymaster_lab::engine::{EngineOptions, serve_until_signalled};
+use quaymaster_lab::interrupt::interrupted;
 use quaymaster_lab::observer;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -116,9 +117,13 @@ async fn up(options: Up) -> Result<ExitCode, Failure> {
     }
     let lab = tokio::select! {
         lab = Lab::up(options, &say) => lab?,
-        _ = tokio::signal::ctrl_c() => {
+        signalled = interrupted() => {
+            signalled?;
             say("interrupted; ending what was started");
-            Lab::open(&directory.dir)?.down(&say).await?;
+            // Without a lab.json nothing had been started yet.
+            if let Ok(lab) = Lab::open(&directory.dir) {
+                lab.down(&say).await?;
+            }
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
