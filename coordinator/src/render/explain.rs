@@ -6,7 +6,7 @@ use quaymaster_proto::NodeName;
 use serde_json::{Value, json};
 
 use super::figures::{duration, time};
-use super::text::{labelled, names};
+use super::text::{labelled, names, next_lines};
 use super::words::{failure, problem, remedy, step_title, waiting};
 use super::{JSON_VERSION, Style, Tone};
 use crate::plan::{CheckedPlan, Gate, Plan, PlannedImage, Stage, Step, Verb, What};
@@ -62,7 +62,7 @@ pub fn explain(explained: &Explained<'_>, style: Style) -> String {
     }
     out.push_str(&several("ends", &answers.ends));
     out.push_str(&labelled("undo", &answers.undo));
-    out.push_str(&labelled("next", &answers.next));
+    out.push_str(&next_lines(explained.program, &[answers.next]));
     out
 }
 
@@ -77,7 +77,7 @@ fn several(label: &str, lines: &[String]) -> String {
 /// The same where no run is unfinished.
 pub fn explain_nothing(program: &str) -> String {
     "nothing waits: no run of this cluster is unfinished\n".to_owned()
-        + &labelled("next", &format!("{program} status"))
+        + &next_lines(program, &[format!("{program} status")])
 }
 
 /// The same for programs.
@@ -174,7 +174,10 @@ fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> Answers {
         ..base
     };
     match on {
-        WaitingOn::Approval => answers.next = format!("{} approve dark", explained.program),
+        WaitingOn::Approval => {
+            let digest = explained.plan.digest().short();
+            answers.next = format!("{} resume --accept-irreversible {digest}", explained.program);
+        }
         WaitingOn::Backfill { .. } => answers.next = format!("{} resume --wait", explained.program),
         WaitingOn::Containers { .. }
         | WaitingOn::Sessions { .. }
@@ -191,8 +194,8 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
     let program = explained.program;
     let lines: &[String] = &match on {
         WaitingOn::Approval => vec![
-            format!("{program} approve dark; a process that drives the run then goes on"),
-            format!("{program} resume --accept-irreversible {}", explained.plan.digest().short()),
+            "the command below, once the plan was read".to_owned(),
+            format!("where a process already drives the run: {program} approve dark"),
         ],
         WaitingOn::Backfill { .. } => vec![
             format!(

@@ -1,12 +1,14 @@
 //! A plan as people read it: what happens in which order, where the point of
 //! no return is, how long it takes, what to type next.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use quaymaster_proto::Mode;
 use quaymaster_proto::preview::SpecFinding;
 
 use super::figures::{about, count, moment, number, range};
-use super::text::{Table, WIDTH, labelled, names, width, wrapped};
+use super::text::{Table, WIDTH, labelled, names, next_lines, width, wrapped};
 use super::{Style, Tone};
 use crate::plan::{
     CheckedPlan, Gate, PartOfOutage, Plan, PlannedImage, ReleaseInMode, Stage, Step, Verb, What,
@@ -32,7 +34,7 @@ pub fn plan(checked: &CheckedPlan, now: Timestamp, next: &str, style: Style) -> 
         out.push_str(&labelled("warning", warning));
     }
     out.push_str(&totals(plan));
-    out.push_str(&labelled("next", next));
+    out.push_str(&next_lines("quaymaster", &[next.to_owned()]));
     out
 }
 
@@ -189,18 +191,33 @@ fn describe_gate(plan: &Plan, gate: Gate) -> String {
             "no Quay runs, no database session but the agents' and {}",
             timings.expected_sessions.join(", ")
         ),
-        Gate::FirstNode => format!(
-            "{} at {}, in {}, healthy for {}",
-            plan.first,
-            plan.database.target,
-            plan.window.to.mode,
-            super::duration(timings.healthy_for)
-        ),
+        Gate::FirstNode => {
+            let lasting = match timings.healthy_for {
+                Duration::ZERO => String::new(),
+                healthy_for => format!(" for {}", super::duration(healthy_for)),
+            };
+            let (first, target) = (&plan.first, &plan.database.target);
+            format!("{first} at {target}, in {}, healthy{lasting}", plan.window.to.mode)
+        }
         Gate::Healthy => "each of them healthy, in the planned mode".to_owned(),
     }
 }
 
 fn nodes(plan: &Plan, style: Style) -> String {
+    let named = node_rows(plan, true);
+    let fits = named.iter().all(|row| width(row) <= WIDTH);
+    let rows = if fits { named } else { node_rows(plan, false) };
+    let mut rows = rows.into_iter();
+    let heading = rows.next().unwrap_or_default();
+    let mut out = style.paint(Tone::Faint, &heading) + "\n";
+    for row in rows {
+        out.push_str(&row);
+        out.push('\n');
+    }
+    out
+}
+
+fn node_rows(plan: &Plan, with_names: bool) -> Vec<String> {
     let mut table = Table::default();
     table.row(["node", "agent", "container", "config.yaml"].map(str::to_owned));
     for node in &plan.nodes {
@@ -212,41 +229,43 @@ fn nodes(plan: &Plan, style: Style) -> String {
             format!("line {} {verb}", config.line)
         };
         let first = if node.name == plan.first { " *" } else { "" };
-        table.row([
-            format!("{}{first}", node.name),
-            node.address.clone(),
-            format!("{} {}", node.quay.name, node.quay.container.short()),
-            change,
-        ]);
+        let id = node.quay.container.short();
+        let container = if with_names { format!("{} {id}", node.quay.name) } else { id.to_owned() };
+        table.row([format!("{}{first}", node.name), node.address.clone(), container, change]);
     }
-    let mut lines = table.lines(0).into_iter();
-    let heading = lines.next().unwrap_or_default();
-    let mut out = style.paint(Tone::Faint, &heading) + "\n";
-    for line in lines {
-        out.push_str(&line);
-        out.push('\n');
-    }
-    out
+    table.lines(0)
 }
 
-/// What becomes of specs, said once for nodes that agree.
+/// What becomes of specs, said once for nodes that differ in a detail alone,
+/// such as the host's address.
 fn carry_over(plan: &Plan) -> String {
-    let mut said: Vec<(&SpecFinding, Vec<String>)> = Vec::new();
+    let mut said: Vec<(&SpecFinding, Vec<&SpecFinding>, Vec<String>)> = Vec::new();
     for node in &plan.nodes {
         for finding in &node.quay.findings {
-            match said.iter_mut().find(|(known, _)| *known == finding) {
-                Some((_, nodes)) => nodes.push(node.name.to_string()),
-                None => said.push((finding, vec![node.name.to_string()])),
+            let is_it = |known: &SpecFinding| {
+                known.subject == finding.subject && known.verdict == finding.verdict
+            };
+            match said.iter_mut().find(|(known, _, _)| is_it(known)) {
+                Some((_, all, nodes)) => {
+                    all.push(finding);
+                    nodes.push(node.name.to_string());
+                }
+                None => said.push((finding, vec![finding], vec![node.name.to_string()])),
             }
         }
     }
     let mut out = String::new();
-    for (finding, nodes) in said {
+    for (finding, all, nodes) in said {
         let SpecFinding { verdict: _, subject, reason } = finding;
-        let on = if nodes.len() == plan.nodes.len() {
-            String::new()
-        } else {
-            format!(" (on {})", names(&nodes))
+        let is_one = all.iter().all(|other| other.reason == *reason);
+        let on = match (is_one, nodes.len() == plan.nodes.len()) {
+            (true, true) => String::new(),
+            (true, false) => format!(" (on {})", names(&nodes)),
+            (false, _) => {
+                let first = nodes.first().map(String::as_str).unwrap_or_default();
+                let others = number(nodes.len().saturating_sub(1), "other node");
+                format!(" ({first}; likewise on {others})")
+            }
         };
         out.push_str(&labelled("container", &format!("{subject}: {reason}{on}")));
     }

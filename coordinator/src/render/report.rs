@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::figures::{about, count, duration, fraction, number};
-use super::text::labelled;
+use super::text::{labelled, next_lines};
 use super::words::what;
 use super::{JSON_VERSION, Style, Tone};
 use crate::plan::{CheckedPlan, What};
@@ -63,7 +63,7 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
         "kept",
         "on every node the old container, stopped, and the old config.yaml beside the new",
     ));
-    out.push_str(&labelled("next", &next(checked, program)));
+    out.push_str(&next_lines(program, &next(checked, program)));
     out
 }
 
@@ -95,16 +95,18 @@ fn limit_in_words(limit: &Limit) -> String {
     words
 }
 
-fn next(checked: &CheckedPlan, program: &str) -> String {
+fn next(checked: &CheckedPlan, program: &str) -> [String; 2] {
     let window = &checked.plan().window;
     if window.number < window.of {
-        format!(
-            "{program} plan --to {}; its run waits for the backfill, and nothing is locked \
-             meanwhile",
-            window.to.release
-        )
+        [
+            format!("{program} plan --to {}", window.to.release),
+            "its run waits for the backfill, and nothing is locked meanwhile".to_owned(),
+        ]
     } else {
-        format!("{program} status; builders and Clair of the new release may start again")
+        [
+            format!("{program} status"),
+            "builders and Clair of the new release may start again".to_owned(),
+        ]
     }
 }
 

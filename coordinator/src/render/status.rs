@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::explain::{Explained, where_it_stands};
 use super::figures::{about, number};
 use super::live::progress_line;
-use super::text::{Table, WIDTH, labelled, width, wrapped};
+use super::text::{Table, WIDTH, labelled, next_lines, width, wrapped};
 use super::{JSON_VERSION, Style, Tone};
 use crate::cluster::Cluster;
 use crate::plan::request::{Request, RequestRefusal, Wanted, wanted};
@@ -65,7 +65,7 @@ pub fn status(view: &StatusView<'_>, style: Style) -> String {
         out.push_str(&labelled("backfill", &progress));
     }
     out.push_str(&labelled("run", &run(view)));
-    out.push_str(&labelled("next", &next(view)));
+    out.push_str(&next_lines(view.program, &next(view)));
     out
 }
 
@@ -99,6 +99,7 @@ struct Line {
     generation: String,
     health: &'static str,
     container: String,
+    id: String,
     since: String,
     notes: Vec<String>,
 }
@@ -117,14 +118,14 @@ fn lines(view: &StatusView<'_>) -> Vec<Line> {
 fn answered(view: &StatusView<'_>, name: &NodeName, node: &NodeSurvey) -> Line {
     let report = view.health.get(name);
     let container = node.quay_container();
-    let (container, since) = match container {
+    let (container, id, since) = match container {
         Some(container) => {
             let state = &container.state;
             let begun = if state.status.is_alive() { state.started_at } else { state.finished_at };
             let since = begun.map(|begun| about(between(begun, view.now)));
-            (format!("{} {}", state.name, state.id.short()), since.unwrap_or_default())
+            (state.name.clone(), state.id.short().to_owned(), since.unwrap_or_default())
         }
-        None => ("none".to_owned(), String::new()),
+        None => ("none".to_owned(), String::new(), String::new()),
     };
     Line {
         node: name.to_string(),
@@ -132,6 +133,7 @@ fn answered(view: &StatusView<'_>, name: &NodeName, node: &NodeSurvey) -> Line {
         generation: generation(view, node),
         health: report.map(|report| health_word(report.verdict)).unwrap_or("unknown"),
         container,
+        id,
         since,
         notes: notes(view, node, report),
     }
@@ -154,6 +156,7 @@ fn unasked(name: &NodeName) -> Line {
         generation: unknown(),
         health: "unknown",
         container: unknown(),
+        id: String::new(),
         since: String::new(),
         notes: Vec::new(),
     }
@@ -211,7 +214,8 @@ fn notes(view: &StatusView<'_>, node: &NodeSurvey, report: Option<&HealthReport>
         }
     }
     let left = between(view.now, node.facts.certificate_not_after);
-    if left.as_secs() < SOON_DAYS * 86_400 {
+    // A lab's certificates are thrown away with it.
+    if left.as_secs() < SOON_DAYS * 86_400 && !view.survey.facts.is_lab() {
         notes.push(format!("the agent's certificate ends in {}", about(left)));
     }
     notes
@@ -249,16 +253,32 @@ fn sickness(report: &HealthReport) -> Option<String> {
     Some(problem.map(|route| route.problem.clone()).unwrap_or_else(|| "not well".to_owned()))
 }
 
+/// The columns but the notes. A container's name is left out where it would
+/// make them wider than a terminal.
+fn rows(lines: &[Line]) -> Vec<String> {
+    const NOTE: usize = "  NOTE".len();
+    let rows = |with_names: bool| {
+        let heading = ["NODE", "AGENT", "GENERATION", "HEALTH", "CONTAINER", "SINCE"];
+        let mut table = Table::default();
+        table.row(heading.map(str::to_owned));
+        for Line { node, agent, generation, health, container, id, since, notes: _ } in lines {
+            let container = match (with_names, id.is_empty()) {
+                (true, false) => format!("{container} {id}"),
+                (false, false) => id.clone(),
+                (_, true) => container.clone(),
+            };
+            let health = (*health).to_owned();
+            let (node, agent) = (node.clone(), agent.clone());
+            table.row([node, agent, generation.clone(), health, container, since.clone()]);
+        }
+        table.lines(0)
+    };
+    let named = rows(true);
+    if named.iter().all(|row| width(row) + NOTE <= WIDTH) { named } else { rows(false) }
+}
+
 fn table(lines: &[Line], style: Style) -> String {
-    let heading = ["NODE", "AGENT", "GENERATION", "HEALTH", "CONTAINER", "SINCE"];
-    let mut table = Table::default();
-    table.row(heading.map(str::to_owned));
-    for Line { node, agent, generation, health, container, since, notes: _ } in lines {
-        let health = (*health).to_owned();
-        let (node, agent) = (node.clone(), agent.clone());
-        table.row([node, agent, generation.clone(), health, container.clone(), since.clone()]);
-    }
-    let rows = table.lines(0);
+    let rows = rows(lines);
     let widest = rows.iter().map(|row| width(row)).max().unwrap_or_default();
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {
@@ -316,34 +336,35 @@ fn run(view: &StatusView<'_>) -> String {
     }
 }
 
-/// What to type.
-fn next(view: &StatusView<'_>) -> String {
+/// What to type, and what to know about it.
+fn next(view: &StatusView<'_>) -> Vec<String> {
     let program = view.program;
     if view.run.is_some_and(|seen| seen.state.finished_at.is_none()) {
-        return format!("{program} explain, {program} resume");
+        return vec![format!("{program} explain"), format!("{program} resume")];
     }
     if !view.survey.silent.is_empty() {
-        return format!("bring the silent agents back, then: {program} status");
+        return vec!["bring the silent agents back, then:".to_owned(), format!("{program} status")];
     }
     let Some(from) = common_generation(view.reader, &view.survey.facts) else {
-        return "bring every node to the same release and mode".to_owned();
+        return vec!["bring every node to the same release and mode".to_owned()];
     };
     let catalogue = view.reader.catalogue;
     for release in catalogue.releases().iter().rev() {
         let to = &release.name;
         let request = Request { to: to.clone(), first_mode: None };
         match wanted(catalogue, &from, &request) {
-            Ok(Wanted::Nothing { .. }) => return "nothing to do".to_owned(),
-            Ok(Wanted::Window(_)) => return format!("{program} plan --to {to}"),
+            Ok(Wanted::Nothing { .. }) => return vec!["nothing to do".to_owned()],
+            Ok(Wanted::Window(_)) => return vec![format!("{program} plan --to {to}")],
             Err(RequestRefusal::NeedsMode { .. }) => {
-                return format!(
-                    "{program} plan --to {to} --mode background (or: --mode synchronous)"
-                );
+                return vec![
+                    format!("{program} plan --to {to} --mode background"),
+                    "or --mode synchronous: one outage, as long as the backfill takes".to_owned(),
+                ];
             }
             Err(RequestRefusal::NoWay { .. } | RequestRefusal::UnknownRelease { .. }) => {}
         }
     }
-    "nothing that this program knows".to_owned()
+    vec!["nothing that this program knows".to_owned()]
 }
 
 /// The same for programs.

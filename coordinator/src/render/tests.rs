@@ -79,6 +79,26 @@ fn plans_both_ways_for_six_nodes() {
 }
 
 #[test]
+fn long_names_and_many_hosts_still_fit() {
+    let cluster = fixture::cluster(3);
+    let mut facts = fixture::on_2_9_5(&cluster);
+    for node in facts.nodes.values_mut() {
+        let container = node.facts.components[0].container.as_mut().unwrap();
+        container.state.name = "registry-of-the-north-production-quay".into();
+    }
+    let mut plan_of_it = fixture::plan(&cluster, &facts, &background());
+    for node in &mut plan_of_it.nodes {
+        let host = node.address.clone();
+        node.quay.findings[0].reason = format!("becomes 8080 inside, {host} on the host stays");
+    }
+    let text = plan(&plan_of_it.check().unwrap(), soon(), "quaymaster apply", UNICODE);
+    fits(&text);
+    let mut screen = Screen::new(3, fixture::on_2_9_5);
+    screen.survey.facts = facts;
+    insta::assert_snapshot!([text, screen.shown(None).0].join("\n\n"));
+}
+
+#[test]
 fn a_plain_plan_is_ascii() {
     let text = plan(&checked(3, &background()), soon(), "next", Style::PLAIN);
     assert!(text.is_ascii());

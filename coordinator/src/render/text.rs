@@ -55,6 +55,21 @@ pub(super) fn labelled(label: &str, text: &str) -> String {
     wrapped(&format!("{label:<LABEL$} "), text)
 }
 
+/// What to type next. A command stands on one line, however long, so that it
+/// can be copied; anything else is wrapped.
+pub(super) fn next_lines(program: &str, lines: &[String]) -> String {
+    let mut out = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let label = if index == 0 { "next" } else { "" };
+        if line.starts_with(program) {
+            out.push_str(&format!("{label:<LABEL$} {line}\n"));
+        } else {
+            out.push_str(&labelled(label, line));
+        }
+    }
+    out
+}
+
 /// The width of labels on the left.
 const LABEL: usize = 9;
 
