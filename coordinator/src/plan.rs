@@ -19,8 +19,11 @@ pub mod build;
 pub mod check;
 pub mod drift;
 pub mod file;
+mod outage;
 pub mod request;
 pub mod situation;
+
+pub use outage::{Forecast, ForecastPart, PartOfOutage};
 
 /// The version of the plan's format that this code writes and reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -373,62 +376,4 @@ pub struct PlannedBackfill {
     /// Between two samples.
     #[serde(with = "crate::duration_text")]
     pub poll: Duration,
-}
-
-/// What is expected of the outage.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Forecast {
-    /// The likely outage.
-    #[serde(with = "crate::duration_text")]
-    pub outage: Duration,
-    /// At best.
-    #[serde(with = "crate::duration_text")]
-    pub at_best: Duration,
-    /// At worst.
-    #[serde(with = "crate::duration_text")]
-    pub at_worst: Duration,
-    /// What the outage consists of, one after the other.
-    pub parts: Vec<ForecastPart>,
-    /// Visible tags of the old model, where they were counted.
-    pub tags: Option<i64>,
-    /// The likely backfill after this window, where there is one.
-    #[serde(with = "crate::duration_text::if_any")]
-    pub backfill: Option<Duration>,
-    /// The likely outage, were the backfill done in it.
-    #[serde(with = "crate::duration_text::if_any")]
-    pub synchronous: Option<Duration>,
-}
-
-/// A part of the outage.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ForecastPart {
-    /// Which.
-    pub what: PartOfOutage,
-    /// As a rule.
-    #[serde(with = "crate::duration_text")]
-    pub likely: Duration,
-    /// At best.
-    #[serde(with = "crate::duration_text")]
-    pub at_best: Duration,
-    /// At worst.
-    #[serde(with = "crate::duration_text")]
-    pub at_worst: Duration,
-}
-
-/// What an outage consists of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PartOfOutage {
-    /// The slowest stop.
-    Stop,
-    /// The first node's schema changes.
-    Schema,
-    /// The tags that the first node moves before it serves.
-    Tags,
-    /// The first node's start, and its lasting health.
-    FirstStart,
-    /// The slowest start of the others.
-    RestStart,
 }

@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use quaymaster_proto::NodeName;
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthVerdict};
-use quaymaster_proto::node::ConfigFacts;
-use quaymaster_proto::{Mode, NodeName};
 use serde_json::{Value, json};
 
 use super::explain::{Explained, where_it_stands};
-use super::figures::{about, number};
+use super::figures::number;
 use super::live::progress_line;
 use super::text::{Table, WIDTH, labelled, next_lines, width, wrapped};
 use super::{JSON_VERSION, Style, Tone};
 use crate::cluster::Cluster;
+use crate::plan::CheckedPlan;
 use crate::plan::request::{Request, RequestRefusal, Wanted, wanted};
-use crate::plan::{CheckedPlan, ReleaseInMode};
 use crate::preflight::common_generation;
-use crate::report::between;
 use crate::run::{RunState, WaitingOn};
-use crate::survey::{NodeSurvey, Reader, Silence, Survey, Unclear};
+use crate::survey::{Reader, Survey};
+
+mod line;
+
+use line::{Line, health_word, lines, notes};
 
 /// Everything that the screen shows.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +52,6 @@ pub struct RunSeen<'a> {
     /// What happened.
     pub state: &'a RunState,
 }
-
-/// A certificate that ends sooner is worth a note.
-const SOON_DAYS: u64 = 30;
 
 /// The screen.
 pub fn status(view: &StatusView<'_>, style: Style) -> String {
@@ -90,167 +89,6 @@ fn head(view: &StatusView<'_>, style: Style) -> String {
     };
     let title = style.paint(Tone::Heading, &title);
     format!("{title}   {serving}\n{}", labelled("database", &database))
-}
-
-/// One node's row.
-struct Line {
-    node: String,
-    agent: String,
-    generation: String,
-    health: &'static str,
-    container: String,
-    id: String,
-    since: String,
-    notes: Vec<String>,
-}
-
-fn lines(view: &StatusView<'_>) -> Vec<Line> {
-    let names = view.cluster.names();
-    names
-        .map(|name| match (view.survey.facts.nodes.get(name), view.survey.silent.get(name)) {
-            (Some(node), _) => answered(view, name, node),
-            (None, Some(silence)) => silent(name, silence),
-            (None, None) => unasked(name),
-        })
-        .collect()
-}
-
-fn answered(view: &StatusView<'_>, name: &NodeName, node: &NodeSurvey) -> Line {
-    let report = view.health.get(name);
-    let container = node.quay_container();
-    let (container, id, since) = match container {
-        Some(container) => {
-            let state = &container.state;
-            let begun = if state.status.is_alive() { state.started_at } else { state.finished_at };
-            let since = begun.map(|begun| about(between(begun, view.now)));
-            (state.name.clone(), state.id.short().to_owned(), since.unwrap_or_default())
-        }
-        None => ("none".to_owned(), String::new(), String::new()),
-    };
-    Line {
-        node: name.to_string(),
-        agent: node.facts.agent_version.clone(),
-        generation: generation(view, node),
-        health: report.map(|report| health_word(report.verdict)).unwrap_or("unknown"),
-        container,
-        id,
-        since,
-        notes: notes(view, node, report),
-    }
-}
-
-fn silent(name: &NodeName, silence: &Silence) -> Line {
-    let Silence { address, problem, remedy } = silence;
-    let mut notes = vec![format!("{address}: {problem}")];
-    if !remedy.is_empty() {
-        notes.push(remedy.clone());
-    }
-    Line { health: "silent", notes, ..unasked(name) }
-}
-
-fn unasked(name: &NodeName) -> Line {
-    let unknown = || "?".to_owned();
-    Line {
-        node: name.to_string(),
-        agent: unknown(),
-        generation: unknown(),
-        health: "unknown",
-        container: unknown(),
-        id: String::new(),
-        since: String::new(),
-        notes: Vec::new(),
-    }
-}
-
-fn generation(view: &StatusView<'_>, node: &NodeSurvey) -> String {
-    match view.reader.generation(&view.survey.facts, node) {
-        Ok(ReleaseInMode { release, mode: Mode::Absent }) => release,
-        Ok(ReleaseInMode { release, mode }) => format!("{release} {mode}"),
-        Err(Unclear::NoMode { release }) => format!("{release} ?"),
-        Err(Unclear::OddMode { release, mode }) => format!("{release} {mode}"),
-        Err(Unclear::NotRunning { .. }) => {
-            let container = node.quay_container();
-            let release =
-                container.and_then(|container| view.reader.release(&view.survey.facts, container));
-            release.map(|release| release.name.clone()).unwrap_or_else(|| "?".to_owned())
-        }
-        Err(Unclear::NoComponent | Unclear::NoContainer { .. } | Unclear::UnknownImage { .. }) => {
-            "?".to_owned()
-        }
-    }
-}
-
-fn health_word(verdict: HealthVerdict) -> &'static str {
-    match verdict {
-        HealthVerdict::Healthy => "healthy",
-        HealthVerdict::Unhealthy => "sick",
-        HealthVerdict::Down => "down",
-    }
-}
-
-fn notes(view: &StatusView<'_>, node: &NodeSurvey, report: Option<&HealthReport>) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Err(unclear) = view.reader.generation(&view.survey.facts, node) {
-        notes.push(unclear_in_words(&unclear));
-    }
-    notes.extend(report.and_then(sickness));
-    if let Some(container) = node.quay_container() {
-        if let (ConfigFacts::Readable(config), Some(runs)) =
-            (&node.facts.config, container.effective_mode)
-            && runs != config.mode
-        {
-            notes.push(format!("runs in mode {runs}, and config.yaml says {}", config.mode));
-        }
-        if container.state.restart_count > 0 {
-            notes.push(format!("restarted {} times", container.state.restart_count));
-        }
-    }
-    if let ConfigFacts::Unusable { path, problem } = &node.facts.config {
-        notes.push(format!("{path}: {problem}"));
-    }
-    for other in node.quay().map(|quay| quay.others.as_slice()).unwrap_or_default() {
-        if other.state.status.is_alive() {
-            notes.push(format!("{} is {} as well", other.state.name, other.state.status));
-        }
-    }
-    let left = between(view.now, node.facts.certificate_not_after);
-    // A lab's certificates are thrown away with it.
-    if left.as_secs() < SOON_DAYS * 86_400 && !view.survey.facts.is_lab() {
-        notes.push(format!("the agent's certificate ends in {}", about(left)));
-    }
-    notes
-}
-
-fn unclear_in_words(unclear: &Unclear) -> String {
-    match unclear {
-        Unclear::NoComponent => "agent.yaml names no quay".to_owned(),
-        Unclear::NoContainer { name } => format!("no container named {name}"),
-        Unclear::NotRunning { name, status } => format!("{name} is {status}"),
-        Unclear::UnknownImage { image } => format!("image {image} is in no catalogue"),
-        Unclear::NoMode { .. } => "its Quay does not show its mode".to_owned(),
-        Unclear::OddMode { mode, .. } => format!("mode {mode} is none of an upgrade's"),
-    }
-}
-
-/// Which service is not well, or why there is no answer.
-fn sickness(report: &HealthReport) -> Option<String> {
-    if report.verdict != HealthVerdict::Unhealthy {
-        return None;
-    }
-    let routes = [&report.instance, &report.endtoend];
-    let mut services: Vec<&str> = routes
-        .iter()
-        .flat_map(|route| route.services.iter())
-        .filter(|(_, is_well)| !**is_well)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    services.sort_unstable();
-    services.dedup();
-    if !services.is_empty() {
-        return Some(format!("not well: {}", services.join(", ")));
-    }
-    let problem = routes.iter().find(|route| !route.problem.is_empty());
-    Some(problem.map(|route| route.problem.clone()).unwrap_or_else(|| "not well".to_owned()))
 }
 
 /// The columns but the notes. A container's name is left out where it would
