@@ -14,10 +14,11 @@ use crate::config::{AgentConfig, ConfigError, TlsFiles};
 use crate::engine::docker::{ConnectError, DockerEngine};
 use crate::jobs::Jobs;
 use crate::ledger::LedgerSlot;
-use crate::node::Node;
+use crate::node::{Kept, Node};
 use crate::quay::http::QuayClient;
 use crate::rpc::tls::{Identity, TlsError};
 use crate::rpc::{self, Service};
+use crate::spec_key::{self, SpecKeyError};
 use crate::worker::Worker;
 
 /// How long open connections may take to end once the last act has settled.
@@ -59,6 +60,9 @@ pub(crate) enum AppError {
     /// The HTTP client cannot be made.
     #[error("cannot prepare probes")]
     Client(#[source] reqwest::Error),
+    /// The state directory cannot be used.
+    #[error("cannot keep a key for comparing specs")]
+    SpecKey(#[source] SpecKeyError),
     /// The port is taken, or the address is not this node's.
     #[error("cannot listen on {address}")]
     Listen {
@@ -115,11 +119,13 @@ pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
         let refusal = error.refusal();
         tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
     }
+    let spec_key = spec_key::load_or_make(&config.state).map_err(AppError::SpecKey)?;
+    let kept = Kept { ledger, spec_key };
     let address = config.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
     tracing::info!(cluster = %config.cluster, node = %config.node, %address, "Serving.");
-    let node = Arc::new(Node::new(config, engine, quay, identity.not_after, ledger));
+    let node = Arc::new(Node::new(config, engine, quay, identity.not_after, kept));
     let worker = Arc::new(Worker::new(Arc::clone(&node)));
     let jobs = Jobs::new(Arc::clone(&node));
     let service = Service::new(node, Arc::clone(&worker), jobs);

@@ -13,7 +13,7 @@
 //! - `engine`: the container engine, in our words; `engine::docker` a real one
 //! - `quay::http`, `quay::database`: this node's Quay and its database, asked
 //! - `config_file`: config.yaml on the disk; `disk`: how much room there is
-//! - `ledger`: what was asked and how it ended
+//! - `ledger`: what was asked and how it ended; `spec_key`: the key of spec digests
 //! - `node`: what looks and acts share, and which containers are the agent's
 //! - `looks`: answers that change nothing
 //! - `worker`: acts, one at a time; `jobs`: pulls
@@ -35,6 +35,7 @@ mod node;
 pub mod quay;
 mod rpc;
 pub mod secret;
+mod spec_key;
 mod worker;
 
 use std::error::Error;

@@ -12,6 +12,7 @@ use quaymaster_proto::{Act, Component, ContainerId, ContainerState, FileDigest, 
 use crate::config::{AgentConfig, ComponentConfig};
 use crate::config_file::ConfigFile;
 use crate::container::ContainerSpec;
+use crate::container::spec::SpecKey;
 use crate::disk;
 use crate::engine::{Container, Engine, Listed, Mount};
 use crate::ledger::{Admission, Event, LedgerSlot, Work};
@@ -33,7 +34,30 @@ pub(crate) struct Node<E> {
     pub(crate) quay: QuayClient,
     /// End of this agent's certificate.
     pub(crate) certificate_end: Timestamp,
+    /// Of its spec digests.
+    pub(crate) spec_key: SpecKey,
     ledger: Mutex<LedgerSlot>,
+}
+
+/// What the agent keeps in its state directory.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Orders and what became of them.
+    pub(crate) ledger: LedgerSlot,
+    /// Of its spec digests.
+    pub(crate) spec_key: SpecKey,
+}
+
+#[cfg(test)]
+impl Kept {
+    /// With a key that every test knows.
+    pub(crate) fn in_tests(ledger: LedgerSlot) -> Self {
+        Self { ledger, spec_key: Self::spec_key_in_tests() }
+    }
+
+    pub(crate) fn spec_key_in_tests() -> SpecKey {
+        SpecKey::new([7; 32])
+    }
 }
 
 /// What a Quay on this node reads, as far as the agent needs it.
@@ -64,9 +88,10 @@ impl<E: Engine> Node<E> {
         engine: E,
         quay: QuayClient,
         certificate_end: Timestamp,
-        ledger: LedgerSlot,
+        kept: Kept,
     ) -> Self {
-        Self { config, engine, quay, certificate_end, ledger: Mutex::new(ledger) }
+        let Kept { ledger, spec_key } = kept;
+        Self { config, engine, quay, certificate_end, spec_key, ledger: Mutex::new(ledger) }
     }
 
     /// The ledger; never held across an await.

@@ -137,10 +137,28 @@ impl ContainerSpec {
         self.environment.keys().map(String::as_str)
     }
 
-    /// sha256 over the owner's part: the same after restarts, another when
-    /// anything was asked otherwise.
-    pub fn digest(&self) -> SpecDigest {
-        digest::of(self)
+    /// HMAC-SHA256 over the owner's part: the same after restarts, another
+    /// when anything was asked otherwise. Keyed, for a plan carries it and the
+    /// environment's values are in it.
+    pub fn digest(&self, key: &SpecKey) -> SpecDigest {
+        digest::of(self, key)
+    }
+}
+
+/// The key of one agent's spec digests.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SpecKey([u8; 32]);
+
+impl SpecKey {
+    /// Wraps 32 random bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for SpecKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SpecKey(..)")
     }
 }
 

@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests wait, and write agent.yaml's files")]
 
+use crate::node::Kept;
 use std::time::Duration;
 
 use quaymaster_proto::{Component, Epoch, StepNumber};
@@ -37,7 +38,8 @@ impl Rig {
         let name = format!("quay.io/redhat/quay@{}", order().digest);
         engine.state().registry.insert(name, image_id(305));
         let client = QuayClient::new().unwrap();
-        let node = Node::new(config, engine, client, jiff::Timestamp::UNIX_EPOCH, ledger);
+        let node =
+            Node::new(config, engine, client, jiff::Timestamp::UNIX_EPOCH, Kept::in_tests(ledger));
         Self { _directory: directory, jobs: Jobs::new(Arc::new(node)) }
     }
 

@@ -102,7 +102,7 @@ impl<E: Engine> Node<E> {
             image_reference,
             image_tags: image.tags,
             image_digests: image.digests,
-            spec: spec.digest(),
+            spec: spec.digest(&self.spec_key),
             environment_names: spec.environment_names().map(ToOwned::to_owned).collect(),
             override_mode,
             has_override_config: override_json.is_some(),

@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests write certificates and speak over loopback")]
 
+use crate::node::Kept;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -93,7 +94,8 @@ async fn serve_one() -> Served {
     let engine = FakeEngine::default();
     engine.run(1, "quay", spec(image_id(1), &[]));
     let client = QuayClient::new().unwrap();
-    let node = Arc::new(Node::new(config, engine, client, identity.not_after, ledger));
+    let node =
+        Arc::new(Node::new(config, engine, client, identity.not_after, Kept::in_tests(ledger)));
     let worker = Arc::new(Worker::new(Arc::clone(&node)));
     let service = Service::new(Arc::clone(&node), worker, Jobs::new(node));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

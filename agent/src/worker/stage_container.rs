@@ -69,7 +69,7 @@ async fn next_spec<E: Engine>(
         Refusal::new(Reason::Drifted, format!("container {} is gone", id.short()))
             .with_remedy("plan again")
     })?;
-    let found = running.spec.digest();
+    let found = running.spec.digest(&turn.node.spec_key);
     if found != *spec {
         return Err(Refusal::new(
             Reason::Drifted,

@@ -3,6 +3,7 @@
 mod acts;
 mod starts;
 
+use crate::node::Kept;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::act::{
@@ -129,7 +130,9 @@ impl Rig {
         StageContainer {
             component: Component::Quay,
             container: self.old.clone(),
-            spec: self.engine().state().containers[&self.old].spec.digest(),
+            spec: self.engine().state().containers[&self.old]
+                .spec
+                .digest(&Kept::spec_key_in_tests()),
             generation: generation(NEW_IMAGE, Mode::Complete),
             port_moves: vec![PortMove { from: 80, to: 8080 }],
         }
@@ -194,7 +197,13 @@ fn node(root: &Path, engine: FakeEngine) -> Node<FakeEngine> {
         repositories: [quay.io/redhat/quay]\n";
     let config = AgentConfig::parse(yaml, root).unwrap();
     let ledger = LedgerSlot::open(&config.state);
-    Node::new(config, engine, QuayClient::new().unwrap(), jiff::Timestamp::UNIX_EPOCH, ledger)
+    Node::new(
+        config,
+        engine,
+        QuayClient::new().unwrap(),
+        jiff::Timestamp::UNIX_EPOCH,
+        Kept::in_tests(ledger),
+    )
 }
 
 fn generation(image: u64, mode: Mode) -> Generation {

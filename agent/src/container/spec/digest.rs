@@ -1,13 +1,14 @@
 //! One digest for one owner's part.
 
+use hmac::{Hmac, Mac as _};
 use quaymaster_proto::SpecDigest;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
-use super::{ContainerSpec, EndpointSpec, NetworkSpec, ProcessSpec, StorageSpec};
+use super::{ContainerSpec, EndpointSpec, NetworkSpec, ProcessSpec, SpecKey, StorageSpec};
 
 /// Every field but the image and the restart policy.
-pub(super) fn of(spec: &ContainerSpec) -> SpecDigest {
+pub(super) fn of(spec: &ContainerSpec, key: &SpecKey) -> SpecDigest {
     let ContainerSpec {
         image: _,
         environment,
@@ -38,9 +39,11 @@ pub(super) fn of(spec: &ContainerSpec) -> SpecDigest {
     });
     let mut text = String::new();
     write_sorted(&whole, &mut text);
-    let digest = Sha256::digest(text.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.parse().expect("a sha256 in hex is a digest")
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
+    mac.update(text.as_bytes());
+    let hex: String =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.parse().expect("an HMAC-SHA256 in hex is a digest")
 }
 
 fn process_json(process: &ProcessSpec) -> Value {

@@ -1,3 +1,4 @@
+use crate::node::Kept;
 use std::time::Duration;
 
 use quaymaster_proto::health::HealthVerdict;
@@ -19,7 +20,13 @@ fn node(directory: &tempfile::TempDir) -> Arc<Node<FakeEngine>> {
     let config = AgentConfig::parse(yaml, directory.path()).unwrap();
     let ledger = LedgerSlot::open(&config.state);
     let client = QuayClient::new().unwrap();
-    Arc::new(Node::new(config, FakeEngine::default(), client, Timestamp::UNIX_EPOCH, ledger))
+    Arc::new(Node::new(
+        config,
+        FakeEngine::default(),
+        client,
+        Timestamp::UNIX_EPOCH,
+        Kept::in_tests(ledger),
+    ))
 }
 
 type Reports = ReceiverStream<Result<HealthReport, Refusal>>;
