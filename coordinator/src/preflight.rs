@@ -160,14 +160,14 @@ pub fn common_generation(reader: Reader<'_>, facts: &ClusterFacts) -> Option<Rel
     generation::common(reader, facts)
 }
 
-/// Nodes by what they have in common, the largest group first.
+/// Nodes by what they have in common, the largest group first, of equal ones the first node's.
 fn grouped<K: Ord>(pairs: impl IntoIterator<Item = (K, NodeName)>) -> Vec<(K, Vec<NodeName>)> {
     let mut groups: BTreeMap<K, Vec<NodeName>> = BTreeMap::new();
     for (key, node) in pairs {
         groups.entry(key).or_default().push(node);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by_key(|(_, nodes)| std::cmp::Reverse(nodes.len()));
+    groups.sort_by_key(|(_, nodes)| (std::cmp::Reverse(nodes.len()), nodes.first().cloned()));
     groups
 }
 

@@ -1,10 +1,12 @@
 //! The database: one for all, reachable, a primary, and where the window may
 //! start.
 
+use std::collections::BTreeSet;
+
 use quaymaster_proto::NodeName;
 use serde::Serialize;
 
-use super::groups_in_words;
+use super::{grouped, groups_in_words};
 use crate::plan::ReleaseInMode;
 use crate::plan::situation::Situation;
 use crate::survey::{ClusterFacts, DatabaseAnswer, NodeSurvey};
@@ -82,21 +84,16 @@ pub(super) fn primary(name: &NodeName, survey: &NodeSurvey) -> Option<DatabaseFi
 }
 
 pub(super) fn one(facts: &ClusterFacts) -> Option<DatabaseFinding> {
-    let databases = facts.databases();
-    if databases.len() < 2 {
+    let pairs = facts.nodes.iter().filter_map(|(name, survey)| {
+        Some(((&survey.database()?.identity, &survey.database()?.shown_as), name.clone()))
+    });
+    let databases = grouped(pairs);
+    let identities: BTreeSet<_> = databases.iter().map(|((identity, _), _)| identity).collect();
+    if identities.len() < 2 {
         return None;
     }
-    let shown = |nodes: &[&NodeName]| {
-        nodes
-            .first()
-            .and_then(|name| facts.nodes.get(*name)?.database())
-            .map(|look| look.shown_as.clone())
-            .unwrap_or_default()
-    };
-    let databases = databases
-        .into_values()
-        .map(|nodes| (shown(&nodes), nodes.into_iter().cloned().collect()))
-        .collect();
+    let databases =
+        databases.into_iter().map(|((_, shown_as), nodes)| (shown_as.clone(), nodes)).collect();
     Some(DatabaseFinding::Several { databases })
 }
 
