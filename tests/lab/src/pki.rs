@@ -1,5 +1,5 @@
 //! Throw-away certificates for a lab: one CA, a server certificate a node, and client
-//! certificates. Valid for seven days; nothing here touches the disk.
+//! certificates. Valid for sixty days; nothing here touches the disk.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -8,7 +8,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 /// How long a lab's certificates are valid: longer than any lab should stand.
-const VALID: Duration = Duration::days(7);
+const VALID: Duration = Duration::days(60);
 /// How far the start of validity lies back, so that a clock a little behind still accepts it.
 const BACKDATED: Duration = Duration::minutes(5);
 
@@ -61,7 +61,7 @@ pub struct PkiError {
 }
 
 impl Validity {
-    /// Seven days from `now`.
+    /// Sixty days from `now`.
     pub fn lab(now: OffsetDateTime) -> Self {
         Self { from: now - BACKDATED, to: now + VALID }
     }
