@@ -44,7 +44,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::{Args, Command};
 
@@ -66,16 +68,23 @@ pub fn main() -> ExitCode {
 }
 
 fn run(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("info")))
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry().with(lines).with(wanted_lines()).init();
     match runtime.block_on(app::run(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+/// `RUST_LOG`, as `info` or `quaymaster_agent=debug,tonic=warn`; `info` where
+/// it says nothing usable.
+#[expect(clippy::disallowed_methods, reason = "the outermost edge: what is logged is asked here")]
+fn wanted_lines() -> Targets {
+    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let wanted = asked.and_then(|text| text.parse().ok());
+    wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {

@@ -292,7 +292,8 @@ fn forecast(plan: &Plan) -> String {
     }
     if let (Some(backfill), Some(tags)) = (forecast.backfill, forecast.tags) {
         let words = format!(
-            "the backfill of {} tags, about {}; then the window to {}",
+            "the backfill of {} tags, about {} once it has begun (up to 100 min after the start); \
+             then the window to {}",
             count(tags),
             about(backfill),
             Mode::Complete
@@ -301,11 +302,11 @@ fn forecast(plan: &Plan) -> String {
     }
     if let (Some(synchronous), Some(tags)) = (forecast.synchronous, forecast.tags) {
         let words = format!(
-            "{} tags would keep a synchronous upgrade dark for about {}",
-            count(tags),
-            about(synchronous)
+            "a synchronous upgrade would be dark for about {}, its {} tags included",
+            about(synchronous),
+            count(tags)
         );
-        out.push_str(&labelled("why two", &words));
+        out.push_str(&labelled("in one go", &words));
     }
     out
 }

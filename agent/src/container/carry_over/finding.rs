@@ -19,12 +19,10 @@ pub enum Reason {
     #[error("as it is")]
     AsItIs,
     /// The new Quay listens elsewhere inside; the host's side stays.
-    #[error("becomes {to} inside, {host} on the host stays")]
+    #[error("becomes {to} inside; where the host publishes it stays")]
     PortMoves {
         /// `8080/tcp`.
         to: String,
-        /// Where it is published.
-        host: String,
     },
     /// `no` until the container is healthy.
     #[error("`no` until the container is healthy, then `{policy}` again")]

@@ -65,7 +65,7 @@ fn moved_ports(
             Some(to) if ports.contains_key(to) && moved(to, moves).is_none() => {
                 Reason::PortsCollide { to: to.to_string() }
             }
-            Some(to) => Reason::PortMoves { to: to.to_string(), host: shown(hosts) },
+            Some(to) => Reason::PortMoves { to: to.to_string() },
             None => Reason::AsItIs,
         };
         findings.push(Finding::new(format!("port {port}"), reason));
@@ -77,8 +77,4 @@ fn moved_ports(
 fn moved(port: &ContainerPort, moves: &[PortMove]) -> Option<ContainerPort> {
     let found = moves.iter().find(|PortMove { from, to: _ }| *from == port.number())?;
     (port.protocol() == "tcp" && found.from != found.to).then(|| port.at(found.to))
-}
-
-fn shown(hosts: &[HostPort]) -> String {
-    hosts.iter().map(ToString::to_string).collect::<Vec<String>>().join(", ")
 }
