@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use quaymaster_proto::NodeName;
 
@@ -87,69 +87,49 @@ impl View {
     /// Something for the person, between the lines.
     pub(super) fn note(&mut self, text: &str) {
         match &self.drawing {
-            Some(drawing) => drawing.note(text),
+            Some(drawing) => drawing.bar.println(text),
             None => talk::say(text),
         }
     }
 
-    pub(super) fn draw(&mut self) {
-        let (at, seen) = self.last_event;
-        let Some(drawing) = &mut self.drawing else { return };
-        let since = jiff::SignedDuration::try_from(seen.elapsed()).unwrap_or_default();
-        let screen = Screen {
-            plan: &self.plan,
-            state: &self.state,
-            pulls: &self.pulls,
-            retries: &self.retries,
-            now: at + since,
-        };
-        drawing.draw(&screen.lines(drawing.style));
+    pub(super) fn draw(&self) {
+        if let Some(drawing) = &self.drawing {
+            drawing.draw(&self.screen().lines(drawing.style));
+        }
     }
 
-    /// Leaves the last picture where it is.
+    /// Leaves the last picture as plain text.
     pub(super) fn close(&mut self) {
-        self.draw();
-        if let Some(drawing) = self.drawing.take() {
-            drawing.end();
-        }
+        let Some(drawing) = self.drawing.take() else { return };
+        let lines = self.screen().lines(drawing.style);
+        drawing.bar.finish_and_clear();
+        talk::say(lines.join("\n").trim_end());
+        talk::say("");
+    }
+
+    fn screen(&self) -> Screen<'_> {
+        let (at, seen) = self.last_event;
+        let since = jiff::SignedDuration::try_from(seen.elapsed()).unwrap_or_default();
+        let Self { plan, state, pulls, retries, last_event: _, drawing: _ } = self;
+        Screen { plan, state, pulls, retries, now: at + since }
     }
 }
 
 /// Lines at the bottom of a terminal.
 struct Drawing {
-    all: MultiProgress,
-    lines: Vec<ProgressBar>,
+    bar: ProgressBar,
     style: Style,
 }
 
 impl Drawing {
     fn begin() -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
-        Self { all, lines: Vec::new(), style: talk::drawn_style() }
+        let style = ProgressStyle::with_template("{msg}");
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(20))
+            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self { bar, style: talk::drawn_style() }
     }
 
-    fn draw(&mut self, lines: &[String]) {
-        while self.lines.len() < lines.len() {
-            let line = self.all.add(ProgressBar::new_spinner());
-            line.set_style(
-                ProgressStyle::with_template("{wide_msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
-            self.lines.push(line);
-        }
-        for (index, line) in self.lines.iter().enumerate() {
-            line.set_message(lines.get(index).cloned().unwrap_or_default());
-            line.tick();
-        }
-    }
-
-    fn note(&self, text: &str) {
-        let _ = self.all.println(text);
-    }
-
-    fn end(self) {
-        for line in self.lines {
-            line.abandon();
-        }
+    fn draw(&self, lines: &[String]) {
+        self.bar.set_message(lines.join("\n"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use quaymaster_proto::NodeName;
 
-use crate::plan::{CheckedPlan, Plan, Step, What};
+use crate::plan::{CheckedPlan, Plan, Step, Verb, What};
 use crate::render::{self, Explained, Style};
 use crate::report::between;
 use crate::run::{ActState, Event, GateState, Next, RunState, WaitingOn, next};
@@ -31,21 +31,29 @@ pub(super) struct Screen<'a> {
 
 /// How wide the bar of a backfill is, in columns.
 const BAR: usize = 24;
+/// How wide a line of steps may be, in columns.
+const WIDTH: usize = 80;
+/// How many nodes are shown one by one.
+const NODES: usize = 12;
 
 impl Screen<'_> {
     pub(super) fn lines(&self, style: Style) -> Vec<String> {
         let plan = self.plan.plan();
-        let mut lines = vec![self.head(style), self.steps(plan, style), String::new()];
+        let mut lines = vec![self.head(style)];
+        lines.extend(self.steps(plan, style));
         match next(plan, self.state) {
             Next::Ask { step, .. } | Next::Failed { step, .. } => {
-                lines.extend(step.nodes.iter().map(|node| self.node(step, node)));
+                lines.push(String::new());
+                lines.extend(self.nodes(step));
             }
             Next::Look { step } | Next::Closed { step, .. } => {
+                lines.push(String::new());
                 lines.extend(self.gate(step, style));
             }
-            Next::Done => {}
+            Next::Done => return lines,
         }
         lines.push(String::new());
+        lines.extend(self.dark());
         lines.push(format!("undo     {}", self.undo()));
         lines
     }
@@ -54,25 +62,26 @@ impl Screen<'_> {
         let plan = self.plan.plan();
         let window = &plan.window;
         let arrow = if style.unicode { "→" } else { "->" };
-        let mut head = format!(
+        format!(
             "Window {} of {}   {} {arrow} {}   plan {}",
             window.number,
             window.of,
             window.from,
             window.to,
             self.plan.digest().short()
-        );
-        if let Some(dark) = self.dark_for() {
-            let about = render::duration(plan.forecast.outage);
-            head.push_str(&format!("   dark {} of about {about}", render::duration(dark)));
-        }
-        head
+        )
+    }
+
+    fn dark(&self) -> Option<String> {
+        let dark = render::duration(self.dark_for()?);
+        let about = render::duration(self.plan.plan().forecast.outage);
+        Some(format!("dark     {dark} of about {about}"))
     }
 
     /// Since the first stop was asked; `None` = it serves.
     fn dark_for(&self) -> Option<Duration> {
         let plan = self.plan.plan();
-        let stop = plan.first_step(What::Act(crate::plan::Verb::Stop))?;
+        let stop = plan.first_step(What::Act(Verb::Stop))?;
         let asked =
             stop.nodes.iter().filter_map(|node| match self.state.act_state(stop.number, node) {
                 ActState::InFlight { since } | ActState::Done { since, .. } => Some(*since),
@@ -84,20 +93,30 @@ impl Screen<'_> {
     }
 
     /// Every step up to the present one: done ones with what they took.
-    fn steps(&self, plan: &Plan, style: Style) -> String {
+    fn steps(&self, plan: &Plan, style: Style) -> Vec<String> {
         let (done, present) = if style.unicode { ("✓", "▸") } else { ("ok", ">") };
-        let mut words = Vec::new();
+        let mut lines = Vec::new();
+        let mut line = String::new();
         for step in &plan.steps {
             let title = render::step_title(step);
-            match self.took(step) {
-                Some(took) => words.push(format!("{done} {title} {}", render::duration(took))),
-                None => {
-                    words.push(format!("{present} {title}"));
-                    break;
-                }
+            let took = self.took(step);
+            let words = match took {
+                Some(took) => format!("{done} {title} {}", render::duration(took)),
+                None => format!("{present} {title}"),
+            };
+            if !line.is_empty() && line.chars().count() + words.chars().count() + 3 > WIDTH {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push_str("   ");
+            }
+            line.push_str(&words);
+            if took.is_none() {
+                break;
             }
         }
-        words.join("   ")
+        lines.push(line);
+        lines
     }
 
     /// How long a step took; `None` = it is not done.
@@ -124,12 +143,34 @@ impl Screen<'_> {
         }
     }
 
+    /// Those that are not done first; of many only the first few.
+    fn nodes(&self, step: &Step) -> Vec<String> {
+        let is_done = |node: &&NodeName| {
+            matches!(self.state.act_state(step.number, node), ActState::Done { .. })
+        };
+        let (done, others): (Vec<&NodeName>, Vec<&NodeName>) = step.nodes.iter().partition(is_done);
+        let done_count = done.len();
+        let in_order: Vec<&NodeName> = if step.nodes.len() <= NODES {
+            step.nodes.iter().collect()
+        } else {
+            others.into_iter().chain(done).collect()
+        };
+        let mut lines: Vec<String> =
+            in_order.iter().take(NODES).map(|node| self.node(step, node)).collect();
+        if in_order.len() > NODES {
+            let left = in_order.len() - NODES;
+            lines.push(format!("and {left} more nodes; {done_count} of all are done"));
+        }
+        lines
+    }
+
     fn node(&self, step: &Step, node: &NodeName) -> String {
         let words = match self.state.act_state(step.number, node) {
             ActState::Pending => "waits its turn".to_owned(),
             ActState::InFlight { since } => {
                 let mut words = render::duration(between(*since, self.now));
-                if let Some(Pull { done_bytes, total_bytes }) = self.pulls.get(node)
+                if step.what == What::Act(Verb::Pull)
+                    && let Some(Pull { done_bytes, total_bytes }) = self.pulls.get(node)
                     && *total_bytes > 0
                 {
                     let percent = done_bytes.saturating_mul(100) / total_bytes;
@@ -189,3 +230,6 @@ pub(super) fn node_of(event: &Event) -> Option<&NodeName> {
         | Event::Finished { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
