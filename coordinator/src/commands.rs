@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
         }
     };
     talk::choose_colour(cli.global.color);
-    let output = cli.global.output;
+    let global = cli.global.clone();
     // Fails only when one is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
             runtime.shutdown_background();
             exit
         }
-        Err(source) => talk::fail(&CommandError::Runtime { source }, output),
+        Err(source) => talk::fail(&CommandError::Runtime { source }, &global),
     };
     exit.into()
 }
@@ -71,6 +71,6 @@ async fn run(cli: Cli) -> Exit {
     };
     match done.await {
         Ok(exit) => exit,
-        Err(error) => talk::fail(&error, global.output),
+        Err(error) => talk::fail(&error, &global),
     }
 }

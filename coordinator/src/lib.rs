@@ -3,7 +3,7 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `render`. Effect rooms: `nodes` (agents over gRPC),
+//! step), `gates`, `report`, `render`. Effect rooms: `nodes` (agents over gRPC),
 //! `journal`, `runner` (the one loop where the three meet), `commands`.
 
 pub mod args;

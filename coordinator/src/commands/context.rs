@@ -65,11 +65,16 @@ impl Context {
 
     /// How the next command begins, as it is to be typed.
     pub(super) fn program(&self) -> String {
-        if self.path == Path::new(crate::cluster::DEFAULT_PATH) {
-            "quaymaster".to_owned()
-        } else {
-            format!("quaymaster --cluster {}", self.path.display())
-        }
+        program(&self.path)
+    }
+}
+
+/// How a command on this cluster file begins.
+pub(super) fn program(path: &Path) -> String {
+    if path == Path::new(crate::cluster::DEFAULT_PATH) {
+        "quaymaster".to_owned()
+    } else {
+        format!("quaymaster --cluster {}", path.display())
     }
 }
 

@@ -44,11 +44,13 @@ struct Signals {
     /// Listened to, so that a hang-up does not end the process.
     _hang_up: Signal,
     warned: bool,
+    /// How the next command begins.
+    program: String,
 }
 
 pub(super) async fn drive(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
     let Drive { nodes, plan, state, journal, args } = drive;
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(context.program())?;
     let (progress, mut happenings) = unbounded_channel();
     let plan = Arc::new(plan);
     let mut view = View::new(Arc::clone(&plan), state.clone());
@@ -137,12 +139,13 @@ fn has_crossed(plan: &CheckedPlan, state: &RunState) -> bool {
 }
 
 impl Signals {
-    fn listen() -> Result<Self, CommandError> {
+    fn listen(program: String) -> Result<Self, CommandError> {
         let listen = |kind| signal(kind).map_err(|source| CommandError::Signals { source });
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             _hang_up: listen(SignalKind::hangup())?,
             warned: false,
+            program,
         })
     }
 
@@ -153,10 +156,11 @@ impl Signals {
             return true;
         }
         self.warned = true;
-        view.note(
+        let program = &self.program;
+        view.note(&format!(
             "the registry is DOWN and the run goes on; ending this process leaves it down.\n\
-             Press Ctrl-C again to end the process all the same; to go on then: quaymaster resume",
-        );
+             Press Ctrl-C again to end the process all the same; to go on then: {program} resume"
+        ));
         false
     }
 }

@@ -212,8 +212,9 @@ impl CommandError {
         }
     }
 
-    /// The error as a person or a program is told it.
-    pub fn complaint(&self) -> Complaint {
+    /// The error as a person or a program is told it. `program` is how the next
+    /// command begins.
+    pub fn complaint(&self, program: &str) -> Complaint {
         if let Self::Silent { silent } = self {
             return Complaint::of_silence(silent);
         }
@@ -221,11 +222,11 @@ impl CommandError {
             return Complaint::of_findings(findings);
         }
         if let Self::Stale { plan, drifts } = self {
-            let next = "look at what changed, then: quaymaster plan";
+            let next = format!("look at what changed, then: {program} plan");
             return Complaint::of_drift(plan, drifts, next);
         }
         let standing = self.standing().to_owned();
-        Complaint { standing, ..Complaint::of_error(self, self.next()) }
+        Complaint { standing, ..Complaint::of_error(self, self.next(program)) }
     }
 
     /// What is so now, where a reader may wonder.
@@ -234,9 +235,10 @@ impl CommandError {
             Self::NeedsApproval { .. }
             | Self::OtherPlanAccepted { .. }
             | Self::NotALab { .. }
-            | Self::Declined { .. }
             | Self::PlanFile { .. }
             | Self::Request(_) => UNCHANGED,
+            // What can be undone may have been done by then.
+            Self::Declined { .. } => "the registry is as it was",
             Self::Run { .. } => "what was done is done, and found done when the run is resumed",
             Self::Runtime { .. }
             | Self::ReadCluster { .. }
@@ -258,7 +260,7 @@ impl CommandError {
         }
     }
 
-    fn next(&self) -> String {
+    fn next(&self, program: &str) -> String {
         match self {
             Self::ReadCluster { .. } => {
                 "name the cluster file: --cluster FILE, or QUAYMASTER_CLUSTER".to_owned()
@@ -274,14 +276,14 @@ impl CommandError {
             Self::NotALab { .. } => "without leases, backup and a way back this is for labs; to \
                 run it all the same, add: --accept-not-for-production"
                 .to_owned(),
-            Self::Unfinished { .. } => "finish it first: quaymaster resume".to_owned(),
-            Self::NothingUnfinished { .. } => "see what runs: quaymaster status".to_owned(),
-            Self::NoSuchGate { .. } => "see what it waits for: quaymaster explain".to_owned(),
-            Self::Journal(error) => journal_next(error).to_owned(),
+            Self::Unfinished { .. } => format!("finish it first: {program} resume"),
+            Self::NothingUnfinished { .. } => format!("see what runs: {program} status"),
+            Self::NoSuchGate { .. } => format!("see what it waits for: {program} explain"),
+            Self::Journal(error) => journal_next(error, program),
             Self::Run { source: RunError::Journal(error), has_crossed: _ } => {
-                format!("{}; then: quaymaster resume", journal_next(error))
+                format!("{}; then: {program} resume", journal_next(error, program))
             }
-            Self::Run { .. } => "see where it stands: quaymaster explain".to_owned(),
+            Self::Run { .. } => format!("see where it stands: {program} explain"),
             Self::Runtime { .. }
             | Self::Cluster { .. }
             | Self::Tls(_)
@@ -298,17 +300,20 @@ impl CommandError {
     }
 }
 
-fn journal_next(error: &JournalError) -> &'static str {
+fn journal_next(error: &JournalError, program: &str) -> String {
     match error {
         JournalError::InUse { .. } => {
-            "another quaymaster works on this cluster; see what it does: quaymaster explain"
+            format!("another process drives this cluster; see what it does: {program} explain")
         }
-        JournalError::Absent { .. } => "nothing was ever run with this state directory",
+        JournalError::Absent { .. } => "nothing was ever run with this state directory".to_owned(),
         JournalError::Damaged { .. } => {
-            "keep the file, and ask the nodes, which know what was done: quaymaster status"
+            format!("keep the file, and ask the nodes, which know what was done: {program} status")
         }
         JournalError::Disk { .. } | JournalError::Sqlite { .. } | JournalError::Event { .. } => {
-            "look at the state directory: its owner, its space"
+            "look at the state directory: its owner, its space".to_owned()
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

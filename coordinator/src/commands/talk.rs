@@ -6,8 +6,8 @@ use std::io::{IsTerminal as _, Write as _};
 
 use clap::ColorChoice;
 
-use crate::args::Output;
-use crate::commands::CommandError;
+use crate::args::{Global, Output};
+use crate::commands::{CommandError, context};
 use crate::exit::Exit;
 use crate::render::{self, Style};
 
@@ -24,8 +24,9 @@ pub(super) fn print(text: &str) {
 }
 
 /// The error, its causes once each, and what to do.
-pub(super) fn fail(error: &CommandError, output: Output) -> Exit {
-    let complaint = error.complaint();
+pub(super) fn fail(error: &CommandError, global: &Global) -> Exit {
+    let Global { cluster, output, color: _ } = global;
+    let complaint = error.complaint(&context::program(cluster));
     match output {
         Output::Text => say(render::complaint(&complaint, style()).trim_end()),
         Output::Json => say(&format!("{:#}", render::complaint_json(&complaint))),
