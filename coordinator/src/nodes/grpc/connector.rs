@@ -11,6 +11,7 @@ use quaymaster_proto::peer::InvalidPeer;
 use quaymaster_proto::{ClusterName, NodeName, Peer};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,6 +22,9 @@ use crate::nodes::Unreachable;
 
 /// A dead line is noticed after two of these.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// What was read before it was asked for is handed out first.
+type Connection = BufReader<TlsStream<TcpStream>>;
 
 /// How one node is dialled.
 #[derive(Clone, Debug)]
@@ -54,14 +58,14 @@ impl Dialler {
         endpoint.connect_with_connector_lazy(connector)
     }
 
-    async fn connect(&self) -> Result<TlsStream<TcpStream>, Unreachable> {
+    async fn connect(&self) -> Result<Connection, Unreachable> {
         let after = self.connect;
         tokio::time::timeout(after, self.dial_and_prove())
             .await
             .unwrap_or(Err(Unreachable::ConnectTimeout { after }))
     }
 
-    async fn dial_and_prove(&self) -> Result<TlsStream<TcpStream>, Unreachable> {
+    async fn dial_and_prove(&self) -> Result<Connection, Unreachable> {
         let plain =
             TcpStream::connect(&self.address).await.map_err(|error| tls::dial_fault(&error))?;
         // Small frames, and each of them counts in the dark.
@@ -76,7 +80,21 @@ impl Dialler {
         let found = certificate
             .map_or(Err(InvalidPeer::Unreadable), |der| Peer::from_certificate(der.as_ref()));
         Unreachable::unless_expected(found, &self.cluster, &self.node)?;
-        Ok(stream)
+        self.heard_from(stream).await
+    }
+
+    /// In TLS 1.3 an agent rejects our certificate only after our handshake has
+    /// succeeded. Its alert is lost in the broken pipe of whoever writes before
+    /// reading it; an agent that takes us speaks first (its HTTP/2 settings).
+    async fn heard_from(&self, stream: TlsStream<TcpStream>) -> Result<Connection, Unreachable> {
+        let mut connection = BufReader::new(stream);
+        match connection.fill_buf().await {
+            Ok([]) => {
+                Err(tls::handshake_fault(&io::ErrorKind::UnexpectedEof.into(), self.node.as_str()))
+            }
+            Ok(_) => Ok(connection),
+            Err(error) => Err(tls::handshake_fault(&error, self.node.as_str())),
+        }
     }
 }
 
@@ -85,8 +103,7 @@ pub(super) fn fault_in(error: &(dyn Error + 'static)) -> Option<Unreachable> {
     if let Some(Fault(fault)) = error.downcast_ref::<Fault>() {
         return Some(fault.clone());
     }
-    // In TLS 1.3 an agent rejects our certificate only after our handshake has
-    // succeeded: the alert then shows as a read error of the connection.
+    // An agent that was restarted with another CA shows so on a line in use.
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(tls::tls_fault(tls, ""));
     }
