@@ -11,6 +11,7 @@ use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use quaymaster_lab::quay::inspect;
 
+use crate::container::policy;
 use crate::lab::TestLab;
 
 /// How long one answer of an engine may take, in seconds.
@@ -48,6 +49,34 @@ impl TestLab {
         Seen { containers, configs, revision: state.revision }
     }
 
+    /// What an upgrade leaves, without what differs from lab to lab: by node
+    /// every container with its name, image, state and policy; the config.yaml's
+    /// mode; the revision.
+    pub async fn end_state(&self) -> Vec<String> {
+        let seen = self.look().await;
+        let mut state = vec![format!("revision {:?}", seen.revision)];
+        for (node, containers) in &seen.containers {
+            let own = &self.lab().node(node).expect("the lab has that node").container;
+            let mut lines: Vec<String> = containers
+                .values()
+                .map(|shown| {
+                    let (name, image) = (name(shown), shown.image.as_deref().unwrap_or_default());
+                    let rest = name.strip_prefix(own.as_str()).unwrap_or(&name);
+                    // `.quaymaster-<8 of the run>-old`
+                    let kind = rest.rsplit('-').next().unwrap_or_default();
+                    let status = shown.state.as_ref().and_then(|state| state.status);
+                    format!("{node} <name>..{kind} {image} {status:?} {}", policy(shown))
+                })
+                .collect();
+            lines.sort();
+            state.extend(lines);
+            let config = &seen.configs[node].text;
+            let mode = config.lines().filter(|line| line.starts_with("V3_UPGRADE_MODE"));
+            state.extend(mode.map(|line| format!("{node} {line}")));
+        }
+        state
+    }
+
     /// A client of a node's engine.
     pub fn engine(&self, node: &str) -> Docker {
         let node = self.lab().node(node).expect("the lab has that node");
@@ -71,6 +100,7 @@ impl TestLab {
         let mut found = BTreeMap::new();
         for id in listed.into_iter().filter_map(|container| container.id) {
             let shown = engine.inspect_container(&id, None).await.expect("the engine inspects");
+            let shown = ordered(shown);
             // One engine can be shared by all nodes.
             if name(&shown)
                 .strip_prefix(own.as_str())
@@ -102,6 +132,30 @@ impl TestLab {
             group: about.gid(),
             mode: about.mode(),
         }
+    }
+}
+
+/// The client gives what is a set in any order.
+fn ordered(mut shown: ContainerInspectResponse) -> ContainerInspectResponse {
+    if let Some(config) = &mut shown.config {
+        for set in [&mut config.exposed_ports, &mut config.volumes] {
+            set.iter_mut().for_each(|set| set.sort());
+        }
+    }
+    shown
+}
+
+impl Seen {
+    /// What is other in `later`, line by line; empty where nothing is.
+    pub fn changes(&self, later: &Self) -> Vec<String> {
+        let lines = |seen: &Self| {
+            let Self { containers, configs, revision } = seen;
+            let containers = serde_json::to_string_pretty(&serde_json::json!(containers));
+            format!("{}\n{configs:#?}\n{revision:?}\n", containers.unwrap_or_default())
+        };
+        let (removed, added) = changed_lines(&lines(self), &lines(later));
+        let removed = removed.iter().map(|line| format!("- {}", line.trim()));
+        removed.chain(added.iter().map(|line| format!("+ {}", line.trim()))).collect()
     }
 }
 

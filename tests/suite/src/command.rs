@@ -65,8 +65,8 @@ impl TestLab {
     }
 }
 
-/// Runs the coordinator where there is no lab.
-pub async fn quaymaster<S: AsRef<OsStr>>(
+/// Runs a program where there is no lab.
+pub async fn run_in<S: AsRef<OsStr>>(
     program: &Path,
     dir: &Path,
     arguments: impl IntoIterator<Item = S>,

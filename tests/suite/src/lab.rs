@@ -81,8 +81,9 @@ impl TestLab {
         &self.lab
     }
 
-    pub fn lab_mut(&mut self) -> &mut Lab {
-        &mut self.lab
+    /// Starts a node's agent anew, with what its files say now.
+    pub async fn restart_agent(&mut self, node: &str) {
+        self.lab.start_agent(node, &self.binaries).await.expect("the agent answers again");
     }
 
     pub fn binaries(&self) -> &Binaries {

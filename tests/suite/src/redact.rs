@@ -14,7 +14,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\b5b7503aada1b\b", "<<2.9.5>>"),
     (r"\b481623ba00ba\b", "<<background>>"),
     (r"\bb918abdbee43\b", "<<complete>>"),
-    (r"\b[0-9a-f]{12}\b", "<12-digits>"),
+    (r"\b[0-9a-f]{12}\b", "<12--digits>"),
     (r"<<2\.9\.5>>", "5b7503aada1b"),
     (r"<<background>>", "481623ba00ba"),
     (r"<<complete>>", "b918abdbee43"),
@@ -24,12 +24,15 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?", "<moment>"),
     (r"\b\d\d:\d\d:\d\d(?:\.\d+)?\b", "<clock>"),
     // How long something took or stands.
+    (r"\(pid \d+\)", "(pid <pid>)"),
+    (r"\b127\.0\.0\.1:\d{5}/quay\b", "127.0.0.1:<port>/quay"),
     (r"a survey \d+ s old", "a survey <n> s old"),
     (
         r"(?m)^outage    [\d.]+ s   first node healthy after [\d.]+ s$",
         "outage    <seconds>   first node healthy after <seconds>",
     ),
     (r"(?s)\nlimit     \d.*?\nforecast", "\nlimit     <sum>\nforecast"),
+    (r", for [\d.]+ s\b", ", for <n> s"),
     (r"(?m)^in all    [\d.]+ s$", "in all    <seconds>"),
     (r"(?m)  \d+ s *$", "  <n> s"),
 ];

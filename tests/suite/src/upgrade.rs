@@ -42,7 +42,8 @@ impl TestLab {
         self.quaymaster(apply_arguments(plan)).await
     }
 
-    fn plans(&self) -> BTreeSet<PathBuf> {
+    /// Every plan that was ever written.
+    pub fn plans(&self) -> BTreeSet<PathBuf> {
         let listing = fs::read_dir(self.lab().layout().plans()).into_iter().flatten();
         listing
             .filter_map(|entry| Some(entry.ok()?.path()))

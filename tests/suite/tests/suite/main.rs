@@ -3,9 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "tests of processes: files, clocks and waits")]
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
-#[path = "suite/by_hand.rs"]
 mod by_hand;
-#[path = "suite/naive.rs"]
+mod demo;
+mod docker;
+mod kills;
 mod naive;
-#[path = "suite/whole.rs"]
+mod postgres;
+mod random;
+mod refusals;
 mod whole;

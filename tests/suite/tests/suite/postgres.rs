@@ -1,0 +1,111 @@
+//! The whole upgrade on PostgreSQL, where the dark gate asks the database who
+//! is there: a session that nobody can name ends the window without harm.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use quaymaster_lab::cluster::lab_file::DatabaseKind;
+use quaymaster_lab::cluster::wait::until;
+use quaymaster_suite::container::is_running;
+use quaymaster_suite::upgrade::resume_arguments;
+use quaymaster_suite::{Shape, TestLab, redact};
+use sqlx::{Connection, PgConnection};
+use tokio::process::{Child, Command};
+
+use crate::whole::succeeded;
+
+const BOUND: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn three_nodes_in_two_windows_and_a_stranger_in_the_dark() {
+    let mut shape = Shape::of(3);
+    shape.database = DatabaseKind::Postgres;
+    let lab = TestLab::up(shape).await;
+    let before = lab.look().await;
+    let plan = lab.plan(Some("background")).await;
+
+    let stranger = psql(&lab).await;
+    let held = lab.apply(&plan).await.expect_code(1);
+    for said in ["psql", "quay", "127.0.0.1"] {
+        assert!(held.stderr.contains(said), "`{said}` is not named:\n{}", held.page());
+    }
+    harmless(&lab, &before.revision).await;
+    let explained = lab.quaymaster(["explain"]).await.page();
+
+    // It stays: going on ends the same way.
+    lab.quaymaster(resume_arguments(&plan)).await.expect_code(1);
+    harmless(&lab, &before.revision).await;
+
+    end(stranger).await;
+    let resumed = lab.quaymaster(resume_arguments(&plan)).await.expect_code(0);
+    succeeded(&lab, &before, &lab.look().await, "background").await;
+
+    let second = lab.plan(None).await;
+    lab.apply(&second).await.expect_code(0);
+    let after = lab.look().await;
+    assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
+    succeeded(&lab, &before, &after, "complete").await;
+    let verdict = lab.check().await;
+    verdict.expect_clean();
+    assert_eq!(verdict.migrations(), 2);
+
+    redact::settings(&lab).bind(|| {
+        assert_snapshot!("postgres-plan", redact::steady(&plan.outcome.page()));
+        assert_snapshot!("postgres-a-stranger", redact::steady(&held.page()));
+        assert_snapshot!("postgres-a-stranger-explained", redact::steady(&explained));
+        assert_snapshot!("postgres-resumed", redact::steady(&resumed.page()));
+    });
+}
+
+/// Every old Quay is down, no new one has ever been started, the database is as it was.
+async fn harmless(lab: &TestLab, revision: &Option<String>) {
+    let now = lab.look().await;
+    assert_eq!(&now.revision, revision);
+    for (node, containers) in &now.containers {
+        assert_eq!(containers.len(), 2, "{node}");
+        for shown in containers.values() {
+            assert!(!is_running(shown), "{node}");
+        }
+        let started = containers.values().filter(|shown| {
+            let at = shown.state.as_ref().and_then(|state| state.started_at.as_deref());
+            !at.is_some_and(|at| at.starts_with("0001-"))
+        });
+        assert_eq!(started.count(), 1, "only the old one of {node} ever ran");
+    }
+    lab.check().await.expect_clean();
+}
+
+/// A person at the database, doing nothing.
+async fn psql(lab: &TestLab) -> Child {
+    let psql = Command::new("psql")
+        .arg(lab.database_uri())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    until("psql's session", BOUND, async || match strangers(lab).await {
+        0 => Err("none yet".to_owned()),
+        _ => Ok(()),
+    })
+    .await
+    .unwrap();
+    psql
+}
+
+async fn end(mut psql: Child) {
+    psql.kill().await.unwrap();
+}
+
+async fn strangers(lab: &TestLab) -> i64 {
+    let mut database = PgConnection::connect(&lab.database_uri()).await.unwrap();
+    let count =
+        sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'psql'")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+    database.close().await.unwrap();
+    count
+}

@@ -1,0 +1,76 @@
+//! Engines and registries that cannot give what the upgrade needs.
+
+use std::fs;
+
+use quaymaster_lab::cluster::lab_file::Role;
+use quaymaster_lab::engine::{EngineOptions, RegistryFault, RegistryFile, serve};
+use quaymaster_suite::command::run_in;
+use quaymaster_suite::upgrade::{apply_arguments, resume_arguments};
+use quaymaster_suite::{Shape, TestLab};
+use rustix::process::Signal;
+use tokio::sync::oneshot;
+
+use super::{BOUND, PLAN, refused, shown};
+
+const ONE: &str = "quay-1";
+const TWO: &str = "quay-2";
+
+#[tokio::test]
+async fn an_engine_that_is_too_old() {
+    let lab = TestLab::up(Shape::of(2)).await;
+    let socket = lab.dir().join("engine/old.sock");
+    let mut options = EngineOptions::new(&socket, lab.dir().join("engine/old"), TWO);
+    options.api_version = "1.39".to_owned();
+    options.engine_version = "18.09.1".to_owned();
+    let (end, ended) = oneshot::channel::<()>();
+    let engine = tokio::spawn(serve(options, async move {
+        let _dropped_or_told = ended.await;
+    }));
+    let path = lab.lab().layout().agent_file(TWO);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("engine/quay-2.sock", "engine/old.sock")).unwrap();
+    let agent = lab.lab().process(Role::Agent, Some(TWO)).unwrap();
+    agent.end(Signal::TERM, BOUND).await.unwrap();
+    let file = path.strip_prefix(lab.dir()).unwrap().to_owned();
+    let run = ["run".as_ref(), "--config".as_ref(), file.as_os_str()];
+    let outcome = run_in(&lab.binaries().agent, lab.dir(), run).await;
+    shown(&lab, "engine-api-1.39", &outcome);
+    end.send(()).unwrap();
+    engine.await.unwrap().unwrap();
+    let outcome = run_in(&lab.binaries().agent, lab.dir(), run).await;
+    shown(&lab, "engine-that-does-not-answer", &outcome);
+    refused(&lab, "agent-that-does-not-answer", "cluster.yaml", PLAN).await;
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_pulled() {
+    let lab = TestLab::up(Shape::of(2)).await;
+    for (name, fault) in [
+        ("image-that-is-not-there", RegistryFault::Missing),
+        ("image-that-is-denied", RegistryFault::Denied),
+    ] {
+        set_fault(&lab, Some(fault));
+        refused(&lab, name, "cluster.yaml", PLAN).await;
+    }
+    set_fault(&lab, None);
+    let plan = lab.plan(Some("background")).await;
+    // Found only half-way: before the first stop, so that the registry goes on serving.
+    set_fault(&lab, Some(RegistryFault::DiskFull));
+    refused(&lab, "image-that-finds-no-space", "cluster.yaml", apply_arguments(&plan)).await;
+    set_fault(&lab, None);
+    lab.quaymaster(resume_arguments(&plan)).await.expect_code(0);
+    lab.check().await.expect_clean();
+    let after = lab.look().await;
+    assert_eq!(after.revision.as_deref(), Some("481623ba00ba"));
+    assert_eq!(after.containers[ONE].len(), 2);
+}
+
+/// Of the new release, in the registry of every stand-in engine.
+fn set_fault(lab: &TestLab, fault: Option<RegistryFault>) {
+    let path = lab.lab().layout().image_file();
+    let mut registry: RegistryFile =
+        serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let new = registry.0.iter_mut().find(|entry| entry.tag == "v3.0.5").unwrap();
+    new.fault = fault;
+    fs::write(&path, serde_json::to_string(&registry).unwrap()).unwrap();
+}
