@@ -178,7 +178,7 @@ pub struct ReadableConfig {
     /// `device:inode` of the file behind any symlink.
     pub file_identity: String,
     /// Keyed digest (hex) of each upper-case top-level key's value, and of
-    /// each TLS file beside it as `file:<name>`.
+    /// each TLS file beside it as `file:NAME`.
     pub keyed_values: BTreeMap<String, String>,
     /// `V3_UPGRADE_MODE` in the file.
     pub mode: Mode,
