@@ -6,3 +6,5 @@ pub(crate) mod health;
 pub(crate) mod image;
 pub(crate) mod log;
 pub(crate) mod preview;
+#[cfg(test)]
+pub(crate) mod rig;

@@ -7,7 +7,7 @@ pub mod database_uri;
 pub mod health;
 pub(crate) mod http;
 pub mod log;
-pub mod mode_probe;
+pub(crate) mod mode_probe;
 pub mod progress;
 pub mod settings;
 mod yaml;

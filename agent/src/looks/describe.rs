@@ -118,8 +118,8 @@ impl<E: Engine> Node<E> {
         if !is_quay || container.state.status != ContainerStatus::Running {
             return None;
         }
-        let targets = self.targets(component, Some(container))?;
-        self.effective_mode(&targets).await
+        let mut targets = self.targets(component, Some(container))?;
+        self.effective_mode(&mut targets).await
     }
 
     fn describe_config(&self, key: &SurveyKey) -> ConfigFacts {

@@ -1,6 +1,6 @@
-//! Health as a stream: several times a second until healthy, for the registry
-//! is down meanwhile; then once a second, and at once when the engine says
-//! that something happened.
+//! Health as a stream: many times a second until a Quay answers and for a while
+//! after, for the registry is down meanwhile; then less often, and at once when
+//! the engine says that something happened.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it waits")]
 
 use std::sync::Arc;
@@ -19,12 +19,20 @@ use super::health::Targets;
 use crate::engine::{Container, Engine, EngineError};
 use crate::node::Node;
 
-/// Between two probes while the component is not healthy: what this adds to an
-/// outage at most.
+/// Between two probes while a start is waited for: what this adds to an outage
+/// at most.
 const EAGER: Duration = Duration::from_millis(50);
 
-/// Between two probes while it is, and between two reports at most.
+/// Between two probes of one that is not healthy and may stay so for hours:
+/// each costs Quay questions to its database.
+const STEADY: Duration = Duration::from_millis(250);
+
+/// Between two probes of a healthy one, and between two reports at most.
 const CALM: Duration = Duration::from_secs(1);
+
+/// How long after the first answer of a start it is expected to become healthy:
+/// it takes seconds (quay-observed 2).
+const FRESH: Duration = Duration::from_mins(3);
 
 /// Reports until the caller hangs up.
 pub(crate) fn follow<E: Engine>(
@@ -42,7 +50,8 @@ pub(crate) fn follow<E: Engine>(
             events: None,
             targets: None,
             start: None,
-            mode_asked_of: None,
+            mode_known_of: None,
+            haste: Haste::default(),
         };
         following.run(sender).await;
     });
@@ -61,28 +70,58 @@ struct Following<E> {
     targets: Option<(ContainerId, Option<Targets>)>,
     /// The container seen last and its start.
     start: Option<Start>,
-    /// The start whose Quay was asked for its mode: once is enough.
-    mode_asked_of: Option<Start>,
+    /// The start whose Quay has shown its mode, or has none: once is enough.
+    mode_known_of: Option<Start>,
+    haste: Haste,
 }
 
 /// One start of one container.
 type Start = (ContainerId, Option<Timestamp>);
 
+/// How often to probe.
+#[derive(Default)]
+struct Haste {
+    /// The start whose Quay answers by itself, and since when.
+    answers: Option<(Option<Start>, Instant)>,
+}
+
+impl Haste {
+    /// How long to wait after this report.
+    fn pause(&mut self, start: Option<&Start>, report: &HealthReport, now: Instant) -> Duration {
+        // 502 is Quay's own proxy, with nothing behind it yet.
+        if report.instance.status.is_none_or(|status| status == 502) {
+            self.answers = None;
+        } else if self.answers.as_ref().is_none_or(|(answering, _)| answering.as_ref() != start) {
+            self.answers = Some((start.cloned(), now));
+        }
+        let is_fresh =
+            self.answers.as_ref().is_none_or(|(_, since)| now.duration_since(*since) < FRESH);
+        match report.verdict {
+            HealthVerdict::Healthy => CALM,
+            // The engine says when it starts, and no Quay is healthy at once.
+            HealthVerdict::Down => STEADY,
+            HealthVerdict::Unhealthy if is_fresh => EAGER,
+            HealthVerdict::Unhealthy => STEADY,
+        }
+    }
+}
+
 impl<E: Engine> Following<E> {
     async fn run(mut self, sender: mpsc::Sender<Result<HealthReport, Refusal>>) {
         loop {
             let report = tokio::select! {
-                report = self.look() => report,
+                report = self.look(&sender) => report,
                 () = sender.closed() => return,
             };
             let report = match report {
-                Ok(report) => report,
+                Ok(Some(report)) => report,
+                Ok(None) => continue,
                 Err(refusal) => {
                     let _ = sender.send(Err(refusal)).await; // gone = nobody waits for it
                     return;
                 }
             };
-            let pause = if report.verdict == HealthVerdict::Healthy { CALM } else { EAGER };
+            let pause = self.haste.pause(self.start.as_ref(), &report, Instant::now());
             if self.is_news(&report) {
                 self.sent = Some((report.clone(), Instant::now()));
                 if sender.send(Ok(report)).await.is_err() {
@@ -97,7 +136,12 @@ impl<E: Engine> Following<E> {
         }
     }
 
-    async fn look(&mut self) -> Result<HealthReport, Refusal> {
+    /// One look; `None` = something happened to the container meanwhile, and
+    /// another look is due.
+    async fn look(
+        &mut self,
+        sender: &mpsc::Sender<Result<HealthReport, Refusal>>,
+    ) -> Result<Option<HealthReport>, Refusal> {
         let container = self.node.meant(self.component, self.id.as_ref()).await?;
         self.attend(container.as_ref());
         self.start = container.as_ref().map(|container| {
@@ -105,21 +149,37 @@ impl<E: Engine> Following<E> {
             (state.id.clone(), state.started_at)
         });
         let known = self.known_mode();
+        let is_mode_known = self.start == self.mode_known_of;
+        let Self { node, component, sent, events, targets, .. } = self;
         let mut none = None;
-        let targets = self.targets.as_mut().map_or(&mut none, |(_, targets)| targets);
-        let mut report = self.node.probe(self.component, container, targets).await;
-        report.effective_mode = known;
-        // The first healthy report goes out before the mode is asked for.
-        let is_settled = self.sent.as_ref().is_some_and(|(sent, _)| sent.verdict == report.verdict);
-        if report.verdict == HealthVerdict::Healthy
-            && is_settled
-            && self.mode_asked_of != self.start
-            && let Some(targets) = targets
-        {
-            report.effective_mode = self.node.effective_mode(targets).await;
-            self.mode_asked_of = self.start.clone();
+        let targets = targets.as_mut().map_or(&mut none, |(_, targets)| targets);
+        let last = sent.as_ref().map(|(sent, _)| sent);
+        let probing = async {
+            let mut report = node.probe(*component, container, targets).await;
+            report.effective_mode = known;
+            // The first healthy report goes out before the mode is asked for.
+            let is_settled = last.is_some_and(|last| last.verdict == report.verdict);
+            let mut is_known = is_mode_known;
+            if report.verdict == HealthVerdict::Healthy
+                && is_settled
+                && !is_mode_known
+                && let Some(targets) = targets
+            {
+                report.effective_mode = node.effective_mode(targets).await;
+                is_known = report.effective_mode.is_some() || !targets.has_mode;
+            }
+            (report, is_known)
+        };
+        let (report, is_mode_known) = tokio::select! {
+            biased;
+            found = probing => found,
+            () = next_event(events) => return Ok(None),
+            () = say_again(last, sender) => return Ok(None),
+        };
+        if is_mode_known {
+            self.mode_known_of = self.start.clone();
         }
-        Ok(report)
+        Ok(Some(report))
     }
 
     /// Turns to another container where there is one.
@@ -143,7 +203,7 @@ impl<E: Engine> Following<E> {
     /// The mode found earlier, while the same start of the container lasts.
     fn known_mode(&self) -> Option<Mode> {
         let (sent, _) = self.sent.as_ref()?;
-        if self.start.is_some() && self.start == self.mode_asked_of {
+        if self.start.is_some() && self.start == self.mode_known_of {
             sent.effective_mode
         } else {
             None
@@ -156,6 +216,24 @@ impl<E: Engine> Following<E> {
         same.at = report.at;
         same != *report || at.elapsed() >= CALM
     }
+}
+
+/// While a Quay takes its time to answer: what was not healthy is not healthy
+/// yet. Of one that was, nothing can be said. Never returns.
+async fn say_again(
+    last: Option<&HealthReport>,
+    sender: &mpsc::Sender<Result<HealthReport, Refusal>>,
+) {
+    if let Some(last) = last.filter(|last| last.verdict == HealthVerdict::Unhealthy) {
+        loop {
+            tokio::time::sleep(CALM).await;
+            let report = HealthReport { at: Timestamp::now(), ..last.clone() };
+            if sender.send(Ok(report)).await.is_err() {
+                break; // The caller of this sees it too.
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for an event; without a stream of them, for ever.

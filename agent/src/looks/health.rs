@@ -11,7 +11,8 @@ use crate::config::Probe;
 use crate::engine::{Container, Engine};
 use crate::node::Node;
 use crate::quay::http::{Answer, BACKFILL_LIMIT, HEALTH_LIMIT, MODE_LIMIT, Target};
-use crate::quay::{health, mode_probe, progress};
+use crate::quay::mode_probe::{self, Push};
+use crate::quay::{health, progress};
 
 /// Ports inside the container at which Quay speaks HTTP: 2.9's and 3's
 /// (quay-facts 2.2).
@@ -20,24 +21,20 @@ const HTTP_PORTS: [u16; 2] = [80, 8080];
 /// The same for HTTPS.
 const HTTPS_PORTS: [u16; 2] = [443, 8443];
 
-/// Where a Quay listens that has no mode yet.
-const PORTS_BEFORE_MODES: [u16; 2] = [80, 443];
-
 /// Where a container's Quay may be asked: plain HTTP first, where it is
 /// published, and HTTPS where that only redirects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Targets {
     first: Target,
     second: Option<Target>,
-    /// Whether it can be one that has a mode to show: 2.9 listens elsewhere,
-    /// and its answers would be taken for a mode's.
-    has_mode: bool,
+    /// Whether it has a mode to show.
+    pub(crate) has_mode: bool,
 }
 
 impl Targets {
     /// `None` = no port that Quay is known to listen on is published.
     pub(crate) fn of(probe: &Probe, ports: &[PublishedPort]) -> Option<Self> {
-        let has_mode = !ports.iter().any(|port| PORTS_BEFORE_MODES.contains(&port.container_port));
+        let has_mode = mode_probe::has_mode(ports.iter().map(|port| port.container_port));
         let of = |first, second| Some(Self { first, second, has_mode });
         match probe {
             Probe::At(base) => of(Target::new(base.as_str()), None),
@@ -113,7 +110,7 @@ impl<E: Engine> Node<E> {
         let mut targets = self.targets(component, container.as_ref());
         let mut report = self.probe(component, container, &mut targets).await;
         if report.verdict != HealthVerdict::Down
-            && let Some(targets) = &targets
+            && let Some(targets) = &mut targets
         {
             report.effective_mode = self.effective_mode(targets).await;
         }
@@ -178,15 +175,23 @@ impl<E: Engine> Node<E> {
     }
 
     /// The mode that a running Quay shows (quay-facts 8.5).
-    pub(crate) async fn effective_mode(&self, targets: &Targets) -> Option<Mode> {
+    pub(crate) async fn effective_mode(&self, targets: &mut Targets) -> Option<Mode> {
         if !targets.has_mode {
             return None;
         }
-        let (progress, push) = tokio::join!(
-            self.quay.get(&targets.first, "/upgradeprogress/", MODE_LIMIT),
-            self.quay.put_manifest_list(&targets.first),
-        );
-        mode_probe::effective_mode(progress.status(), push.status())
+        let mut push = self.quay.put_manifest_list(&targets.first).await;
+        if push.leads_to_https() && targets.turn_to_https() {
+            push = self.quay.put_manifest_list(&targets.first).await;
+        }
+        match mode_probe::read_push(push.status()) {
+            Push::Shows(mode) => Some(mode),
+            Push::AskProgress => {
+                let path = "/upgradeprogress/";
+                let progress = self.quay.get(&targets.first, path, MODE_LIMIT).await;
+                mode_probe::read_progress(progress.status())
+            }
+            Push::Nothing => None,
+        }
     }
 
     /// Whether the container's Quay answers as a healthy one does now.

@@ -23,12 +23,14 @@ pub fn read_route(status: u16, body: &str) -> HealthRoute {
     HealthRoute { status: Some(status), services: services.unwrap_or_default(), problem }
 }
 
-/// `data.services`, as far as its values are true or false.
+/// `data.services`: at least one, and each true or false. What is empty or says
+/// something else is not what a Quay says of its health.
 fn services(body: &str) -> Option<BTreeMap<String, bool>> {
     let json: Value = serde_json::from_str(body).ok()?;
     let services = json.get("data")?.get("services")?.as_object()?;
-    let named = services.iter().filter_map(|(name, value)| Some((name.clone(), value.as_bool()?)));
-    Some(named.collect())
+    let named = services.iter().map(|(name, value)| Some((name.clone(), value.as_bool()?)));
+    let named: BTreeMap<String, bool> = named.collect::<Option<_>>()?;
+    (!named.is_empty()).then_some(named)
 }
 
 /// Healthy = both routes answered 200, readably, with every service true. Of a
@@ -117,6 +119,10 @@ mod tests {
         assert_eq!(why(500, "<html>"), "the answer is not health JSON");
         assert_eq!(why(429, "Too many login attempts."), "the answer is not health JSON");
         assert_eq!(why(200, "true"), "the answer is not health JSON");
+        for nothing_said in ["{}", r#"{"auth":null}"#, r#"{"auth":true,"database":"down"}"#] {
+            let body = format!(r#"{{"data":{{"services":{nothing_said}}},"status_code":200}}"#);
+            assert_eq!(why(200, &body), "the answer is not health JSON", "{body}");
+        }
         assert_eq!(why(200, INSTANCE), "");
     }
 

@@ -1,4 +1,8 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::looks::rig::node;
 
 fn port(container_port: u16, host_address: &str, host_port: u16) -> PublishedPort {
     PublishedPort {
@@ -25,4 +29,52 @@ fn quay_is_asked_at_its_published_port() {
     assert_eq!(shown(&only_secure), Some(("https://[::1]:443".to_owned(), None, true)));
     assert_eq!(shown(&[port(9091, "", 9091)]), None);
     assert_eq!(shown(&[port(8080, "", 0)]), None);
+}
+
+/// Answers each request by its first word and path; where to ask it.
+async fn answering(answer: fn(&str) -> &'static str) -> Target {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::new(format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = vec![0; 4096];
+            let length = stream.read(&mut asked).await.unwrap();
+            let head = answer(&String::from_utf8_lossy(&asked[..length]));
+            let answer =
+                format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    target
+}
+
+/// With TLS of its own Quay only redirects what is asked in plain HTTP
+/// (quay-facts 1.1).
+#[tokio::test]
+async fn the_mode_is_asked_behind_the_redirect_to_https() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = node(&directory);
+    let plain = answering(|_| "301 Moved\r\nLocation: https://quay.example.com/").await;
+    let secure = answering(|asked| match asked.split(' ').next() {
+        Some("PUT") => "401 Unauthorized",
+        Some(_) | None => "404 Not Found",
+    });
+    let second = Some(secure.await);
+    let mut targets = Targets { first: plain, second, has_mode: true };
+    assert_eq!(node.effective_mode(&mut targets).await, Some(Mode::Complete));
+}
+
+/// Each question to `/upgradeprogress/` makes Quay count two whole tables.
+#[tokio::test]
+async fn a_background_quay_is_not_made_to_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = node(&directory);
+    let first = answering(|asked| match asked.split(' ').next() {
+        Some("PUT") => "415 Unsupported",
+        Some(_) | None => panic!("asked for the progress"),
+    });
+    let mut targets = Targets { first: first.await, second: None, has_mode: true };
+    assert_eq!(node.effective_mode(&mut targets).await, Some(Mode::Background));
+    targets.has_mode = false;
+    assert_eq!(node.effective_mode(&mut targets).await, None);
 }
