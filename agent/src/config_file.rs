@@ -2,7 +2,8 @@
 //!
 //! At every instant the file is byte for byte the old or the new one: new
 //! bytes wait in a sibling with the same owner, mode, ACL and label, and one
-//! rename makes them the file.
+//! rename makes them the file. The sibling itself gets its name only when it
+//! has all of these.
 #![expect(clippy::disallowed_methods, reason = "an effect room: the file is its job")]
 
 mod attributes;
@@ -145,20 +146,30 @@ impl ConfigFile {
     }
 
     /// Writes the next bytes into the sibling; on disk, with the file's owner,
-    /// mode and attributes, when this returns.
+    /// mode and attributes, when this returns. Until then they have a name
+    /// that is never put in place.
     pub(crate) fn stage(&self, run: RunId, next: &[u8]) -> Result<(), ConfigFileError> {
-        let path = self.sibling(run);
-        write_anew(&path, next)?;
-        attributes::copy(self, &path)?;
-        File::open(&path)
+        let sibling = self.sibling(run);
+        let mut unfinished = sibling.clone().into_os_string();
+        unfinished.push("-unfinished");
+        let unfinished = PathBuf::from(unfinished);
+        write_anew(&unfinished, next)?;
+        attributes::copy(self, &unfinished)?;
+        File::open(&unfinished)
             .and_then(|file| file.sync_all())
-            .map_err(ConfigFileError::disk("sync", &path))?;
-        sync_directory(self.directory())?;
-        let written = Self::read(&path)?;
-        if written.digest != digest(next) {
-            return Err(ConfigFileError::Unfaithful { path });
+            .map_err(ConfigFileError::disk("sync", &unfinished))?;
+        if Self::read(&unfinished)?.digest != digest(next) {
+            return Err(ConfigFileError::Unfaithful { path: unfinished });
         }
-        Ok(())
+        std::fs::rename(&unfinished, &sibling)
+            .map_err(ConfigFileError::disk("rename to its sibling's name", &unfinished))?;
+        sync_directory(self.directory())
+    }
+
+    /// Whether the sibling has the file's owner, mode and attributes, as they
+    /// are now.
+    pub(crate) fn is_dressed(&self, run: RunId) -> Result<bool, ConfigFileError> {
+        attributes::are_on(self, &self.sibling(run))
     }
 
     /// The digest of the bytes that wait in the sibling; `None` = none wait.
@@ -172,11 +183,20 @@ impl ConfigFile {
         }
     }
 
-    /// Makes the sibling the file.
+    /// Makes the sibling the file, with what the file has beside its bytes now:
+    /// it may have got another owner since the staging.
     pub(crate) fn put(&self, run: RunId) -> Result<(), ConfigFileError> {
         let staged = self.sibling(run);
+        if !self.is_dressed(run)? {
+            self.stage(run, &Self::read(&staged)?.bytes)?;
+        }
         std::fs::rename(&staged, &self.path)
             .map_err(ConfigFileError::disk("rename into place", &staged))?;
+        sync_directory(self.directory())
+    }
+
+    /// Makes sure that a rename that was seen is on disk too.
+    pub(crate) fn settle(&self) -> Result<(), ConfigFileError> {
         sync_directory(self.directory())
     }
 

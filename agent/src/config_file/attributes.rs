@@ -6,13 +6,23 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-use rustix::fs::{fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fsetxattr};
+use rustix::fs::{
+    fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fremovexattr, fsetxattr,
+};
 use rustix::io::Errno;
 
 use super::{ConfigFile, ConfigFileError};
 
+/// The access control list, which a new file may have from its directory.
+const ACL: &CStr = c"system.posix_acl_access";
+
+/// Attributes that belong to the bytes: those of other bytes are wrong.
+const OF_THE_BYTES: [&CStr; 2] = [c"security.evm", c"security.ima"];
+
 /// Gives `path` what `from` has. Owner first, for changing it clears bits of
-/// the mode; attributes last, for the ACL is among them.
+/// the mode; a list that only `path` has before the mode, for with it the
+/// group's bits mean something else; attributes last, for the ACL is among
+/// them.
 pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError> {
     let failed = |what: &str| {
         let (what, path) = (what.to_owned(), path.to_owned());
@@ -23,9 +33,14 @@ pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError
     if (metadata.uid(), metadata.gid()) != (from.owner, from.group) {
         fchown(&target, Some(from.owner), Some(from.group)).map_err(failed("owner and group"))?;
     }
-    target.set_permissions(Permissions::from_mode(from.permissions)).map_err(failed("mode"))?;
     let source = File::open(&from.path).map_err(failed("attributes"))?;
-    for name in names(&source).map_err(failed("attributes"))? {
+    let wanted = names(&source).map_err(failed("attributes"))?;
+    if has_surplus_list(&target, &wanted).map_err(failed("access control list"))? {
+        fremovexattr(&target, ACL)
+            .map_err(|errno| failed("missing access control list")(errno.into()))?;
+    }
+    target.set_permissions(Permissions::from_mode(from.permissions)).map_err(failed("mode"))?;
+    for name in wanted {
         let shown = name.to_string_lossy();
         let value = value(&source, &name).map_err(failed(&shown))?;
         let Some(value) = value else { continue };
@@ -39,8 +54,36 @@ pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError
     Ok(())
 }
 
-/// The names of a file's extended attributes; none where the file system has
-/// none.
+/// Whether `path` has all that `copy` would give it.
+pub(super) fn are_on(from: &ConfigFile, path: &Path) -> Result<bool, ConfigFileError> {
+    let failed = |source| ConfigFileError::disk("look at the attributes of", path)(source);
+    let target = File::open(path).map_err(failed)?;
+    let metadata = target.metadata().map_err(failed)?;
+    let has = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
+    if has != (from.owner, from.group, from.permissions) {
+        return Ok(false);
+    }
+    let source = File::open(&from.path).map_err(failed)?;
+    let wanted = names(&source).map_err(failed)?;
+    if has_surplus_list(&target, &wanted).map_err(failed)? {
+        return Ok(false);
+    }
+    for name in wanted {
+        let wanted = value(&source, &name).map_err(failed)?;
+        if wanted.is_some() && value(&target, &name).map_err(failed)? != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn has_surplus_list(target: &File, wanted: &[CString]) -> io::Result<bool> {
+    let is_wanted = wanted.iter().any(|name| name.as_c_str() == ACL);
+    Ok(!is_wanted && value(target, ACL)?.is_some())
+}
+
+/// The names of a file's extended attributes that are not its bytes'; none
+/// where the file system has none.
 fn names(file: &File) -> io::Result<Vec<CString>> {
     let mut bytes = match flistxattr_query(file) {
         Ok(length) => vec![0_u8; length],
@@ -52,6 +95,7 @@ fn names(file: &File) -> io::Result<Vec<CString>> {
     Ok(bytes
         .split_inclusive(|byte| *byte == 0)
         .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+        .filter(|name| !OF_THE_BYTES.contains(name))
         .map(CStr::to_owned)
         .collect())
 }

@@ -85,3 +85,71 @@ fn the_kept_copy_is_for_the_agent_alone() {
     assert_eq!(std::fs::read(&kept).unwrap(), b"A: 1\n");
     assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+fn permissions(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn right_bytes_without_the_files_mode_are_not_staged() {
+    let (_directory, path) = set_up();
+    let file = ConfigFile::read(&path).unwrap();
+    // As a crash between writing and dressing left it.
+    std::fs::write(file.sibling(run()), "A: 2\n").unwrap();
+    std::fs::set_permissions(file.sibling(run()), std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(!file.is_dressed(run()).unwrap());
+    file.stage(run(), b"A: 2\n").unwrap();
+    assert!(file.is_dressed(run()).unwrap());
+    assert_eq!(permissions(&file.sibling(run())), 0o640);
+}
+
+#[test]
+fn bytes_that_cannot_be_dressed_never_get_the_siblings_name() {
+    let (_directory, path) = set_up();
+    let mut file = ConfigFile::read(&path).unwrap();
+    // There is no such owner, for anybody.
+    file.owner = u32::MAX - 1;
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        file.path = path.with_file_name("gone.yaml");
+    }
+    assert!(matches!(file.stage(run(), b"A: 2\n"), Err(ConfigFileError::Attribute { .. })));
+    assert_eq!(file.staged(run()).unwrap(), None);
+}
+
+#[test]
+fn what_changed_beside_the_bytes_since_the_staging_stays_changed() {
+    let (_directory, path) = set_up();
+    ConfigFile::read(&path).unwrap().stage(run(), b"A: 2\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).unwrap();
+    ConfigFile::read(&path).unwrap().put(run()).unwrap();
+    assert_eq!(
+        (std::fs::read(&path).unwrap().as_slice(), permissions(&path)),
+        (&b"A: 2\n"[..], 0o660)
+    );
+}
+
+#[test]
+fn a_list_that_the_directory_gives_is_not_kept() {
+    let (directory, path) = set_up();
+    // Version 2; the owner rw, user 4242 rwx, the group r, mask rwx, others none.
+    let entries: [(u16, u16, u32); 5] =
+        [(1, 6, u32::MAX), (2, 7, 4242), (4, 4, u32::MAX), (16, 7, u32::MAX), (32, 0, u32::MAX)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(directory.path(), "system.posix_acl_default", &list, flags).is_err() {
+        return; // This file system has no such lists.
+    }
+    let file = ConfigFile::read(&path).unwrap();
+    file.stage(run(), b"A: 2\n").unwrap();
+    assert!(file.is_dressed(run()).unwrap());
+    file.put(run()).unwrap();
+    let mut value = [0; 256];
+    assert!(rustix::fs::getxattr(&path, "system.posix_acl_access", &mut value[..]).is_err());
+    assert_eq!(permissions(&path), 0o640);
+}

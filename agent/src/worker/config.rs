@@ -40,7 +40,9 @@ pub(super) async fn stage<E: Engine>(
         )
         .with_remedy("plan again; the agent may be of another version than the plan"));
     }
-    if file.staged(run).map_err(refused)?.as_ref() == Some(to) {
+    if file.staged(run).map_err(refused)?.as_ref() == Some(to)
+        && file.is_dressed(run).map_err(refused)?
+    {
         return Ok(outcome(How::Already, to));
     }
     turn.intend()?;
@@ -57,6 +59,8 @@ pub(super) async fn put<E: Engine>(
     let (node, run) = (turn.node, turn.act.run);
     let file = node.read_config()?;
     if file.digest == *to {
+        // A crash may have come between the rename and its way to the disk.
+        file.settle().map_err(refused)?;
         return Ok(outcome(How::Already, to));
     }
     expect(&file, from)?;

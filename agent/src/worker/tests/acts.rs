@@ -93,6 +93,29 @@ async fn config_waits_beside_the_file_until_no_quay_lives() {
 }
 
 #[tokio::test]
+async fn a_staged_config_without_the_files_mode_is_staged_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut rig = Rig::new().await;
+    let (from, to) = (rig.digest(), rig.digest_in(Mode::Complete));
+    let stage = StageConfig { from: from.clone(), to: to.clone(), mode: Mode::Complete };
+    rig.next(stage.clone()).await.unwrap();
+    let run = rig.act(1, 1).run;
+    let sibling = config_file::ConfigFile::read(&rig.config()).unwrap().sibling(run);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    let undress = || {
+        std::fs::set_permissions(&sibling, std::fs::Permissions::from_mode(0o400)).unwrap();
+    };
+    undress();
+    assert_eq!(rig.again(stage).await.unwrap().how, How::Changed);
+    assert_eq!(mode(&sibling), mode(&rig.config()));
+    let before = mode(&rig.config());
+    undress();
+    rig.next(rig.stop()).await.unwrap();
+    rig.next(PutConfig { from, to }).await.unwrap();
+    assert_eq!(mode(&rig.config()), before);
+}
+
+#[tokio::test]
 async fn a_config_that_the_plan_did_not_see_is_left_alone() {
     let mut rig = Rig::new().await;
     let (from, to) = (rig.digest(), rig.digest_in(Mode::Complete));
