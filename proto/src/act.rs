@@ -111,6 +111,10 @@ pub struct StartMigrating {
     pub database: ExpectedDatabase,
     /// config.yaml as it must be.
     pub config: FileDigest,
+    /// Application names or addresses of sessions that may be on the database
+    /// beside the agents'. Absent from the records of earlier agents.
+    #[serde(default)]
+    pub expected_sessions: Vec<String>,
 }
 
 /// Start a container that must not migrate: only on proof of its own database.

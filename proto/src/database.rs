@@ -82,6 +82,14 @@ impl Session {
             .strip_prefix(AGENT_APPLICATION)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+
+    /// Whether somebody named the session, by its application's name or by its
+    /// address.
+    pub fn is_among(&self, expected: &[String]) -> bool {
+        expected
+            .iter()
+            .any(|name| !name.is_empty() && (*name == self.application || *name == self.address))
+    }
 }
 
 /// Full-table counts (quay-facts 3.3).

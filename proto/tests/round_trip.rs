@@ -268,8 +268,8 @@ proptest! {
             |(component, container, spec, generation, port_moves)| StageContainer { component, container, spec, generation, port_moves })),
         stop in ordered((component(), digest(""), generation(), 0_u32..=3600).prop_map(
             |(component, container, generation, grace_seconds)| EnsureStopped { component, container, generation, grace_seconds })),
-        migrate in ordered((digest(""), generation(), database(), digest("")).prop_map(
-            |(container, generation, database, config)| StartMigrating { container, generation, database, config })),
+        migrate in ordered((digest(""), generation(), database(), digest(""), proptest::collection::vec("[!-~]{1,20}", 0..3)).prop_map(
+            |(container, generation, database, config, expected_sessions)| StartMigrating { container, generation, database, config, expected_sessions })),
         start in ordered((component(), digest(""), generation(), database(), digest("")).prop_map(
             |(component, container, generation, database, config)| EnsureRunning { component, container, generation, database, config })),
         promote in ordered((component(), digest(""), generation(), policy()).prop_map(

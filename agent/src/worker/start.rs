@@ -2,6 +2,7 @@
 //! which proves its own ground first.
 
 use quaymaster_proto::act::{EnsureRunning, ExpectedDatabase, StartMigrating};
+use quaymaster_proto::database::{DatabaseLook, Session};
 use quaymaster_proto::{
     ActOutcome, Component, ContainerId, FileDigest, Generation, How, Reason, Refusal,
 };
@@ -16,13 +17,15 @@ struct Ground<'a> {
     generation: &'a Generation,
     database: &'a ExpectedDatabase,
     config: &'a FileDigest,
+    /// Who may be on the database beside agents; `None` = whoever is.
+    expected_sessions: Option<&'a [String]>,
 }
 
 pub(super) async fn start_migrating<E: Engine>(
     turn: &mut Turn<'_, E>,
     order: &StartMigrating,
 ) -> Result<ActOutcome, Refusal> {
-    let StartMigrating { container: id, generation, database, config } = order;
+    let StartMigrating { container: id, generation, database, config, expected_sessions } = order;
     let component = Component::Quay;
     let seen = turn.node.ours(component, id).await?;
     turn.staged_as(component, generation, &seen)?;
@@ -30,7 +33,8 @@ pub(super) async fn start_migrating<E: Engine>(
     if seen.state.ever_started() {
         return Ok(outcome(How::Already, &seen));
     }
-    let ground = Ground { id, generation, database, config };
+    let expected_sessions = Some(expected_sessions.as_slice());
+    let ground = Ground { id, generation, database, config, expected_sessions };
     turn.prove(&ground, &seen).await?;
     start(turn, id).await
 }
@@ -57,7 +61,7 @@ pub(super) async fn ensure_running<E: Engine>(
         )
         .with_remedy("see its log; stage a fresh container"));
     }
-    let ground = Ground { id, generation, database, config };
+    let ground = Ground { id, generation, database, config, expected_sessions: None };
     turn.prove(&ground, &seen).await?;
     start(turn, id).await
 }
@@ -121,7 +125,7 @@ impl<E: Engine> Turn<'_, E> {
 
     /// config.yaml, the mode in effect, and the database that both lead to.
     async fn prove_database(&self, ground: &Ground<'_>) -> Result<(), Refusal> {
-        let Ground { id, generation, database: expected, config } = ground;
+        let Ground { id, generation, database: expected, config, expected_sessions } = ground;
         let view = self.node.quay_view(Some(id)).await?;
         if view.config != **config {
             return Err(Refusal::new(
@@ -146,37 +150,139 @@ impl<E: Engine> Turn<'_, E> {
             )
             .with_remedy("see V3_UPGRADE_MODE in config.yaml and in QUAY_OVERRIDE_CONFIG"));
         }
-        let look = self.node.look_at_database(&view, Asked::default()).await?;
-        let ExpectedDatabase { identity, revisions } = expected;
-        let refuse = |message: String, remedy: &str| {
-            Err(Refusal::new(Reason::Database, message).with_remedy(remedy))
-        };
-        if look.identity != *identity {
-            return refuse(
-                format!(
-                    "this node's database is {} ({}), the plan's is {identity}",
-                    look.identity, look.shown_as
-                ),
-                "see DB_URI in this node's config.yaml",
-            );
+        if !view.settings.setup_complete() {
+            return Err(Refusal::new(
+                Reason::Config,
+                format!("container {} would run without `SETUP_COMPLETE: true`", id.short()),
+            )
+            .with_remedy("see SETUP_COMPLETE in config.yaml and in QUAY_OVERRIDE_CONFIG"));
         }
-        if look.in_recovery {
-            return refuse(
-                format!("the database {} is a standby", look.shown_as),
-                "promote it, or point DB_URI at the primary",
-            );
+        let asked = Asked { sessions: expected_sessions.is_some(), counts: false };
+        let look = self.node.look_at_database(&view, asked).await?;
+        prove_revision(expected, &look)?;
+        let Some(expected_sessions) = expected_sessions else { return Ok(()) };
+        let foreign = foreign(expected_sessions, look);
+        if foreign.is_empty() {
+            return Ok(());
         }
-        if !revisions.contains(&look.revision) {
-            return refuse(
-                format!(
-                    "the database {} is at revision `{}`, wanted is `{}`",
-                    look.shown_as,
-                    look.revision,
-                    revisions.join("` or `")
-                ),
-                "see whether the migration has ended, and how",
-            );
+        // A session that has just begun has not said its name yet.
+        let again = self.node.look_at_database(&view, asked).await?;
+        refuse_sessions(foreign, &self::foreign(expected_sessions, again))
+    }
+}
+
+fn prove_revision(expected: &ExpectedDatabase, look: &DatabaseLook) -> Result<(), Refusal> {
+    let ExpectedDatabase { identity, revisions } = expected;
+    let refuse = |message: String, remedy: &str| {
+        Err(Refusal::new(Reason::Database, message).with_remedy(remedy))
+    };
+    if look.identity != *identity {
+        return refuse(
+            format!(
+                "this node's database is {} ({}), the plan's is {identity}",
+                look.identity, look.shown_as
+            ),
+            "see DB_URI in this node's config.yaml",
+        );
+    }
+    if look.in_recovery {
+        return refuse(
+            format!("the database {} is a standby", look.shown_as),
+            "promote it, or point DB_URI at the primary",
+        );
+    }
+    if !revisions.contains(&look.revision) {
+        return refuse(
+            format!(
+                "the database {} is at revision `{}`, wanted is `{}`",
+                look.shown_as,
+                look.revision,
+                revisions.join("` or `")
+            ),
+            "see whether the migration has ended, and how",
+        );
+    }
+    Ok(())
+}
+
+/// The sessions that are neither an agent's nor named. SQLite has none.
+fn foreign(expected: &[String], look: DatabaseLook) -> Vec<Session> {
+    let sessions = look.sessions.unwrap_or_default().into_iter();
+    sessions.filter(|session| !session.is_agent() && !session.is_among(expected)).collect()
+}
+
+/// Refuses what two looks in a row found: a Quay that nobody stopped would
+/// write into a database in the midst of its migration.
+fn refuse_sessions(first: Vec<Session>, second: &[Session]) -> Result<(), Refusal> {
+    let stays = |session: &Session| second.iter().any(|other| other.pid == session.pid);
+    let words = |session: &Session| {
+        let Session { pid, user, application, address, since: _ } = session;
+        let said = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        format!("{pid} ({}, {}, {})", said(user), said(application), said(address))
+    };
+    let staying: Vec<String> = first.iter().filter(|session| stays(session)).map(words).collect();
+    if staying.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Reason::Database,
+        format!(
+            "others are on the database, by process (user, application, address): {}",
+            staying.join(", ")
+        ),
+    )
+    .with_remedy(
+        "end them; a session that may stay belongs into database.expected_sessions of \
+         cluster.yaml and into a new plan",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(pid: i64, application: &str, address: &str) -> Session {
+        Session {
+            pid,
+            user: "quay".to_owned(),
+            application: application.to_owned(),
+            address: address.to_owned(),
+            since: None,
         }
-        Ok(())
+    }
+
+    fn look(sessions: Option<Vec<Session>>) -> DatabaseLook {
+        DatabaseLook {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            identity: quaymaster_proto::database::DatabaseIdentity::new("postgresql:7/1").unwrap(),
+            kind: "postgresql".to_owned(),
+            revision: "5b7503aada1b".to_owned(),
+            in_recovery: false,
+            sessions,
+            counts: None,
+            server_version: "12".to_owned(),
+            shown_as: "db:5432/quay".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_session_that_nobody_named_stands_against_a_migration() {
+        let expected = ["pg_exporter".to_owned(), "10.0.0.7".to_owned()];
+        let seen = look(Some(vec![
+            session(1, "quaymaster-agent/prod/quay-2", "10.0.0.2"),
+            session(2, "pg_exporter", "10.0.0.9"),
+            session(3, "", "10.0.0.7"),
+            session(4, "", "10.0.0.3"),
+        ]));
+        let foreign = foreign(&expected, seen);
+        let refusal = refuse_sessions(foreign.clone(), &foreign).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Database);
+        assert!(refusal.message.ends_with(": 4 (quay, -, 10.0.0.3)"), "{refusal}");
+    }
+
+    #[test]
+    fn a_session_that_only_one_look_found_does_not() {
+        assert_eq!(refuse_sessions(vec![session(4, "", "10.0.0.3")], &[]), Ok(()));
+        assert_eq!(foreign(&[], look(None)), []);
     }
 }

@@ -161,6 +161,7 @@ impl Rig {
                 revisions: vec![BEFORE.to_owned(), "1783530bee68".to_owned()],
             },
             config: self.digest(),
+            expected_sessions: Vec::new(),
         }
     }
 

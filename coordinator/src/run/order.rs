@@ -85,6 +85,7 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
             generation: maker.wanted()?,
             database: maker.database(plan.database.accepted.clone()),
             config: node.config.to.clone(),
+            expected_sessions: plan.timings.expected_sessions.clone(),
         }),
         Verb::Start => Order::EnsureRunning(EnsureRunning {
             component: node.quay.component,

@@ -184,13 +184,20 @@ impl TryFrom<wire::StartMigratingRequest> for Ordered<StartMigrating> {
     type Error = InvalidField;
 
     fn try_from(message: wire::StartMigratingRequest) -> Result<Self, InvalidField> {
-        let wire::StartMigratingRequest { act, container_id, generation, database, config_sha256 } =
-            message;
+        let wire::StartMigratingRequest {
+            act,
+            container_id,
+            generation,
+            database,
+            config_sha256,
+            expected_sessions,
+        } = message;
         let order = StartMigrating {
             container: parsed("container_id", &container_id)?,
             generation: within("generation", generation)?,
             database: within("database", database)?,
             config: parsed("config_sha256", &config_sha256)?,
+            expected_sessions,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -199,13 +206,14 @@ impl TryFrom<wire::StartMigratingRequest> for Ordered<StartMigrating> {
 impl From<Ordered<StartMigrating>> for wire::StartMigratingRequest {
     fn from(ordered: Ordered<StartMigrating>) -> Self {
         let Ordered { act, order } = ordered;
-        let StartMigrating { container, generation, database, config } = order;
+        let StartMigrating { container, generation, database, config, expected_sessions } = order;
         Self {
             act: Some(act.into()),
             container_id: container.into(),
             generation: Some(generation.into()),
             database: Some(database.into()),
             config_sha256: config.into(),
+            expected_sessions,
         }
     }
 }

@@ -99,6 +99,18 @@ async fn an_override_that_would_change_the_mode_is_seen() {
 }
 
 #[tokio::test]
+async fn an_override_that_would_undo_the_setup_is_seen() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    let json = crate::secret::Secret::new(r#"{"SETUP_COMPLETE": false}"#);
+    rig.alter(&staged, |stored| {
+        stored.spec.environment.insert("QUAY_OVERRIDE_CONFIG".to_owned(), Some(json));
+    });
+    refused(rig.next(rig.migrate(&staged)).await, Reason::Config, "SETUP_COMPLETE");
+    assert_eq!(rig.engine().starts(), 0);
+}
+
+#[tokio::test]
 async fn another_start_needs_the_target_revision() {
     let mut rig = Rig::new().await;
     let staged = rig.ready().await;
