@@ -41,6 +41,8 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
         }
         None => events.push(question::typed(context, &plan).await?),
     }
+    // Where the journal's readers look for it, wherever it was given from.
+    context.keep_plan(&plan)?;
     journal.append(run, &events).await?;
     let state = replayed(run, &events)?;
     drive(context, Drive { nodes, plan, state, journal, args: args.drive.clone() }).await

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use quaymaster_proto::NodeName;
+use quaymaster_proto::{NodeName, PlanDigest};
 
 use crate::cluster::ClusterFileError;
 use crate::exit::Exit;
@@ -99,6 +99,18 @@ pub enum CommandError {
         /// Why.
         source: PlanFileError,
     },
+    /// A run's plan is not in the state directory any more.
+    #[error("cannot use the plan {} of run {run}", digest.short())]
+    PlanOfRun {
+        /// Which run.
+        run: String,
+        /// Of its plan.
+        digest: PlanDigest,
+        /// Where the plan belongs.
+        path: PathBuf,
+        /// Why.
+        source: Box<Self>,
+    },
     /// The cluster is not as the plan saw it.
     #[error("plan {plan} is stale")]
     Stale {
@@ -189,6 +201,7 @@ impl CommandError {
             | Self::Build(_)
             | Self::Unsound { .. }
             | Self::File { .. }
+            | Self::PlanOfRun { .. }
             | Self::Replay { .. }
             | Self::Run { source: _, has_crossed: false }
             | Self::Signals { .. } => Exit::Failed,
@@ -250,6 +263,7 @@ impl CommandError {
             | Self::Unsound { .. }
             | Self::File { .. }
             | Self::ReadPlan { .. }
+            | Self::PlanOfRun { .. }
             | Self::Stale { .. }
             | Self::Unfinished { .. }
             | Self::NothingUnfinished { .. }
@@ -270,6 +284,12 @@ impl CommandError {
                 "give the .json file that quaymaster plan wrote, or its digest".to_owned()
             }
             Self::PlanFile { path: _, source } => source.remedy().to_owned(),
+            Self::PlanOfRun { digest, path, .. } => format!(
+                "put plan {} back as `{}`: quaymaster plan wrote it, and every copy of it will \
+                 do; then: {program} explain",
+                digest.short(),
+                path.display()
+            ),
             Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
                 format!("read the plan, then add: --accept-irreversible {plan}")
             }

@@ -38,24 +38,46 @@ impl Context {
     /// digits.
     pub(super) fn named_plan(&self, name: &str) -> Result<(CheckedPlan, PathBuf), CommandError> {
         let is_digits = name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let mut path = PathBuf::from(name);
-        if is_digits && !path.exists() {
-            path = self.plans().join(format!("{}.json", &name[..12]));
+        let path = PathBuf::from(name);
+        if !is_digits || path.exists() {
+            let plan = self.read_plan(&path)?;
+            return Ok((plan, path));
         }
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| CommandError::ReadPlan { path: path.clone(), source })?;
-        let plan = file::read(&text, &self.cluster.name)
+        let path = self.plans().join(format!("{}.json", &name[..12]));
+        let plan = self.read_plan(&path)?;
+        file::is_called(&plan, name)
             .map_err(|source| CommandError::PlanFile { path: path.clone(), source })?;
         Ok((plan, path))
     }
 
-    /// The plan of a run.
-    pub(super) fn plan_of(&self, digest: &PlanDigest) -> Result<CheckedPlan, CommandError> {
-        self.named_plan(digest.as_str()).map(|(plan, _)| plan)
+    /// The plan of a run: the one that the journal names, and no other.
+    pub(super) fn plan_of(
+        &self,
+        run: RunId,
+        digest: &PlanDigest,
+    ) -> Result<CheckedPlan, CommandError> {
+        let path = self.plans().join(file::name(digest));
+        let lost = |source: CommandError| CommandError::PlanOfRun {
+            run: run.to_string(),
+            digest: digest.clone(),
+            path: path.clone(),
+            source: Box::new(source),
+        };
+        let plan = self.read_plan(&path).map_err(lost)?;
+        file::is_called(&plan, digest.as_str())
+            .map_err(|source| lost(CommandError::PlanFile { path: path.clone(), source }))?;
+        Ok(plan)
+    }
+
+    fn read_plan(&self, path: &Path) -> Result<CheckedPlan, CommandError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| CommandError::ReadPlan { path: path.to_owned(), source })?;
+        file::read(&text, &self.cluster.name)
+            .map_err(|source| CommandError::PlanFile { path: path.to_owned(), source })
     }
 }
 
-/// Whole, or not at all.
+/// Whole, or not at all; on the disk when it returns.
 fn write(path: &Path, text: &str) -> Result<(), CommandError> {
     let beside = path.with_extension("tmp");
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
@@ -64,10 +86,16 @@ fn write(path: &Path, text: &str) -> Result<(), CommandError> {
     std::fs::File::open(&beside)
         .and_then(|file| file.sync_all())
         .map_err(file_error("sync", &beside))?;
-    std::fs::rename(&beside, path).map_err(file_error("write", path))
+    std::fs::rename(&beside, path).map_err(file_error("write", path))?;
+    std::fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(file_error("sync", directory))
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CommandError {
     let path = path.to_owned();
     move |source| CommandError::File { what, path, source }
 }
+
+#[cfg(test)]
+mod tests;

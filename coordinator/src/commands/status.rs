@@ -70,7 +70,7 @@ async fn seen(context: &Context) -> Result<Option<(CheckedPlan, RunState)>, Comm
         Err(other) => return Err(other.into()),
     };
     match latest(&history)? {
-        Some(state) => Ok(Some((context.plan_of(&state.plan)?, state))),
+        Some(state) => Ok(Some((context.plan_of(state.run, &state.plan)?, state))),
         None => Ok(None),
     }
 }

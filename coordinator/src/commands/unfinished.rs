@@ -39,7 +39,7 @@ pub(super) fn unfinished(
     let Some(state) = latest(history)?.filter(|state| state.finished_at.is_none()) else {
         return Ok(None);
     };
-    let plan = context.plan_of(&state.plan)?;
+    let plan = context.plan_of(state.run, &state.plan)?;
     Ok(Some(Unfinished { state, plan }))
 }
 

@@ -47,6 +47,14 @@ pub enum PlanFileError {
         /// Whose cluster file this is.
         cluster: ClusterName,
     },
+    /// It is a sound plan, and another one than was asked for.
+    #[error("it is plan {}, not {wanted}", found.short())]
+    OtherPlan {
+        /// Its digest.
+        found: PlanDigest,
+        /// The digest that was asked for, or its first digits.
+        wanted: String,
+    },
     /// It says something that a plan cannot say.
     #[error("it cannot be read as a plan of version {PLAN_VERSION}")]
     Shape {
@@ -69,6 +77,7 @@ impl PlanFileError {
                 "make a new one: quaymaster plan"
             }
             Self::OtherCluster { .. } => "compare --cluster with the plan",
+            Self::OtherPlan { .. } => "put the plan with that digest there",
         }
     }
 }
@@ -117,6 +126,16 @@ pub fn read(text: &str, cluster: &ClusterName) -> Result<CheckedPlan, PlanFileEr
     let plan: Plan = serde_json::from_value(Value::Object(file))
         .map_err(|source| PlanFileError::Shape { source })?;
     plan.check().map_err(PlanFileError::Unsound)
+}
+
+/// Whether a plan is the one with this digest, or with these first digits of
+/// it.
+pub fn is_called(plan: &CheckedPlan, wanted: &str) -> Result<(), PlanFileError> {
+    let found = plan.digest();
+    if found.as_str().starts_with(&wanted.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(PlanFileError::OtherPlan { found: found.clone(), wanted: wanted.to_owned() })
 }
 
 fn value(plan: &Plan) -> Value {
