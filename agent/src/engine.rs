@@ -25,6 +25,7 @@ use quaymaster_proto::{
 
 use crate::container::spec::ContainerSpec;
 use crate::jobs::credentials::Login;
+use crate::secret::Secret;
 
 /// A call to the engine that failed.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +116,9 @@ pub(crate) struct FullContainer {
     pub(crate) image: Image,
     /// What it was created from, as its creator wrote it.
     pub(crate) image_reference: String,
+    /// `QUAY_OVERRIDE_CONFIG` as its processes get it: its owner's, or else its
+    /// image's.
+    pub(crate) override_config: Option<Secret>,
 }
 
 /// One line of the list of containers.
@@ -128,6 +132,8 @@ pub(crate) struct Listed {
     pub(crate) labels: BTreeMap<String, String>,
     /// Sources of its mounts on the host.
     pub(crate) sources: Vec<String>,
+    /// When it was created, in seconds since 1970; 0 = not told.
+    pub(crate) created: i64,
 }
 
 /// An image on the engine.

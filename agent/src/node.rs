@@ -18,7 +18,7 @@ use crate::engine::{Container, Engine, Listed, Mount};
 use crate::ledger::{Admission, Event, LedgerSlot, Work};
 use crate::quay::database::{self, Asked};
 use crate::quay::http::QuayClient;
-use crate::quay::settings::{OVERRIDE_VARIABLE, Settings};
+use crate::quay::settings::Settings;
 use crate::secret::Secret;
 use crate::worker::config::refused;
 use crate::worker::names::{self, Owner};
@@ -168,7 +168,7 @@ impl<E: Engine> Node<E> {
         let file = &self.config.quay_config;
         let real = file.canonicalize();
         let is = |path: &Path| {
-            Path::new(source) == path || path.parent().is_some_and(|up| Path::new(source) == up)
+            is_place(source, path) || path.parent().is_some_and(|up| is_place(source, up))
         };
         is(file) || real.is_ok_and(|real: PathBuf| is(&real))
     }
@@ -236,7 +236,7 @@ impl<E: Engine> Node<E> {
     pub(crate) async fn refuse_mounted_file(&self) -> Result<(), Refusal> {
         let file = &self.config.quay_config;
         let real = file.canonicalize().unwrap_or_else(|_| file.clone());
-        let is_file = |source: &String| Path::new(source) == file || Path::new(source) == real;
+        let is_file = |source: &String| is_place(source, file) || is_place(source, &real);
         for listed in self.containers_of(Component::Quay).await? {
             if listed.sources.iter().any(is_file) {
                 return Err(Refusal::new(
@@ -257,7 +257,8 @@ impl<E: Engine> Node<E> {
     }
 
     /// What a Quay in this container would read; without an id, the one with
-    /// the well-known name, or else any of this node.
+    /// the well-known name, or else the newest that this agent staged, or else
+    /// any of this node.
     pub(crate) async fn quay_view(&self, id: Option<&ContainerId>) -> Result<QuayView, Refusal> {
         let file = self.read_config()?;
         let invalid = |error: crate::quay::settings::SettingsError| {
@@ -268,10 +269,11 @@ impl<E: Engine> Node<E> {
         if let Some(which) = self.viewpoint(id).await?
             && let Some(found) = self.engine.full_container(&which).await?
         {
-            if let Some(json) = found.spec.environment_value(OVERRIDE_VARIABLE) {
-                settings = settings.overridden_by(json.expose()).map_err(invalid)?;
-            }
             environment = secret_values(&found.spec);
+            if let Some(json) = found.override_config {
+                settings = settings.overridden_by(json.expose()).map_err(invalid)?;
+                environment.push(json);
+            }
             mounts = found.container.mounts;
         }
         Ok(QuayView { config: file.digest, settings, mounts, environment })
@@ -284,7 +286,13 @@ impl<E: Engine> Node<E> {
         let well_known = self.component(Component::Quay)?.container.as_str();
         let all = self.containers_of(Component::Quay).await?;
         let named = all.iter().find(|listed| listed.name == well_known);
-        Ok(named.or_else(|| all.first()).map(|listed| listed.id.to_string()))
+        let owner = self.owner(Component::Quay);
+        let staged = || {
+            let staged = all.iter().filter(|listed| owner.is_on(&listed.labels));
+            staged.max_by_key(|listed| listed.created)
+        };
+        let which = named.or_else(staged).or_else(|| all.first());
+        Ok(which.map(|listed| listed.id.to_string()))
     }
 
     /// Looks into the database that the view leads to.
@@ -310,12 +318,19 @@ impl<E: Engine> Node<E> {
     }
 }
 
+/// Whether a mount's source is this path, however it is written: an engine
+/// keeps the source as its owner wrote it, through any symlink.
+fn is_place(source: &str, path: &Path) -> bool {
+    let source = Path::new(source);
+    source == path || source.canonicalize().is_ok_and(|real| real == path)
+}
+
 /// Values of variables whose names say that they are secrets.
 fn secret_values(spec: &ContainerSpec) -> Vec<Secret> {
     const WORDS: [&str; 5] = ["SECRET", "PASS", "TOKEN", "KEY", "CREDENTIAL"];
     let is_secret = |name: &str| {
         let name = name.to_uppercase();
-        name == OVERRIDE_VARIABLE || WORDS.iter().any(|word| name.contains(word))
+        WORDS.iter().any(|word| name.contains(word))
     };
     let values = spec.environment.iter().filter(|(name, _)| is_secret(name));
     values.filter_map(|(_, value)| value.clone()).collect()
@@ -324,4 +339,48 @@ fn secret_values(spec: &ContainerSpec) -> Vec<Secret> {
 fn gone(id: &ContainerId) -> Refusal {
     Refusal::new(Reason::Drifted, format!("container {} is not on this node's engine", id.short()))
         .with_remedy("plan again")
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests lay files out on a disk of their own")]
+mod tests {
+    use super::*;
+    use crate::engine::fake::{container_id, image_id, spec};
+    use crate::looks::rig::node;
+
+    #[tokio::test]
+    async fn a_quay_that_mounts_the_config_through_a_symlink_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(&directory);
+        std::fs::write(directory.path().join("config.yaml"), "A: 1\n").unwrap();
+        let links = tempfile::tempdir().unwrap();
+        let link = links.path().join("quay-config");
+        std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+        let source = link.display().to_string();
+        let id = node.engine.run(5, "other", spec(image_id(1), &[(&source, "/conf/stack")]));
+        let found = node.containers_of(Component::Quay).await.unwrap();
+        assert_eq!(found.iter().map(|listed| &listed.id).collect::<Vec<_>>(), [&id]);
+        node.refuse_mounted_file().await.unwrap();
+        let source = link.join("config.yaml").display().to_string();
+        node.engine.run(6, "another", spec(image_id(1), &[(&source, "/conf/stack/config.yaml")]));
+        node.refuse_mounted_file().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn in_the_dark_the_newest_staged_container_shows_what_will_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(&directory);
+        let source = directory.path().display().to_string();
+        let mut staged = spec(image_id(1), &[(&source, "/conf/stack")]);
+        node.engine.run(1, "quay.old", staged.clone());
+        staged.labels =
+            [(names::CLUSTER, "prod"), (names::NODE, "quay-1"), (names::COMPONENT, "quay")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into();
+        node.engine.run(2, "quay.before", staged.clone());
+        node.engine.run(3, "quay.next", staged.clone());
+        assert_eq!(node.viewpoint(None).await.unwrap(), Some(container_id(3).to_string()));
+        node.engine.run(4, "quay", staged);
+        assert_eq!(node.viewpoint(None).await.unwrap(), Some(container_id(4).to_string()));
+    }
 }

@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use self::authorize::Method;
+use self::authorize::{Admitted, Method};
 use self::tls::{Caller, Connection};
 use crate::engine::Engine;
 use crate::jobs::Jobs;
@@ -49,16 +49,16 @@ impl<E: Engine> Service<E> {
     }
 
     /// Who calls, and the message, where the caller may call this method.
-    fn admit<T>(&self, request: Request<T>, method: Method) -> Result<(String, T), Status> {
+    fn admit<T>(&self, request: Request<T>, method: Method) -> Result<(Admitted, T), Status> {
         let (_, extensions, message) = request.into_parts();
         let caller = extensions.get::<Arc<Caller>>().ok_or_else(|| {
             Status::from(Refusal::new(Reason::Role, "the connection shows no certificate"))
         })?;
         let who = authorize::authorize(caller, method, &self.node.config.cluster, Timestamp::now());
         match who {
-            Ok(who) => {
-                tracing::debug!(who, %method, peer = %caller.address, "Called.");
-                Ok((who, message))
+            Ok(admitted) => {
+                tracing::debug!(who = admitted.who, %method, peer = %caller.address, "Called.");
+                Ok((admitted, message))
             }
             Err(refusal) => {
                 tracing::warn!(%method, peer = %caller.address, "Refused a call: {refusal}.");
@@ -94,8 +94,8 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::DescribeRequest>,
     ) -> Answer<wire::NodeDescription> {
-        let (_, message) = self.admit(request, Method::Describe)?;
-        self.describe_node(message).await
+        let (admitted, message) = self.admit(request, Method::Describe)?;
+        self.describe_node(&admitted, message).await
     }
 
     async fn preview(&self, request: Request<wire::PreviewRequest>) -> Answer<wire::PreviewReply> {
@@ -157,7 +157,7 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::StageContainerRequest>,
     ) -> Answer<wire::ActReply> {
-        let (who, message) = self.admit(request, Method::StageContainer)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::StageContainer)?;
         self.act(who, message).await
     }
 
@@ -165,7 +165,7 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::StageConfigRequest>,
     ) -> Answer<wire::ActReply> {
-        let (who, message) = self.admit(request, Method::StageConfig)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::StageConfig)?;
         self.act(who, message).await
     }
 
@@ -173,12 +173,12 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::EnsureStoppedRequest>,
     ) -> Answer<wire::ActReply> {
-        let (who, message) = self.admit(request, Method::EnsureStopped)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::EnsureStopped)?;
         self.act(who, message).await
     }
 
     async fn put_config(&self, request: Request<wire::PutConfigRequest>) -> Answer<wire::ActReply> {
-        let (who, message) = self.admit(request, Method::PutConfig)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::PutConfig)?;
         self.act(who, message).await
     }
 
@@ -186,7 +186,7 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::StartMigratingRequest>,
     ) -> Answer<wire::ActReply> {
-        let (who, message) = self.admit(request, Method::StartMigrating)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::StartMigrating)?;
         self.act(who, message).await
     }
 
@@ -194,12 +194,12 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::EnsureRunningRequest>,
     ) -> Answer<wire::ActReply> {
-        let (who, message) = self.admit(request, Method::EnsureRunning)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::EnsureRunning)?;
         self.act(who, message).await
     }
 
     async fn promote(&self, request: Request<wire::PromoteRequest>) -> Answer<wire::ActReply> {
-        let (who, message) = self.admit(request, Method::Promote)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::Promote)?;
         self.act(who, message).await
     }
 
@@ -207,7 +207,7 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::PullImageRequest>,
     ) -> Answer<wire::JobReport> {
-        let (who, message) = self.admit(request, Method::PullImage)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::PullImage)?;
         self.start_pull(who, message).await
     }
 
@@ -215,7 +215,7 @@ impl<E: Engine> Agent for Service<E> {
         &self,
         request: Request<wire::CancelJobRequest>,
     ) -> Answer<wire::JobReport> {
-        let (who, message) = self.admit(request, Method::CancelJob)?;
+        let (Admitted { who, .. }, message) = self.admit(request, Method::CancelJob)?;
         self.cancel(&who, message)
     }
 }

@@ -151,8 +151,10 @@ impl EngineLooks for DockerEngine {
         let spec = inspect::container_spec(&found, &image)
             .map_err(|error| convert::senseless(format!("read the spec of `{which}`"), error))?;
         let image = convert::image(&image)?;
-        let image_reference = found.config.and_then(|config| config.image).unwrap_or_default();
-        Ok(Some(FullContainer { container, spec, image, image_reference }))
+        let config = found.config.unwrap_or_default();
+        let override_config = convert::override_config(config.env.as_deref().unwrap_or_default());
+        let image_reference = config.image.unwrap_or_default();
+        Ok(Some(FullContainer { container, spec, image, image_reference, override_config }))
     }
 
     async fn containers(&self) -> Result<Vec<Listed>, EngineError> {

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::container::spec::{ContainerSpec, NetworkSpec, ProcessSpec, StorageSpec};
 use crate::jobs::credentials::Login;
+use crate::quay::settings::OVERRIDE_VARIABLE;
 
 /// What the engine does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +49,8 @@ pub(crate) struct Stored {
 pub(crate) struct State {
     pub(crate) containers: BTreeMap<ContainerId, Stored>,
     pub(crate) images: BTreeMap<String, ImageId>,
+    /// `repository:tag` names of images.
+    pub(crate) tags: BTreeMap<ImageId, Vec<String>>,
     /// Images that a pull of `repository@digest` brings.
     pub(crate) registry: BTreeMap<String, ImageId>,
     pub(crate) faults: Vec<Fault>,
@@ -206,6 +209,7 @@ impl EngineLooks for FakeEngine {
         Ok(self.stored(which).map(|Stored { container, spec }| FullContainer {
             image: Image { id: spec.image.clone(), tags: Vec::new(), digests: Vec::new() },
             image_reference: spec.image.to_string(),
+            override_config: spec.environment_value(OVERRIDE_VARIABLE).cloned(),
             container,
             spec,
         }))
@@ -218,6 +222,8 @@ impl EngineLooks for FakeEngine {
             name: container.state.name.clone(),
             labels: container.labels.clone(),
             sources: container.mounts.iter().map(|mount| mount.source.clone()).collect(),
+            // As their numbers say.
+            created: i64::from_str_radix(&container.state.id.as_str()[52..], 16).unwrap(),
         };
         Ok(state.containers.values().map(listed).collect())
     }
@@ -238,7 +244,11 @@ impl EngineImages for FakeEngine {
             .images
             .iter()
             .find(|(name, id)| name.as_str() == reference || id.as_str() == reference);
-        Ok(known.map(|(_, id)| Image { id: id.clone(), tags: Vec::new(), digests: Vec::new() }))
+        Ok(known.map(|(_, id)| Image {
+            id: id.clone(),
+            tags: state.tags.get(id).cloned().unwrap_or_default(),
+            digests: Vec::new(),
+        }))
     }
 
     async fn registry_digest(

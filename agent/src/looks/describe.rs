@@ -19,7 +19,8 @@ use crate::config_file::ConfigFile;
 use crate::disk;
 use crate::engine::{Container, Engine, FullContainer};
 use crate::node::Node;
-use crate::quay::settings::{OVERRIDE_VARIABLE, Settings, SurveyKey, keyed_digest, override_mode};
+use crate::quay::settings::{Settings, SurveyKey, keyed_digest, override_mode};
+use crate::secret::Secret;
 
 /// Files beside config.yaml that must be alike on every node: Quay's TLS
 /// identity and what it trusts (quay-facts 2.2).
@@ -37,8 +38,9 @@ const STARTERS: [(&str, &str); 4] = [
 ];
 
 impl<E: Engine> Node<E> {
-    /// This node, with its settings' digests keyed for one survey.
-    pub(crate) async fn describe(&self, key: &SurveyKey) -> Result<NodeFacts, Refusal> {
+    /// This node, with its settings' digests keyed for one survey; without a
+    /// key, without them.
+    pub(crate) async fn describe(&self, key: Option<&SurveyKey>) -> Result<NodeFacts, Refusal> {
         let components = try_join_all(
             self.config
                 .components
@@ -46,7 +48,8 @@ impl<E: Engine> Node<E> {
                 .map(|(component, settings)| self.describe_component(*component, settings)),
         );
         let engine = async { self.engine.facts().await.map_err(Refusal::from) };
-        let (engine, components) = tokio::try_join!(engine, components)?;
+        let (engine, components, over) =
+            tokio::try_join!(engine, components, self.well_known_override())?;
         let beside_config = self.config.quay_config.parent().unwrap_or_else(|| Path::new("/"));
         Ok(NodeFacts {
             cluster: self.config.cluster.clone(),
@@ -56,7 +59,7 @@ impl<E: Engine> Node<E> {
             certificate_not_after: self.certificate_end,
             engine,
             components,
-            config: self.describe_config(key),
+            config: self.describe_config(key, over.as_ref()),
             ledger: self.ledger().head(),
             free_bytes_engine: self.free_bytes_engine(),
             free_bytes_config: disk::free_bytes(beside_config),
@@ -91,9 +94,8 @@ impl<E: Engine> Node<E> {
         found: FullContainer,
     ) -> ContainerFacts {
         let effective_mode = self.mode_of(component, &found.container).await;
-        let FullContainer { container, spec, image, image_reference } = found;
-        let override_json = spec.environment_value(OVERRIDE_VARIABLE);
-        let override_mode = override_json.and_then(|json| {
+        let FullContainer { container, spec, image, image_reference, override_config } = found;
+        let override_mode = override_config.as_ref().and_then(|json| {
             // What cannot be read may say anything.
             override_mode(json.expose()).unwrap_or(Some(Mode::Other))
         });
@@ -105,7 +107,7 @@ impl<E: Engine> Node<E> {
             spec: spec.digest(&self.spec_key),
             environment_names: spec.environment_names().map(ToOwned::to_owned).collect(),
             override_mode,
-            has_override_config: override_json.is_some(),
+            has_override_config: override_config.is_some(),
             effective_mode,
             ports: container.ports,
             labels: container.labels,
@@ -122,7 +124,14 @@ impl<E: Engine> Node<E> {
         self.effective_mode(&mut targets).await
     }
 
-    fn describe_config(&self, key: &SurveyKey) -> ConfigFacts {
+    /// What the Quay with the well-known name lays over config.yaml.
+    async fn well_known_override(&self) -> Result<Option<Secret>, Refusal> {
+        let Some(settings) = self.config.components.get(&Component::Quay) else { return Ok(None) };
+        let found = self.engine.full_container(settings.container.as_str()).await?;
+        Ok(found.and_then(|found| found.override_config))
+    }
+
+    fn describe_config(&self, key: Option<&SurveyKey>, over: Option<&Secret>) -> ConfigFacts {
         let path = self.config.quay_config.display().to_string();
         let unusable = |problem: String| ConfigFacts::Unusable { path: path.clone(), problem };
         let file = match ConfigFile::read(&self.config.quay_config) {
@@ -133,10 +142,15 @@ impl<E: Engine> Node<E> {
             Ok(settings) => settings,
             Err(error) => return unusable(crate::chain(&error)),
         };
-        let digests = settings.keyed_digests(key).into_iter();
-        let mut keyed_values: BTreeMap<String, String> =
-            digests.map(|(name, digest)| (name, hex(&digest))).collect();
-        keyed_values.extend(tls_files(file.directory(), key));
+        let keyed_values = key.map(|key| keyed_values(&file, &settings, key)).unwrap_or_default();
+        let mode = settings.mode();
+        // What cannot be laid over leaves nothing proven.
+        let setup_complete = match over {
+            None => settings.setup_complete(),
+            Some(json) => {
+                settings.overridden_by(json.expose()).is_ok_and(|laid| laid.setup_complete())
+            }
+        };
         ConfigFacts::Readable(ReadableConfig {
             path,
             size: file.bytes.len() as u64,
@@ -146,10 +160,22 @@ impl<E: Engine> Node<E> {
             permissions: file.permissions,
             file_identity: file.identity,
             keyed_values,
-            mode: settings.mode(),
-            setup_complete: settings.setup_complete(),
+            mode,
+            setup_complete,
         })
     }
+}
+
+fn keyed_values(
+    file: &ConfigFile,
+    settings: &Settings,
+    key: &SurveyKey,
+) -> BTreeMap<String, String> {
+    let digests = settings.keyed_digests(key).into_iter();
+    let mut values: BTreeMap<String, String> =
+        digests.map(|(name, digest)| (name, hex(&digest))).collect();
+    values.extend(tls_files(file.directory(), key));
+    values
 }
 
 /// Keyed digests of the TLS files beside config.yaml, as `file:<name>`.
@@ -190,7 +216,34 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use quaymaster_proto::node::ConfigFacts;
+
     use super::*;
+    use crate::engine::fake::{image_id, spec};
+    use crate::looks::rig::node;
+    use crate::quay::settings::OVERRIDE_VARIABLE;
+
+    #[tokio::test]
+    async fn an_override_that_would_undo_the_setup_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(&directory);
+        std::fs::write(directory.path().join("config.yaml"), "SETUP_COMPLETE: true\n").unwrap();
+        let mut quay = spec(image_id(1), &[]);
+        for (json, complete) in [
+            (None, true),
+            (Some("{\"SETUP_COMPLETE\": \"true\"}"), false),
+            (Some("{}"), true),
+            (Some("{"), false),
+        ] {
+            let json = json.map(|json| (OVERRIDE_VARIABLE.to_owned(), Some(Secret::new(json))));
+            quay.environment = json.into_iter().collect();
+            node.engine.run(1, "quay", quay.clone());
+            match node.describe(None).await.unwrap().config {
+                ConfigFacts::Readable(config) => assert_eq!(config.setup_complete, complete),
+                ConfigFacts::Unusable { problem, .. } => panic!("{problem}"),
+            }
+        }
+    }
 
     #[test]
     fn whoever_else_starts_a_container_is_named() {

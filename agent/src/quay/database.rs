@@ -231,6 +231,8 @@ fn postgres_options(
         .port(*port)
         .database(name)
         .application_name(application)
+        // Poolers refuse what they do not know at the start of a session.
+        .extra_float_digits(None)
         // Poolers keep no prepared statements from one question to the next.
         .statement_cache_capacity(0);
     if !host.is_empty() {

@@ -62,13 +62,30 @@ impl fmt::Display for Method {
     }
 }
 
+/// Who was let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Admitted {
+    /// For the ledger and the log.
+    pub(crate) who: String,
+    /// What they may.
+    pub(crate) role: Role,
+}
+
+impl Admitted {
+    /// Whether nodes' settings may be compared: whoever chooses the key of
+    /// their digests can guess at a short password in peace.
+    pub(crate) fn may_compare_settings(&self) -> bool {
+        self.role >= Role::Operator
+    }
+}
+
 /// Lets `caller` call `method` on an agent of `cluster`, and says who it is.
 pub(crate) fn authorize(
     caller: &Caller,
     method: Method,
     cluster: &ClusterName,
     now: Timestamp,
-) -> Result<String, Refusal> {
+) -> Result<Admitted, Refusal> {
     let (peer, not_after) = caller.name.as_ref().map_err(|invalid| {
         Refusal::new(Reason::Role, format!("cannot tell who is calling: {invalid}"))
             .with_remedy("use a certificate that names a person of this cluster")
@@ -106,5 +123,5 @@ pub(crate) fn authorize(
         )
         .with_remedy(format!("use a certificate with the role {needed}")));
     }
-    Ok(peer.to_string())
+    Ok(Admitted { who: peer.to_string(), role })
 }

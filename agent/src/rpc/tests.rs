@@ -168,6 +168,23 @@ async fn a_reader_looks_and_no_secret_leaves() {
 }
 
 #[tokio::test]
+async fn settings_are_compared_for_operators_alone() {
+    let served = serve_one().await;
+    for (role, compares) in [("reader", false), ("operator", true), ("admin", true)] {
+        let mut client = served.client(Some(&served.authority.person(role)));
+        let description = client.describe(describe()).await.unwrap().into_inner();
+        let facts: quaymaster_proto::node::NodeFacts = description.try_into().unwrap();
+        let quaymaster_proto::node::ConfigFacts::Readable(config) = facts.config else {
+            panic!("{:?}", facts.config)
+        };
+        // What the rest of a status needs is there for all.
+        assert_eq!(config.keyed_values.contains_key("SECRET_KEY"), compares, "{role}");
+        assert_eq!(config.keyed_values.is_empty(), !compares, "{role}");
+        assert!(config.setup_complete, "{role}");
+    }
+}
+
+#[tokio::test]
 async fn a_reader_may_not_act_and_an_operator_may() {
     let served = serve_one().await;
     let empty = wire::PromoteRequest::default();

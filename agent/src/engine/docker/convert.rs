@@ -12,6 +12,8 @@ use quaymaster_proto::node::{EngineFacts, PublishedPort};
 use quaymaster_proto::{ContainerState, ContainerStatus, RestartPolicy};
 
 use crate::engine::{Container, EngineError, EngineErrorKind, Image, Listed, Mount, PullStep};
+use crate::quay::settings::OVERRIDE_VARIABLE;
+use crate::secret::Secret;
 
 /// An answer that makes no sense.
 pub(super) fn senseless(
@@ -58,6 +60,17 @@ pub(super) fn container(found: &ContainerInspectResponse) -> Result<Container, E
         mounts: mounts.collect(),
         ports,
     })
+}
+
+/// Of the whole environment, as the engine shows it: the image's words with
+/// the owner's in their place.
+pub(super) fn override_config(environment: &[String]) -> Option<Secret> {
+    let of = |entry: &String| {
+        let (name, value) = entry.split_once('=')?;
+        (name == OVERRIDE_VARIABLE).then(|| Secret::new(value.to_owned()))
+    };
+    // The last one wins.
+    environment.iter().rev().find_map(of)
 }
 
 fn state(found: &ContainerInspectResponse) -> Result<ContainerState, EngineError> {
@@ -165,6 +178,7 @@ pub(super) fn listed(found: ContainerSummary) -> Result<Listed, EngineError> {
             .into_iter()
             .filter_map(|mount| mount.source)
             .collect(),
+        created: found.created.unwrap_or_default(),
     })
 }
 
@@ -186,5 +200,21 @@ pub(super) fn pull_step(info: CreateImageInfo) -> PullStep {
         status: status.unwrap_or_default(),
         done: bytes(detail.current),
         total: bytes(detail.total),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_override_is_found_wherever_it_comes_from() {
+        let over = |environment: &[&str]| {
+            let environment: Vec<String> = environment.iter().map(ToString::to_string).collect();
+            override_config(&environment).map(|json| json.expose().to_owned())
+        };
+        let entry = "QUAY_OVERRIDE_CONFIG={\"A\": \"b=c\"}";
+        assert_eq!(over(&["PATH=/bin", entry]).as_deref(), Some("{\"A\": \"b=c\"}"));
+        assert_eq!(over(&["PATH=/bin", "QUAY_OVERRIDE_CONFIGS={}"]), None);
     }
 }

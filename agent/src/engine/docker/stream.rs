@@ -42,10 +42,48 @@ pub(super) fn lines(
     .boxed()
 }
 
+/// No line that anybody reads is longer, in bytes.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// Instead of a longer line. Nothing of it is shown: a cut through a secret
+/// would leave half of it unmasked.
+const LEFT_OUT: &str = "(a line of more than 64 KiB is left out)";
+
+/// A line whose end has not come yet.
+#[derive(Default)]
+struct Rest {
+    bytes: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl Rest {
+    fn extend(&mut self, more: &[u8]) {
+        if self.is_too_long {
+            return;
+        }
+        self.bytes.extend_from_slice(more);
+        if self.bytes.len() > LONGEST_LINE {
+            self.is_too_long = true;
+            // The engine's time stays.
+            let stamp = self.bytes.iter().position(|byte| *byte == b' ');
+            self.bytes = self.bytes[..stamp.unwrap_or_default()].to_vec();
+        }
+    }
+
+    fn end(&mut self, stderr: bool) -> LoggedLine {
+        let Self { bytes, is_too_long } = std::mem::take(self);
+        let mut line = logged(stderr, &bytes);
+        if is_too_long {
+            LEFT_OUT.clone_into(&mut line.text);
+        }
+        line
+    }
+}
+
 #[derive(Default)]
 struct Splitter {
     /// Of stdout and stderr.
-    rests: [Vec<u8>; 2],
+    rests: [Rest; 2],
     ready: VecDeque<LoggedLine>,
 }
 
@@ -58,17 +96,19 @@ impl Splitter {
             | LogOutput::Console { message } => (false, message),
         };
         let rest = &mut self.rests[usize::from(stderr)];
-        rest.extend_from_slice(message);
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
-            self.ready.push_back(logged(stderr, &line));
+        let mut message = message.as_ref();
+        while let Some(end) = message.iter().position(|byte| *byte == b'\n') {
+            rest.extend(&message[..end]);
+            self.ready.push_back(rest.end(stderr));
+            message = &message[end + 1..];
         }
+        rest.extend(message);
     }
 
     fn flush(&mut self) {
         for (rest, stderr) in self.rests.iter_mut().zip([false, true]) {
-            if !rest.is_empty() {
-                self.ready.push_back(logged(stderr, &std::mem::take(rest)));
+            if !rest.bytes.is_empty() || rest.is_too_long {
+                self.ready.push_back(rest.end(stderr));
             }
         }
     }
@@ -101,5 +141,20 @@ mod tests {
         let seen: Vec<_> = splitter.ready.iter().map(|l| (l.stderr, l.text.as_str())).collect();
         assert_eq!(seen, [(true, "other"), (false, "first"), (false, ""), (false, "last")]);
         assert_eq!(splitter.ready[1].at, "2026-11-22T10:00:00.5Z".parse().ok());
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_fill_the_memory() {
+        let chunk = |text: &str| LogOutput::StdOut { message: text.to_owned().into() };
+        let mut splitter = Splitter::default();
+        splitter.take(&chunk("2026-11-22T10:00:00Z first"));
+        for _ in 0..100 {
+            splitter.take(&chunk(&"x".repeat(4096)));
+        }
+        assert!(splitter.rests[0].bytes.capacity() < LONGEST_LINE);
+        splitter.take(&chunk("hunter2\n2026-11-22T10:00:01Z next\n"));
+        let seen: Vec<_> = splitter.ready.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(seen, [LEFT_OUT, "next"]);
+        assert!(splitter.ready.iter().all(|line| line.at.is_some()));
     }
 }

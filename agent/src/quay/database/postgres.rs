@@ -1,4 +1,10 @@
-//! A look at PostgreSQL: one session, read-only, gone when the look is over.
+//! A look at PostgreSQL: one read-only transaction in a session of its own,
+//! gone when the look is over.
+//!
+//! Nothing is set beyond that transaction: a pooler hands the server's session
+//! on to Quay, with whatever was set in it.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use quaymaster_proto::database::{Session, TagCounts};
@@ -11,9 +17,12 @@ use super::{Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, one_revision
 pub(super) async fn look(options: &PgConnectOptions, asked: Asked) -> Result<Found, LookError> {
     let mut connection = options.connect().await.map_err(|source| LookError::connect(&source))?;
     let found = ask(&mut connection, options, asked).await;
+    // Where it failed, the session's end ends the transaction too.
+    let ended = run(&mut connection, "ROLLBACK").await;
     // The server must see the session end before anyone counts sessions.
     let closed = connection.close().await;
     let found = found?;
+    ended.map_err(|source| LookError::query("end the transaction", &source))?;
     closed.map_err(|source| LookError::query("end the session", &source))?;
     Ok(found)
 }
@@ -23,7 +32,9 @@ async fn ask(
     options: &PgConnectOptions,
     asked: Asked,
 ) -> Result<Found, LookError> {
-    settle_in(connection).await?;
+    run(connection, &opening(STATEMENT_LIMIT))
+        .await
+        .map_err(|source| LookError::query("begin a read-only transaction", &source))?;
     let (identity, in_recovery, version, version_number) = server(connection).await?;
     let revision = revision(connection).await?;
     let sessions = if asked.sessions {
@@ -36,17 +47,20 @@ async fn ask(
     Ok(Found { identity, revision, in_recovery, sessions, counts, server_version: version })
 }
 
-/// Set by statement, not at the start of the session: poolers refuse that.
-async fn settle_in(connection: &mut PgConnection) -> Result<(), LookError> {
-    let limit = STATEMENT_LIMIT.as_millis();
-    let settings = format!(
-        "SET default_transaction_read_only = on; SET statement_timeout = {limit}; SET lock_timeout = {limit}"
-    );
-    connection
-        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(settings)))
-        .await
-        .map_err(|source| LookError::query("make the session read-only", &source))?;
-    Ok(())
+/// Begins the transaction with its limits.
+fn opening(limit: Duration) -> String {
+    let limit = limit.as_millis();
+    format!("BEGIN READ ONLY; SET LOCAL lock_timeout = {limit}; {}", statement_limit(limit))
+}
+
+/// For the rest of the transaction, in milliseconds.
+fn statement_limit(limit: u128) -> String {
+    format!("SET LOCAL statement_timeout = {limit}")
+}
+
+async fn run(connection: &mut PgConnection, statements: &str) -> Result<(), sqlx::Error> {
+    let statements = sqlx::AssertSqlSafe(statements.to_owned());
+    connection.execute(sqlx::raw_sql(statements)).await.map(drop)
 }
 
 async fn server(connection: &mut PgConnection) -> Result<(String, bool, String, i32), LookError> {
@@ -127,9 +141,7 @@ async fn sessions(
 /// Exact, and never negative (quay-facts 3.3).
 async fn counts(connection: &mut PgConnection) -> Result<TagCounts, LookError> {
     let failed = |source| LookError::query("count the tags", &source);
-    let limit = COUNTS_LIMIT.as_millis();
-    let settings = format!("SET statement_timeout = {limit}");
-    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(settings))).await.map_err(failed)?;
+    run(connection, &statement_limit(COUNTS_LIMIT.as_millis())).await.map_err(failed)?;
     let mapping: Option<String> =
         sqlx::query_scalar("SELECT to_regclass('tagtorepositorytag')::text")
             .fetch_one(&mut *connection)
@@ -142,4 +154,19 @@ async fn counts(connection: &mut PgConnection) -> Result<TagCounts, LookError> {
         visible: row.try_get(0).map_err(failed)?,
         unmapped: row.try_get(1).map_err(failed)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_outlives_the_transaction() {
+        let all = [opening(STATEMENT_LIMIT), statement_limit(COUNTS_LIMIT.as_millis())].join("; ");
+        for statement in all.split("; ") {
+            let is_bound = statement == "BEGIN READ ONLY" || statement.starts_with("SET LOCAL ");
+            assert!(is_bound, "{statement}");
+        }
+        assert!(all.starts_with("BEGIN READ ONLY; "), "{all}");
+    }
 }
