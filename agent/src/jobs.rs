@@ -31,7 +31,7 @@ struct Job {
     /// Whose order it was last.
     act: Act,
     order: PullImage,
-    report: watch::Receiver<JobReport>,
+    report: Arc<watch::Sender<JobReport>>,
     task: AbortHandle,
 }
 
@@ -87,24 +87,26 @@ impl<E: Engine> Jobs<E> {
     pub(crate) fn cancel(&self, who: &str, act: &Act, id: &str) -> Result<JobReport, Refusal> {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = jobs.get_mut(id).ok_or_else(|| unknown(id))?;
-        // Whatever step cancels it: the run, its plan and its process must be
-        // the ones that pull.
+        // Whatever step cancels it, and however far the run has come: the run,
+        // its plan and its process must be the ones that pull.
         let pulling = Act { step: job.act.step, ..act.clone() };
         let work = Work::Pull(job.order.clone());
-        if pulling.run != job.act.run {
+        if (&pulling.cluster, pulling.run) != (&job.act.cluster, job.act.run) {
             return Err(Refusal::new(
                 Reason::Superseded,
-                format!("job `{id}` is of run {}, not of {}", job.act.run, act.run),
+                format!(
+                    "job `{id}` is of run {} of `{}`, not of {} of `{}`",
+                    job.act.run, job.act.cluster, act.run, act.cluster
+                ),
             ));
         }
-        self.node.admit(&pulling, &work)?;
+        self.node.ledger().get()?.index().admit_process(&pulling)?;
+        let is_cancelled = settle(&job.report, &JobState::Cancelled);
         let report = job.report.borrow().clone();
-        if report.state != JobState::Running {
+        if !is_cancelled {
             return Ok(report);
         }
         job.task.abort();
-        let report = JobReport { state: JobState::Cancelled, ..report };
-        job.report = watch::channel(report.clone()).1;
         drop(jobs);
         self.node.record(&pulling, &work, Event::JobEnded(JobState::Cancelled))?;
         tell(who, &pulling, &report);
@@ -129,18 +131,21 @@ impl<E: Engine> Jobs<E> {
         {
             return job.report.borrow().clone();
         }
-        let (sender, report) = watch::channel(first.clone());
-        let node = Arc::clone(&self.node);
+        let report = Arc::new(watch::Sender::new(first.clone()));
+        let (node, shown) = (Arc::clone(&self.node), Arc::clone(&report));
         let (asked, pulled) = (act.clone(), order.clone());
         let task = tokio::spawn(async move {
-            let state = pull::pull(&node, &pulled, &sender).await;
+            let state = pull::pull(&node, &pulled, &shown).await;
+            // Cancelled at the last moment: that is how it ended, and on record.
+            if !settle(&shown, &state) {
+                return;
+            }
             let work = Work::Pull(pulled);
             // What is not on record is asked for again, and found.
-            if let Err(refusal) = node.record(&act, &work, Event::JobEnded(state.clone())) {
+            if let Err(refusal) = node.record(&act, &work, Event::JobEnded(state)) {
                 tracing::warn!(%refusal, "The end of a pull is not on record.");
             }
-            sender.send_modify(|report| report.state = state);
-            tell(&who, &act, &sender.borrow());
+            tell(&who, &act, &shown.borrow());
         });
         jobs.insert(id, Job { act: asked, order, report, task: task.abort_handle() });
         forget_oldest(&mut jobs);
@@ -150,10 +155,22 @@ impl<E: Engine> Jobs<E> {
     fn remember(&self, act: &Act, order: PullImage, report: JobReport) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let task = tokio::spawn(std::future::ready(())).abort_handle();
-        let report = watch::channel(report).1;
+        let report = Arc::new(watch::Sender::new(report));
         jobs.insert(job_id(act), Job { act: act.clone(), order, report, task });
         forget_oldest(&mut jobs);
     }
+}
+
+/// Ends a job in this state, unless it has ended already: an end and a
+/// cancellation may come at once, and only the first counts.
+fn settle(report: &watch::Sender<JobReport>, end: &JobState) -> bool {
+    report.send_if_modified(|report| {
+        let is_first = report.state == JobState::Running;
+        if is_first {
+            report.state = end.clone();
+        }
+        is_first
+    })
 }
 
 /// For how many of the repositories a file holds a login, or why it is of no

@@ -9,7 +9,7 @@
 mod index;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -113,7 +113,8 @@ impl LedgerError {
         match self {
             Self::Disk { .. } => "see that the state directory is writable and has space",
             Self::Damaged { .. } => {
-                "look at the containers by hand, then move the file aside and restart the agent"
+                "let every Quay of this node serve or end first, for only the ledger knows which \
+                 one migrates; then move the file aside and restart the agent"
             }
             Self::TooNew { .. } => "run the agent version that wrote it, or a newer one",
             Self::Encode(_) => "",
@@ -134,6 +135,9 @@ pub(crate) struct Ledger {
     path: PathBuf,
     file: File,
     index: Index,
+    /// A failed write could not be undone: what is appended now would lie
+    /// behind half a line.
+    is_torn: bool,
 }
 
 impl Ledger {
@@ -159,9 +163,13 @@ impl Ledger {
             .map_err(failed("open"))?;
         // Two agents on one ledger would each see half of it.
         file.try_lock().map_err(|error| failed("lock")(error.into()))?;
-        let text = io::read_to_string(&file).map_err(failed("read"))?;
-        let (records, whole) = parse(&text, &path)?;
-        if whole < text.len() as u64 {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed("read"))?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let records = parse(&bytes[..whole], &path)?;
+        let is_cut = whole < bytes.len();
+        let whole = whole as u64;
+        if is_cut {
             tracing::warn!(path = %path.display(), "The ledger's last line was cut short by a crash; it is dropped.");
             file.set_len(whole).map_err(failed("cut"))?;
         }
@@ -174,7 +182,7 @@ impl Ledger {
         }
         let mut index = Index::default();
         records.iter().for_each(|record| index.add(record));
-        Ok(Self { path, file, index })
+        Ok(Self { path, file, index, is_torn: false })
     }
 
     /// What its records add up to.
@@ -182,13 +190,17 @@ impl Ledger {
         &self.index
     }
 
-    /// Appends a record; on disk when this returns.
+    /// Appends a record; on disk when this returns. A refusal that the step
+    /// got before is on record already, however often it is asked for.
     pub(crate) fn append(
         &mut self,
         act: &Act,
         work: &Work,
         event: Event,
     ) -> Result<(), LedgerError> {
+        if self.index.is_known_refusal(act, work, &event) {
+            return Ok(());
+        }
         let record = Record {
             version: VERSION,
             at: Timestamp::now(),
@@ -213,35 +225,31 @@ impl Ledger {
         let before = self.file.stream_position()?;
         let written = self.file.write_all(line).and_then(|()| self.file.sync_data());
         if written.is_err() {
-            self.file.set_len(before)?;
-            self.file.seek(io::SeekFrom::Start(before))?;
+            let undone = self.file.set_len(before);
+            self.is_torn =
+                undone.and_then(|()| self.file.seek(io::SeekFrom::Start(before))).is_err();
         }
         written
     }
 }
 
-/// The records, and the length in bytes of the lines that hold them.
-fn parse(text: &str, path: &Path) -> Result<(Vec<Record>, u64), LedgerError> {
+/// The records of whole lines.
+fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Record>, LedgerError> {
     /// Read before anything else of a line.
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
     let mut records = Vec::new();
-    let mut whole = 0;
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        if !line.ends_with('\n') {
-            break;
-        }
+    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let damaged = || LedgerError::Damaged { path: path.to_owned(), line: number + 1 };
-        let Versioned { version } = serde_json::from_str(line).map_err(|_| damaged())?;
+        let Versioned { version } = serde_json::from_slice(line).map_err(|_| damaged())?;
         if version > VERSION {
             return Err(LedgerError::TooNew { path: path.to_owned(), version });
         }
-        records.push(serde_json::from_str(line).map_err(|_| damaged())?);
-        whole += line.len() as u64;
+        records.push(serde_json::from_slice(line).map_err(|_| damaged())?);
     }
-    Ok((records, whole))
+    Ok(records)
 }
 
 /// The ledger as the rest of the agent meets it: there, or the reason why no
@@ -271,6 +279,13 @@ impl LedgerSlot {
     /// The ledger, or the refusal of every act. What the disk refused before
     /// is tried again: its lock or its space may be free now.
     pub(crate) fn get(&mut self) -> Result<&mut Ledger, Refusal> {
+        if let Self::Open(Ledger { path, is_torn: true, .. }) = self {
+            // Opened anew, it cuts the half line off; closed first, for its
+            // own lock is in the way.
+            let (path, state) = (path.clone(), path.with_file_name(""));
+            let source = io::Error::other("the last record was written in half");
+            *self = Self::Closed { state, error: LedgerError::Disk { verb: "mend", path, source } };
+        }
         if let Self::Closed { state, error: LedgerError::Disk { .. } } = self {
             *self = Self::open(&state.clone());
         }
@@ -294,6 +309,15 @@ impl LedgerSlot {
             Self::Open(ledger) => ledger.index.may_be_migrating(container),
             // An unreadable ledger proves nothing.
             Self::Closed { .. } => true,
+        }
+    }
+
+    /// Whether the ledger knows that `container` was started with nothing to
+    /// migrate.
+    pub(crate) fn was_started_plainly(&self, container: &ContainerId) -> bool {
+        match self {
+            Self::Open(ledger) => ledger.index.was_started_plainly(container),
+            Self::Closed { .. } => false,
         }
     }
 }

@@ -124,13 +124,27 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
     let stranger = Act { run: "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap(), ..act(1) };
     let refused = rig.jobs.cancel("tester", &stranger, &first.id).unwrap_err();
     assert_eq!(refused.reason, Reason::Superseded);
+    // Other nodes were done earlier, and the run went on.
+    let later = Act { step: StepNumber::new(2).unwrap(), ..act(2) };
+    rig.jobs.node.record(&later, &Work::Pull(order()), Event::Intended).unwrap();
+    let over = rig.jobs.cancel("tester", &act(1), &first.id).unwrap_err();
+    assert_eq!(over.reason, Reason::Superseded);
     let cancelled = rig.jobs.cancel("tester", &act(2), &first.id).unwrap();
     assert_eq!((cancelled.state, cancelled.done_bytes), (JobState::Cancelled, 3));
     assert_eq!(rig.end().await.state, JobState::Cancelled);
     // Asked again, it is tried again.
     rig.engine().state().faults.clear();
-    assert_eq!(rig.pull(2).await.unwrap().state, JobState::Running);
+    assert_eq!(rig.pull(3).await.unwrap().state, JobState::Running);
     assert_eq!(rig.end().await.state, JobState::Done { image: image_id(305) });
+}
+
+#[test]
+fn a_job_ends_once() {
+    let report = watch::Sender::new(ended("job", JobState::Running));
+    let done = JobState::Done { image: image_id(305) };
+    assert!(settle(&report, &done));
+    assert!(!settle(&report, &JobState::Cancelled));
+    assert_eq!(report.borrow().state, done);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::{Event, Record, Work};
 
 /// How far one run has come on this node.
 #[derive(Clone, Debug)]
-struct RunEntry {
+pub(crate) struct RunEntry {
     plan: PlanDigest,
     /// The highest accepted.
     epoch: Epoch,
@@ -27,6 +27,10 @@ pub(crate) struct Index {
     runs: BTreeMap<RunId, RunEntry>,
     last: Option<RunId>,
     migrating: BTreeSet<ContainerId>,
+    /// The last refusal of each step, while nothing else became of it.
+    refusals: BTreeMap<(RunId, StepNumber), (Work, Refusal)>,
+    /// Started on proof that they find nothing to migrate.
+    plain: BTreeSet<ContainerId>,
 }
 
 /// An act that may go on.
@@ -44,9 +48,11 @@ impl Index {
         let Act { cluster: _, run, epoch, step, plan } = &record.act;
         // What was refused was not accepted; where the refusal came after the
         // intent, the intent counts.
-        if matches!(record.event, Event::Refused(_)) {
+        if let Event::Refused(refusal) = &record.event {
+            self.refusals.insert((*run, *step), (record.work.clone(), refusal.clone()));
             return;
         }
+        self.refusals.remove(&(*run, *step));
         let entry = self.runs.entry(*run).or_insert_with(|| RunEntry {
             plan: plan.clone(),
             epoch: *epoch,
@@ -63,6 +69,9 @@ impl Index {
         match (&record.work, &record.event) {
             (Work::Act(Order::StartMigrating(order)), Event::Intended) => {
                 self.migrating.insert(order.container.clone());
+            }
+            (Work::Act(Order::EnsureRunning(order)), Event::Intended) => {
+                self.plain.insert(order.container.clone());
             }
             // Promote asks Quay itself first: it serves, so its migration is over.
             (Work::Act(Order::Promote(order)), Event::Settled(_)) => {
@@ -96,33 +105,25 @@ impl Index {
         self.migrating.contains(container)
     }
 
+    /// Whether `container` was started on proof that it finds nothing to
+    /// migrate, and never to migrate.
+    pub(crate) fn was_started_plainly(&self, container: &ContainerId) -> bool {
+        self.plain.contains(container) && !self.migrating.contains(container)
+    }
+
+    /// Whether this is the refusal that this step got last.
+    pub(super) fn is_known_refusal(&self, act: &Act, work: &Work, event: &Event) -> bool {
+        let Event::Refused(refusal) = event else { return false };
+        self.refusals
+            .get(&(act.run, act.step))
+            .is_some_and(|(known, before)| known == work && before == refusal)
+    }
+
     /// Whether this order may still be taken from this process of this run.
     pub(crate) fn admit(&self, act: &Act, work: &Work) -> Result<Admission, Refusal> {
-        let Some(entry) = self.runs.get(&act.run) else {
+        let Some(entry) = self.admit_process(act)? else {
             return Ok(Admission::New);
         };
-        if act.plan != entry.plan {
-            return Err(Refusal::new(
-                Reason::Invalid,
-                format!(
-                    "run {} was begun with plan {}, not with {}",
-                    act.run,
-                    entry.plan.short(),
-                    act.plan.short()
-                ),
-            )
-            .with_remedy("a run has one plan; start another run for another plan"));
-        }
-        if act.epoch < entry.epoch {
-            return Err(Refusal::new(
-                Reason::Superseded,
-                format!(
-                    "run {} is driven with epoch {} now; epoch {} is over",
-                    act.run, entry.epoch, act.epoch
-                ),
-            )
-            .with_remedy("another process has taken this run over; see who before resuming it"));
-        }
         if act.epoch == entry.epoch && act.step < entry.step {
             return Err(Refusal::new(
                 Reason::Superseded,
@@ -148,5 +149,33 @@ impl Index {
             )
             .with_remedy("a step is one order for good; plan again")),
         }
+    }
+
+    /// Whether this process may still drive this run, whatever the step.
+    pub(crate) fn admit_process(&self, act: &Act) -> Result<Option<&RunEntry>, Refusal> {
+        let Some(entry) = self.runs.get(&act.run) else { return Ok(None) };
+        if act.plan != entry.plan {
+            return Err(Refusal::new(
+                Reason::Invalid,
+                format!(
+                    "run {} was begun with plan {}, not with {}",
+                    act.run,
+                    entry.plan.short(),
+                    act.plan.short()
+                ),
+            )
+            .with_remedy("a run has one plan; start another run for another plan"));
+        }
+        if act.epoch < entry.epoch {
+            return Err(Refusal::new(
+                Reason::Superseded,
+                format!(
+                    "run {} is driven with epoch {} now; epoch {} is over",
+                    act.run, entry.epoch, act.epoch
+                ),
+            )
+            .with_remedy("another process has taken this run over; see who before resuming it"));
+        }
+        Ok(Some(entry))
     }
 }

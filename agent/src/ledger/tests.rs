@@ -93,3 +93,54 @@ fn one_ledger_has_one_agent() {
     let error = Ledger::open(directory.path()).unwrap_err();
     assert!(matches!(error, LedgerError::Disk { verb: "lock", .. }), "{error}");
 }
+
+#[test]
+fn a_last_line_cut_inside_a_letter_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE_NAME);
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    ledger.append(&act(1), &work(), Event::Intended).unwrap();
+    drop(ledger);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&whole[..], &"{\"n\u{e4}".as_bytes()[..4]].concat()).unwrap();
+    let ledger = Ledger::open(directory.path()).unwrap();
+    assert_eq!(ledger.index().head().unwrap().step, StepNumber::FIRST);
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
+}
+
+#[test]
+fn a_write_that_cannot_be_undone_is_mended_before_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE_NAME);
+    let mut slot = LedgerSlot::open(directory.path());
+    slot.get().unwrap().append(&act(1), &work(), Event::Intended).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&whole[..], b"{\"vers"].concat()).unwrap();
+    // Nothing can be written, and nothing be cut off.
+    slot.get().unwrap().file = File::open(&path).unwrap();
+    assert!(slot.get().unwrap().append(&act(2), &work(), Event::Intended).is_err());
+    slot.get().unwrap().append(&act(2), &work(), Event::Intended).unwrap();
+    drop(slot);
+    let ledger = Ledger::open(directory.path()).unwrap();
+    assert_eq!(ledger.index().head().unwrap().step, StepNumber::new(2).unwrap());
+}
+
+#[test]
+fn the_same_refusal_again_is_written_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE_NAME);
+    let lines = || std::fs::read_to_string(&path).unwrap().lines().count();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    for _ in 0..3 {
+        ledger.append(&act(1), &work(), refused()).unwrap();
+    }
+    assert_eq!(lines(), 1);
+    drop(ledger);
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    ledger.append(&act(1), &work(), refused()).unwrap();
+    assert_eq!(lines(), 1);
+    ledger.append(&act(2), &work(), refused()).unwrap();
+    ledger.append(&act(1), &work(), Event::Intended).unwrap();
+    ledger.append(&act(1), &work(), refused()).unwrap();
+    assert_eq!(lines(), 4);
+}

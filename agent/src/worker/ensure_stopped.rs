@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use quaymaster_proto::act::EnsureStopped;
-use quaymaster_proto::{ActOutcome, How, Reason, Refusal, RestartPolicy};
+use quaymaster_proto::{
+    ActOutcome, Component, ContainerState, How, Reason, Refusal, RestartPolicy,
+};
 
 use super::{Turn, names};
 use crate::engine::{Container, Engine};
@@ -21,7 +23,7 @@ pub(super) async fn ensure_stopped<E: Engine>(
     if seen.state.image != generation.image {
         return Err(super::other_image(&seen.state, &generation.image));
     }
-    turn.refuse_while_migrating(&seen, "stop").await?;
+    turn.refuse_while_migrating(*component, &seen).await?;
     let well_known = node.component(*component)?.container.as_str();
     let is_named = |seen: &Container| names::is_retired(well_known, &seen.state.name);
     let has_policy = |seen: &Container| seen.state.restart_policy == RestartPolicy::No;
@@ -87,16 +89,16 @@ fn outcome(how: How, seen: &Container) -> ActOutcome {
 }
 
 impl<E: Engine> Turn<'_, E> {
-    /// Between its migrating start and the proof of its end a container is
-    /// touched by no verb. The proof: it has ended, or its Quay serves, which
+    /// Between its migrating start and the proof of its end a container is not
+    /// stopped. The proof: it has ended, or its Quay serves, which
     /// it does only when its migration is over (quay-facts 1.3).
     pub(super) async fn refuse_while_migrating(
         &self,
+        component: Component,
         seen: &Container,
-        verb: &str,
     ) -> Result<(), Refusal> {
         let id = &seen.state.id;
-        if !seen.state.status.is_alive() || !self.node.ledger().may_be_migrating(id) {
+        if !seen.state.status.is_alive() || !self.may_be_migrating(component, seen)? {
             return Ok(());
         }
         if self.node.serves(seen).await {
@@ -105,10 +107,24 @@ impl<E: Engine> Turn<'_, E> {
         Err(Refusal::new(
             Reason::NotOurs,
             format!(
-                "cannot {verb} container {}: it was started to migrate and its end is not proven",
+                "cannot stop container {}: it may be migrating and its end is not proven",
                 id.short()
             ),
         )
         .with_remedy("wait until it serves or has ended; stopping it would ruin the database"))
+    }
+
+    /// By the ledger; and where the ledger does not know the container, by
+    /// what it is: staged by an agent and never promoted. A ledger that was
+    /// lost has forgotten which one it started to migrate.
+    fn may_be_migrating(&self, component: Component, seen: &Container) -> Result<bool, Refusal> {
+        let ContainerState { id, name, .. } = &seen.state;
+        let ledger = self.node.ledger();
+        if ledger.may_be_migrating(id) {
+            return Ok(true);
+        }
+        let is_promoted = *name == self.node.component(component)?.container.as_str();
+        let is_staged = self.node.owner(component).is_on(&seen.labels) && !is_promoted;
+        Ok(is_staged && !ledger.was_started_plainly(id))
     }
 }

@@ -1,7 +1,9 @@
-//! Promote: the well-known name, seen; then the restart policy, seen.
+//! Promote: the well-known name, seen; then the restart policy, seen. Only for
+//! what runs, and a Quay must serve, which it does only when its migration is
+//! over (quay-facts 1.3).
 
 use quaymaster_proto::act::Promote;
-use quaymaster_proto::{ActOutcome, How, Reason, Refusal};
+use quaymaster_proto::{ActOutcome, Component, ContainerStatus, How, Reason, Refusal};
 
 use super::Turn;
 use crate::engine::{Container, Engine};
@@ -14,14 +16,20 @@ pub(super) async fn promote<E: Engine>(
     let node = turn.node;
     let mut seen = node.ours(*component, id).await?;
     turn.staged_as(*component, generation, &seen)?;
-    if !seen.state.status.is_alive() {
+    if seen.state.status != ContainerStatus::Running {
         return Err(Refusal::new(
             Reason::Drifted,
             format!("cannot promote container {}: it is {}", id.short(), seen.state.status),
         )
         .with_remedy("see its log; only a container that runs is promoted"));
     }
-    turn.refuse_while_migrating(&seen, "rename").await?;
+    if *component == Component::Quay && !node.serves(&seen).await {
+        return Err(Refusal::new(
+            Reason::Drifted,
+            format!("cannot promote container {}: its Quay does not serve", id.short()),
+        )
+        .with_remedy("wait until it is healthy; see its log"));
+    }
     let well_known = node.component(*component)?.container.as_str();
     let is_named = |seen: &Container| seen.state.name == well_known;
     let has_policy = |seen: &Container| seen.state.restart_policy == *restart_policy;

@@ -2,11 +2,13 @@
 //! started.
 
 use quaymaster_proto::act::StageContainer;
-use quaymaster_proto::{ActOutcome, ContainerStatus, How, Reason, Refusal, RestartPolicy};
+use quaymaster_proto::{
+    ActOutcome, Component, ContainerStatus, How, Reason, Refusal, RestartPolicy,
+};
 
 use super::{Turn, names};
 use crate::container::{ContainerSpec, Demands, Finding, carry_over};
-use crate::engine::{Container, Engine};
+use crate::engine::{Container, Engine, Image};
 
 pub(super) async fn stage_container<E: Engine>(
     turn: &mut Turn<'_, E>,
@@ -23,6 +25,7 @@ pub(super) async fn stage_container<E: Engine>(
             && names::carries(&seen.labels, &labels)
             && seen.state.image == generation.image
         {
+            refuse_spent(&seen, well_known.as_str())?;
             return Ok(outcome(How::Already, &seen));
         }
     }
@@ -56,6 +59,64 @@ pub(super) async fn stage_container<E: Engine>(
     Ok(outcome(How::Changed, &seen))
 }
 
+/// Refuses a container of this run that is of no more use: a Quay that has run
+/// never becomes healthy again, and a policy would start it by itself.
+fn refuse_spent(seen: &Container, well_known: &str) -> Result<(), Refusal> {
+    let state = &seen.state;
+    if state.ever_started() && !state.status.is_alive() {
+        return Err(Refusal::new(
+            Reason::AlreadyRan,
+            format!(
+                "container {} (`{}`) of this run has ended with exit code {}",
+                state.id.short(),
+                state.name,
+                state.exit_code
+            ),
+        )
+        .with_remedy("see its log; remove it by hand, then stage again"));
+    }
+    if state.name != well_known && state.restart_policy != RestartPolicy::No {
+        return Err(Refusal::new(
+            Reason::Drifted,
+            format!(
+                "container {} (`{}`) has restart policy `{}`; a staged one has `no`",
+                state.id.short(),
+                state.name,
+                state.restart_policy
+            ),
+        )
+        .with_remedy("see who changed it, and remove it by hand"));
+    }
+    Ok(())
+}
+
+/// Refuses an image that agent.yaml does not allow. One without any name was
+/// loaded by hand, and is known by its id alone.
+fn refuse_foreign<E: Engine>(
+    turn: &Turn<'_, E>,
+    component: Component,
+    image: &Image,
+) -> Result<(), Refusal> {
+    let Image { id, tags, digests } = image;
+    let allowed = turn.node.component(component)?;
+    let by_digest = digests.iter().filter_map(|name| name.split_once('@'));
+    let by_tag = tags.iter().filter_map(|name| name.rsplit_once(':'));
+    let mut repositories = by_digest.chain(by_tag).map(|(repository, _)| repository).peekable();
+    if repositories.peek().is_none() || repositories.any(|name| allowed.allows(name)) {
+        return Ok(());
+    }
+    let names: Vec<_> = allowed.repositories.iter().map(ToString::to_string).collect();
+    Err(Refusal::new(
+        Reason::Image,
+        format!(
+            "image {} ({}) is of none of the repositories that agent.yaml allows for {component}",
+            id.short(),
+            digests.iter().chain(tags).map(String::as_str).collect::<Vec<_>>().join(", ")
+        ),
+    )
+    .with_remedy(format!("use one of {}, or add its repository to agent.yaml", names.join(", "))))
+}
+
 /// The running container's spec, which must be the one that the plan saw,
 /// carried over to what is ordered.
 async fn next_spec<E: Engine>(
@@ -77,13 +138,12 @@ async fn next_spec<E: Engine>(
         )
         .with_remedy("see who created it anew, then plan again"));
     }
-    if node.engine.image(generation.image.as_str()).await?.is_none() {
-        return Err(Refusal::new(
-            Reason::Image,
-            format!("image {} is not on this node", generation.image.short()),
-        )
-        .with_remedy("pull it first"));
-    }
+    let image = node.engine.image(generation.image.as_str()).await?.ok_or_else(|| {
+        let short = generation.image.short();
+        Refusal::new(Reason::Image, format!("image {short} is not on this node"))
+            .with_remedy("pull it first")
+    })?;
+    refuse_foreign(turn, *component, &image)?;
     let demands = Demands {
         image: generation.image.clone(),
         port_moves: port_moves.clone(),

@@ -11,6 +11,7 @@ use quaymaster_proto::act::{
     StageContainer, StartMigrating,
 };
 use quaymaster_proto::database::DatabaseIdentity;
+use quaymaster_proto::node::PublishedPort;
 use quaymaster_proto::{ContainerId, Epoch, FileDigest, How, Mode, PortMove, StepNumber};
 use sqlx::ConnectOptions as _;
 use tempfile::TempDir;
@@ -66,6 +67,30 @@ impl Rig {
     /// Changes a container behind the agent's back.
     fn alter(&self, id: &ContainerId, how: impl FnOnce(&mut Stored)) {
         how(self.engine().state().containers.get_mut(id).unwrap());
+    }
+
+    /// Lets a container's Quay answer as a healthy one.
+    async fn serve(&self, id: &ContainerId) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host_port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let body = r#"{"data":{"services":{"auth":true,"database":true}}}"#;
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length:";
+                let text = format!("{head} {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(text.as_bytes()).await;
+            }
+        });
+        self.alter(id, |stored| {
+            stored.container.ports = vec![PublishedPort {
+                container_port: 8080,
+                protocol: "tcp".to_owned(),
+                host_address: "127.0.0.1".to_owned(),
+                host_port,
+            }];
+        });
     }
 
     fn fault(&self, fault: Fault) {

@@ -1,6 +1,6 @@
 //! Staging, stopping, config and promotion; and which orders are let in.
 
-use quaymaster_proto::RestartPolicy;
+use quaymaster_proto::{ContainerStatus, RestartPolicy};
 
 use super::*;
 
@@ -32,6 +32,12 @@ async fn a_container_that_is_not_as_the_plan_saw_it_is_not_staged_from() {
     refused(rig.next(foreign).await, Reason::NotOurs, "postgres");
     let mut missing = rig.stage();
     missing.component = Component::Clair;
+    let tags = vec!["evil.org/quay:v3.0.5".to_owned()];
+    rig.engine().state().tags.insert(image_id(NEW_IMAGE), tags);
+    refused(rig.next(rig.stage()).await, Reason::Image, "evil.org/quay:v3.0.5");
+    let tags = vec!["evil.org/x:y".to_owned(), "quay.io/redhat/quay:v3.0.5".to_owned()];
+    rig.engine().state().tags.insert(image_id(NEW_IMAGE), tags);
+    assert_eq!(rig.next(rig.stage()).await.unwrap().how, How::Changed);
     refused(rig.next(missing).await, Reason::NoComponent, "clair");
 }
 
@@ -155,6 +161,11 @@ async fn a_healthy_container_gets_name_and_policy_once_the_name_is_free() {
     };
     refused(rig.next(promote.clone()).await, Reason::Drifted, "created");
     rig.next(rig.start(&staged)).await.unwrap();
+    refused(rig.next(promote.clone()).await, Reason::Drifted, "does not serve");
+    rig.serve(&staged).await;
+    rig.alter(&staged, |stored| stored.container.state.status = ContainerStatus::Restarting);
+    refused(rig.next(promote.clone()).await, Reason::Drifted, "restarting");
+    rig.alter(&staged, |stored| stored.container.state.status = ContainerStatus::Running);
     let squatter = rig.engine().run(8, "quay", spec(image_id(OLD_IMAGE), &[]));
     refused(rig.next(promote.clone()).await, Reason::Drifted, "is the name of");
     rig.engine().state().containers.remove(&squatter);
@@ -163,6 +174,18 @@ async fn a_healthy_container_gets_name_and_policy_once_the_name_is_free() {
     assert_eq!(rig.again(promote).await.unwrap().how, How::Already);
     // Staged again in the same run: it is there already, under its new name.
     assert_eq!(rig.at(2, 1, rig.stage()).await.unwrap().how, How::Already);
+    rig.engine().end(&staged, 1);
+    refused(rig.at(3, 1, rig.stage()).await, Reason::AlreadyRan, "exit code 1");
+}
+
+#[tokio::test]
+async fn a_staged_container_with_a_policy_is_not_taken_for_one() {
+    let mut rig = Rig::new().await;
+    let staged = rig.next(rig.stage()).await.unwrap().container.unwrap().id;
+    rig.alter(&staged, |stored| {
+        stored.container.state.restart_policy = RestartPolicy::Always;
+    });
+    refused(rig.again(rig.stage()).await, Reason::Drifted, "restart policy");
 }
 
 #[tokio::test]

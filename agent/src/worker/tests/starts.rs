@@ -143,9 +143,43 @@ async fn nothing_touches_a_container_that_may_be_migrating() {
         generation: generation(NEW_IMAGE, Mode::Complete),
         restart_policy: RestartPolicy::Always,
     };
-    refused(rig.next(promote).await, Reason::NotOurs, "not proven");
+    refused(rig.next(promote).await, Reason::Drifted, "does not serve");
     assert_eq!(rig.engine().look(&staged).state.status.to_string(), "running");
     // Its end is a proof.
     rig.engine().end(&staged, 255);
+    assert_eq!(rig.next(stop).await.unwrap().how, How::Changed);
+}
+
+#[tokio::test]
+async fn a_lost_ledger_does_not_let_a_migration_be_stopped() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    rig.next(rig.migrate(&staged)).await.unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    *rig.worker.node.ledger() = LedgerSlot::open(elsewhere.path());
+    let stop = EnsureStopped {
+        component: Component::Quay,
+        container: staged.clone(),
+        generation: generation(NEW_IMAGE, Mode::Complete),
+        grace_seconds: 10,
+    };
+    refused(rig.next(stop.clone()).await, Reason::NotOurs, "not proven");
+    assert_eq!(rig.engine().look(&staged).state.status.to_string(), "running");
+    rig.serve(&staged).await;
+    assert_eq!(rig.next(stop).await.unwrap().how, How::Changed);
+}
+
+#[tokio::test]
+async fn a_quay_that_had_nothing_to_migrate_may_be_stopped_before_it_serves() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    rig.set_revision(TARGET).await;
+    rig.next(rig.start(&staged)).await.unwrap();
+    let stop = EnsureStopped {
+        component: Component::Quay,
+        container: staged.clone(),
+        generation: generation(NEW_IMAGE, Mode::Complete),
+        grace_seconds: 10,
+    };
     assert_eq!(rig.next(stop).await.unwrap().how, How::Changed);
 }
