@@ -9,6 +9,6 @@ pub mod carry_over;
 mod difference;
 pub mod spec;
 
-pub use self::carry_over::{CarryOver, Demands, Finding, carry_over};
+pub use self::carry_over::{CarryOver, Demands, Finding, Reason, carry_over};
 pub(crate) use self::difference::owners_part;
 pub use self::spec::{ContainerSpec, ImageDefaults};

@@ -94,6 +94,8 @@ pub struct NetworkSpec {
     pub ports: BTreeMap<ContainerPort, Vec<HostPort>>,
     /// Ports that are exposed and not published, beside the image's.
     pub exposed: BTreeSet<ContainerPort>,
+    /// No network at all, whatever the mode says.
+    pub is_disabled: bool,
 }
 
 /// A container's place in a network.
@@ -105,6 +107,8 @@ pub struct EndpointSpec {
     pub ipv4_address: Option<String>,
     /// A fixed address.
     pub ipv6_address: Option<String>,
+    /// Further addresses, of this link alone.
+    pub link_local_addresses: Vec<String>,
     /// Links in this network.
     pub links: Vec<String>,
     /// Of the network's driver.

@@ -118,18 +118,48 @@ fn environment(entries: &[String]) -> BTreeMap<String, Option<Secret>> {
     entries.iter().map(split).collect()
 }
 
+/// Names every setting, so that a new one of the model is not lost in silence.
 fn process(config: &ContainerConfig) -> ProcessSpec {
+    let ContainerConfig {
+        // Places of their own in a spec.
+        hostname: _,
+        domainname: _,
+        exposed_ports: _,
+        env: _,
+        volumes: _,
+        network_disabled: _,
+        labels: _,
+        // Whoever ran the command line looked at it.
+        attach_stdin: _,
+        attach_stdout: _,
+        attach_stderr: _,
+        // The image's part.
+        image: _,
+        args_escaped: _,
+        on_build: _,
+        shell: _,
+        user,
+        tty,
+        open_stdin,
+        stdin_once,
+        cmd,
+        healthcheck,
+        working_dir,
+        entrypoint,
+        stop_signal,
+        stop_timeout,
+    } = config;
     ProcessSpec {
-        entrypoint: words(config.entrypoint.as_ref()),
-        command: words(config.cmd.as_ref()),
-        user: config.user.clone(),
-        working_dir: config.working_dir.clone(),
-        stop_signal: config.stop_signal.clone(),
-        stop_timeout: config.stop_timeout,
-        healthcheck: config.healthcheck.as_ref().and_then(health_json),
-        tty: config.tty.unwrap_or_default(),
-        open_stdin: config.open_stdin.unwrap_or_default(),
-        stdin_once: config.stdin_once.unwrap_or_default(),
+        entrypoint: words(entrypoint.as_ref()),
+        command: words(cmd.as_ref()),
+        user: user.clone(),
+        working_dir: working_dir.clone(),
+        stop_signal: stop_signal.clone(),
+        stop_timeout: *stop_timeout,
+        healthcheck: healthcheck.as_ref().and_then(health_json),
+        tty: tty.unwrap_or_default(),
+        open_stdin: open_stdin.unwrap_or_default(),
+        stdin_once: stdin_once.unwrap_or_default(),
     }
 }
 
@@ -205,6 +235,7 @@ fn network(
             .flatten()
             .map(|port| port.parse())
             .collect::<Result<_, InvalidPort>>()?,
+        is_disabled: config.network_disabled.unwrap_or_default(),
     })
 }
 
@@ -215,6 +246,9 @@ fn endpoint(settings: &EndpointSettings) -> EndpointSpec {
         aliases: settings.aliases.clone().unwrap_or_default(),
         ipv4_address: address(chosen.and_then(|ipam| ipam.ipv4_address.as_ref())),
         ipv6_address: address(chosen.and_then(|ipam| ipam.ipv6_address.as_ref())),
+        link_local_addresses: chosen
+            .and_then(|ipam| ipam.link_local_ips.clone())
+            .unwrap_or_default(),
         links: settings.links.clone().unwrap_or_default(),
         driver_options: sorted(settings.driver_opts.as_ref()),
     }

@@ -54,6 +54,9 @@ pub enum Reason {
     /// Another container's network.
     #[error("uses another container's network: create the container anew with its own")]
     SharesNetwork,
+    /// Made without one.
+    #[error("is switched off for this container: create the container anew with one")]
+    HasNoNetwork,
     /// More networks than one.
     #[error("is on several networks: only one is supported, leave the others")]
     SeveralNetworks,
@@ -95,6 +98,7 @@ impl Reason {
             | Self::TakesVolumesFrom
             | Self::UsesHostNetwork
             | Self::SharesNetwork
+            | Self::HasNoNetwork
             | Self::SeveralNetworks
             | Self::HasLinks
             | Self::RemovesItself

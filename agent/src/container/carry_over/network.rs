@@ -13,7 +13,10 @@ pub(super) fn next(
     moves: &[PortMove],
     findings: &mut Vec<Finding>,
 ) -> NetworkSpec {
-    let NetworkSpec { mode, endpoints, links, ports, exposed } = network;
+    let NetworkSpec { mode, endpoints, links, ports, exposed, is_disabled } = network;
+    if *is_disabled {
+        findings.push(Finding::new("network", Reason::HasNoNetwork));
+    }
     match mode.as_str() {
         "host" => findings.push(Finding::new("network", Reason::UsesHostNetwork)),
         shared if shared.starts_with("container:") => {
@@ -38,6 +41,9 @@ pub(super) fn next(
     {
         findings.push(Finding::carried(format!("address {address}")));
     }
+    for address in endpoints.values().flat_map(|endpoint| &endpoint.link_local_addresses) {
+        findings.push(Finding::carried(format!("address {address}")));
+    }
     let ports = moved_ports(ports, moves, findings);
     findings.extend(exposed.iter().map(|port| Finding::carried(format!("exposed port {port}"))));
     NetworkSpec {
@@ -46,6 +52,7 @@ pub(super) fn next(
         links: Vec::new(),
         ports,
         exposed: exposed.clone(),
+        is_disabled: *is_disabled,
     }
 }
 

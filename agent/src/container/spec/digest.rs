@@ -80,13 +80,27 @@ fn storage_json(storage: &StorageSpec) -> Value {
 }
 
 fn network_json(network: &NetworkSpec) -> Value {
-    let NetworkSpec { mode, endpoints, links, ports, exposed } = network;
+    let NetworkSpec { mode, endpoints, links, ports, exposed, is_disabled } = network;
     let endpoints: Vec<Value> = endpoints
         .iter()
         .map(|(name, endpoint)| {
-            let EndpointSpec { aliases, ipv4_address, ipv6_address, links, driver_options } =
-                endpoint;
-            json!([name, aliases, ipv4_address, ipv6_address, links, driver_options])
+            let EndpointSpec {
+                aliases,
+                ipv4_address,
+                ipv6_address,
+                link_local_addresses,
+                links,
+                driver_options,
+            } = endpoint;
+            json!([
+                name,
+                aliases,
+                ipv4_address,
+                ipv6_address,
+                link_local_addresses,
+                links,
+                driver_options
+            ])
         })
         .collect();
     let ports: Vec<Value> = ports
@@ -98,7 +112,7 @@ fn network_json(network: &NetworkSpec) -> Value {
         })
         .collect();
     let exposed: Vec<String> = exposed.iter().map(ToString::to_string).collect();
-    json!([mode, endpoints, links, ports, exposed])
+    json!([mode, endpoints, links, ports, exposed, is_disabled])
 }
 
 /// JSON with its keys in order, whatever map lies under `Value`.

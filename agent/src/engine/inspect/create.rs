@@ -68,6 +68,7 @@ pub fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         domainname: domainname.clone(),
         exposed_ports: Some(exposed.into_iter().map(ToString::to_string).collect()),
         host_config: Some(host_config),
+        network_disabled: network.is_disabled.then_some(true),
         networking_config: networking(network),
         ..ContainerCreateBody::default()
     }
@@ -89,7 +90,7 @@ fn mounted(storage: &StorageSpec, host: HostConfig) -> HostConfig {
 }
 
 fn reached(network: &NetworkSpec, host: HostConfig) -> HostConfig {
-    let NetworkSpec { mode, endpoints: _, links, ports, exposed: _ } = network;
+    let NetworkSpec { mode, endpoints: _, links, ports, exposed: _, is_disabled: _ } = network;
     HostConfig {
         network_mode: (!mode.is_empty()).then(|| mode.clone()),
         links: if_any(links),
@@ -122,14 +123,22 @@ fn networking(network: &NetworkSpec) -> Option<NetworkingConfig> {
 }
 
 fn settings(endpoint: &EndpointSpec) -> EndpointSettings {
-    let EndpointSpec { aliases, ipv4_address, ipv6_address, links, driver_options } = endpoint;
-    let has_address = ipv4_address.is_some() || ipv6_address.is_some();
+    let EndpointSpec {
+        aliases,
+        ipv4_address,
+        ipv6_address,
+        link_local_addresses,
+        links,
+        driver_options,
+    } = endpoint;
+    let has_address =
+        ipv4_address.is_some() || ipv6_address.is_some() || !link_local_addresses.is_empty();
     EndpointSettings {
         aliases: if_any(aliases),
         ipam_config: has_address.then(|| EndpointIpamConfig {
             ipv4_address: ipv4_address.clone(),
             ipv6_address: ipv6_address.clone(),
-            link_local_ips: None,
+            link_local_ips: if_any(link_local_addresses),
         }),
         links: if_any(links),
         driver_opts: (!driver_options.is_empty())

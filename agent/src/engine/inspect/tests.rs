@@ -2,7 +2,7 @@
 //! them. The files are under `tests/fixtures/inspect`.
 
 use crate::container::spec::SpecKey;
-use bollard::models::{ContainerInspectResponse, ImageInspect};
+use bollard::models::{ContainerInspectResponse, EndpointIpamConfig, ImageInspect};
 use quaymaster_proto::PortMove;
 use quaymaster_proto::preview::{SpecFinding, SpecVerdict};
 
@@ -181,4 +181,39 @@ fn an_engine_that_says_nonsense_is_an_error() {
     let bad: ContainerInspectResponse =
         serde_json::from_str(&QUAY.replace("\"443/tcp\"", "\"x/tcp\"")).unwrap();
     assert!(matches!(container_spec(&bad, &image), Err(InspectError::BadPort(_))));
+}
+
+#[test]
+fn a_network_that_is_switched_off_is_refused_by_name() {
+    let mut found: ContainerInspectResponse = serde_json::from_str(QUAY).unwrap();
+    found.config.as_mut().unwrap().network_disabled = Some(true);
+    let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
+    let spec = container_spec(&found, &image).unwrap();
+    let refused = carry_over(&spec, &demands()).into_next().unwrap_err();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (refused[0].subject.as_str(), &refused[0].reason),
+        ("network", &crate::container::Reason::HasNoNetwork)
+    );
+}
+
+#[test]
+fn addresses_of_the_link_alone_are_carried_over() {
+    let mut found: ContainerInspectResponse = serde_json::from_str(QUAY).unwrap();
+    let networks = found.network_settings.as_mut().unwrap().networks.as_mut().unwrap();
+    let addresses = vec!["169.254.34.68".to_owned()];
+    networks.values_mut().next().unwrap().ipam_config =
+        Some(EndpointIpamConfig { link_local_ips: Some(addresses.clone()), ..Default::default() });
+    let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
+    let spec = container_spec(&found, &image).unwrap();
+    assert_ne!(
+        spec.digest(&SpecKey::new([7; 32])),
+        self::spec(QUAY).digest(&SpecKey::new([7; 32]))
+    );
+    let carried = carry_over(&spec, &demands());
+    assert!(told(&carried).contains("carried address 169.254.34.68: "));
+    let body = create_body(&carried.into_next().unwrap());
+    let endpoints = body.networking_config.unwrap().endpoints_config.unwrap();
+    let given = endpoints.into_values().next().unwrap().ipam_config.unwrap();
+    assert_eq!(given.link_local_ips, Some(addresses));
 }
