@@ -20,6 +20,7 @@ use super::{
 };
 use crate::container::spec::{ContainerSpec, NetworkSpec, ProcessSpec, StorageSpec};
 use crate::jobs::credentials::Login;
+use crate::quay::settings::OVERRIDE_VARIABLE;
 
 /// What the engine does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -208,6 +209,7 @@ impl EngineLooks for FakeEngine {
         Ok(self.stored(which).map(|Stored { container, spec }| FullContainer {
             image: Image { id: spec.image.clone(), tags: Vec::new(), digests: Vec::new() },
             image_reference: spec.image.to_string(),
+            override_config: spec.environment_value(OVERRIDE_VARIABLE).cloned(),
             container,
             spec,
         }))
@@ -220,6 +222,8 @@ impl EngineLooks for FakeEngine {
             name: container.state.name.clone(),
             labels: container.labels.clone(),
             sources: container.mounts.iter().map(|mount| mount.source.clone()).collect(),
+            // As their numbers say.
+            created: i64::from_str_radix(&container.state.id.as_str()[52..], 16).unwrap(),
         };
         Ok(state.containers.values().map(listed).collect())
     }
