@@ -8,10 +8,11 @@ use serde_json::Value;
 
 #[tokio::test]
 async fn the_whole_upgrade_is_shown_and_summed_up() {
-    for (mode, windows) in [("background", 2), ("synchronous", 1)] {
+    for (mode, nodes, windows) in [("background", 3, 2), ("synchronous", 6, 1)] {
         let dir = tempfile::tempdir().unwrap();
         let program = Binaries::ready(&|text| eprintln!("{text}")).unwrap().lab;
-        let demo = ["demo", "--mode", mode, "--nodes", "2", "--tags", "200"];
+        let count = nodes.to_string();
+        let demo = ["demo", "--mode", mode, "--nodes", &count, "--tags", "200"];
         let summary = ["--summary", "summary.json"];
         let outcome = run_in(&program, dir.path(), demo.into_iter().chain(summary)).await;
         let outcome = outcome.expect_code(0);
@@ -20,18 +21,18 @@ async fn the_whole_upgrade_is_shown_and_summed_up() {
             assert!(all.contains(said), "`{said}` is not shown:\n{all}");
         }
         let text = fs::read_to_string(dir.path().join("summary.json")).unwrap();
-        summed_up(&serde_json::from_str(&text).unwrap(), mode, windows);
+        summed_up(&serde_json::from_str(&text).unwrap(), mode, (nodes, windows));
     }
 }
 
-fn summed_up(summary: &Value, mode: &str, windows: usize) {
+fn summed_up(summary: &Value, mode: &str, (nodes, windows): (u8, usize)) {
     assert_eq!(
         keys(summary),
         ["backfill", "engine", "from", "mode", "nodes", "outcome", "to", "violations", "windows"]
     );
     assert_eq!(summary["mode"], mode);
     assert_eq!(summary["engine"], "standin");
-    assert_eq!(summary["nodes"], 2);
+    assert_eq!(summary["nodes"], nodes);
     assert_eq!((&summary["from"], &summary["to"]), (&"2.9.5".into(), &"3.0.5".into()));
     assert_eq!(summary["outcome"], "completed");
     assert_eq!(summary["violations"], Value::Array(Vec::new()));

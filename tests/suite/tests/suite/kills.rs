@@ -35,7 +35,7 @@ async fn survives(windows: &[Option<&str>]) {
         let plan = undisturbed.plan(*mode).await;
         let run = Run::begin(&undisturbed, apply_arguments(&plan)).await;
         let since = run.since;
-        run.to_its_end().await;
+        run.end().await;
         durations.push(since.elapsed());
     }
     let expected = undisturbed.end_state().await;
@@ -73,7 +73,7 @@ async fn disturbed(lab: &TestLab, plan: &Planned, moments: &[Duration]) -> usize
         }
         run = Run::resume(lab, plan);
     }
-    run.to_its_end().await;
+    run.end().await;
     moments.len()
 }
 
@@ -132,7 +132,7 @@ impl Run {
         true
     }
 
-    async fn to_its_end(mut self) {
+    async fn end(mut self) {
         let said = timeout(BOUND, said(&mut self.child)).await.unwrap();
         self.ended_well(&said).await;
     }

@@ -10,10 +10,13 @@ use super::{PLAN, refused};
 const ONE: &str = "quay-1";
 const TWO: &str = "quay-2";
 
+/// The text of a config.yaml made wrong.
+type Edit = fn(&str) -> String;
+
 #[tokio::test]
 async fn what_the_nodes_have() {
     let mut lab = TestLab::up(Shape::of(2)).await;
-    let edits: [(&str, &[&str], fn(&str) -> String); 6] = [
+    let edits: [(&str, &[&str], Edit); 6] = [
         ("config-does-not-parse", &[TWO], |text| format!("{text}FEATURE_X: [unclosed\n")),
         ("config-has-the-key-twice", &[ONE, TWO], |text| {
             format!("{text}V3_UPGRADE_MODE: background\nV3_UPGRADE_MODE: complete\n")

@@ -26,7 +26,8 @@ async fn plans_that_may_not_be_run() {
     let arguments = ["apply", "edited.json", "--accept-irreversible", &plan.digest];
     refused(&lab, "plan-that-was-edited", "cluster.yaml", arguments).await;
 
-    fs::write(lab.dir().join("torn.json"), text.lines().take(40).collect::<String>()).unwrap();
+    fs::write(lab.dir().join("torn.json"), text.split_inclusive('\n').take(40).collect::<String>())
+        .unwrap();
     refused(&lab, "plan-that-is-torn", "cluster.yaml", ["apply", "torn.json"]).await;
     refused(&lab, "plan-that-is-not-there", "cluster.yaml", ["apply", "0123456789ab"]).await;
     refused(&lab, "plan-nobody-agreed-to", "cluster.yaml", ["apply", &plan.digest]).await;
