@@ -131,6 +131,7 @@ pub fn of_cluster(reader: Reader<'_>, facts: &ClusterFacts) -> Findings {
         found.extend(config::usable(name, survey).map(Finding::from));
         found.extend(config::setup_complete(name, survey).map(Finding::from));
         found.extend(config::as_it_runs(name, survey).map(Finding::from));
+        found.extend(config::compared(name, survey).map(Finding::from));
         found.extend(database::readable(name, survey).map(Finding::from));
         found.extend(database::primary(name, survey).map(Finding::from));
     }

@@ -42,6 +42,12 @@ pub enum ConfigFinding {
         /// Each key.
         keys: Vec<DifferingKey>,
     },
+    /// Its agent told nothing by which settings could be compared.
+    #[error("{node}: its settings cannot be compared: its agent shows a reader none of them")]
+    NotCompared {
+        /// Where.
+        node: NodeName,
+    },
     /// What runs is not what config.yaml says.
     #[error("{node}: its Quay runs in mode {runs}, and config.yaml says {file}")]
     NotAsItRuns {
@@ -96,6 +102,9 @@ impl ConfigFinding {
                 "make the files equal, restart the nodes that had another value, and check them"
                     .to_owned()
             }
+            Self::NotCompared { .. } => {
+                "plan with the certificate of an operator or an admin".to_owned()
+            }
             Self::NotAsItRuns { node, .. } => {
                 format!("on {node}: put the file back to what runs, or recreate its Quay container")
             }
@@ -124,6 +133,12 @@ pub(super) fn setup_complete(name: &NodeName, survey: &NodeSurvey) -> Option<Con
     let config = readable(survey)?;
     (!config.setup_complete)
         .then(|| ConfigFinding::SetupIncomplete { node: name.clone(), path: config.path.clone() })
+}
+
+/// Where nothing is shown nothing differs, and that proves nothing.
+pub(super) fn compared(name: &NodeName, survey: &NodeSurvey) -> Option<ConfigFinding> {
+    let config = readable(survey)?;
+    config.keyed_values.is_empty().then(|| ConfigFinding::NotCompared { node: name.clone() })
 }
 
 /// A file that was edited under a running Quay: what starts next is not what
