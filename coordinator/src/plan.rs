@@ -19,6 +19,7 @@ pub mod build;
 pub mod check;
 pub mod drift;
 pub mod file;
+pub mod members;
 mod outage;
 pub mod request;
 pub mod situation;

@@ -11,11 +11,11 @@ mod status;
 mod text;
 mod words;
 
-pub use explain::{Explained, explain, explain_json, explain_nothing};
+pub use explain::{Explained, explain, explain_json, explain_nothing, registry};
 pub use figures::{count, duration, fraction, moment};
 pub use live::{event_line, progress_line};
 pub use plan::{nothing_to_do, plan};
-pub use refusal::{Complaint, Detail, complaint, complaint_json};
+pub use refusal::{Complaint, Detail, complaint, complaint_json, in_a_line};
 pub use report::{report, report_json};
 pub use status::{RunSeen, StatusView, status, status_json};
 pub use words::{evidence, failure, problem, step_title, waiting};

@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
         None if question::is_asked_later(&plan, &state) => {
             question::beginning(&plan, &args.drive).await?;
         }
-        None => events.push(question::typed(context, &plan).await?),
+        None => events.push(question::needed(context, &plan).await?),
     }
     // Where the journal's readers look for it, wherever it was given from.
     context.keep_plan(&plan)?;

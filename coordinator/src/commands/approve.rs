@@ -5,7 +5,6 @@ use crate::commands::context::{Context, whoami};
 use crate::commands::unfinished::{Unfinished, unfinished};
 use crate::commands::{CommandError, talk};
 use crate::exit::Exit;
-use crate::journal::History;
 use crate::journal::store::{self, Journal, JournalError};
 use crate::plan::{Gate, What};
 use crate::run::Event;
@@ -18,7 +17,7 @@ pub(super) async fn run(context: &Context, args: &ApproveArgs) -> Result<Exit, C
         Err(JournalError::Absent { .. }) => return Err(nothing()),
         Err(other) => return Err(other.into()),
     };
-    let Unfinished { state, plan } = found(context, &history)?.ok_or_else(nothing)?;
+    let Unfinished { state, plan } = unfinished(context, &history)?.ok_or_else(nothing)?;
     let gate = match args.gate {
         ApprovedGate::Dark => Gate::Approval,
         ApprovedGate::Backfill => Gate::Backfill,
@@ -31,6 +30,8 @@ pub(super) async fn run(context: &Context, args: &ApproveArgs) -> Result<Exit, C
     let word = Event::Approved { gate, by: whoami(), because, at: context.clock.now() };
     let next = match Journal::open(state_directory).await {
         Ok((mut journal, _)) => {
+            // Words keep the order in which they were said.
+            journal.collect(state.run).await?;
             journal.append(state.run, &[word]).await?;
             format!("to go on: {} resume", context.program())
         }
@@ -48,8 +49,4 @@ pub(super) async fn run(context: &Context, args: &ApproveArgs) -> Result<Exit, C
     };
     talk::say(&format!("{what} for plan {digest}, run {}\n{next}", state.run));
     Ok(Exit::Done)
-}
-
-fn found(context: &Context, history: &History) -> Result<Option<Unfinished>, CommandError> {
-    unfinished(context, history)
 }

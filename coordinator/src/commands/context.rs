@@ -50,8 +50,13 @@ impl Context {
 
     /// The agents of this cluster.
     pub(super) fn fleet(&self) -> Result<Arc<Fleet>, CommandError> {
-        let identity = Identity::load(&self.cluster.tls)?;
-        Ok(Arc::new(Fleet::new(&self.cluster, &identity)))
+        self.fleet_of(&self.cluster)
+    }
+
+    /// The agents of this cluster with other nodes.
+    pub(super) fn fleet_of(&self, cluster: &Cluster) -> Result<Arc<Fleet>, CommandError> {
+        let identity = Identity::load(&cluster.tls)?;
+        Ok(Arc::new(Fleet::new(cluster, &identity)))
     }
 
     pub(super) fn reader(&self) -> Reader<'_> {

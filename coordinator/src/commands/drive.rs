@@ -14,7 +14,7 @@ use crate::commands::{CommandError, question, talk};
 use crate::exit::Exit;
 use crate::journal::store::Journal;
 use crate::nodes::grpc::Fleet;
-use crate::plan::{CheckedPlan, Stage};
+use crate::plan::CheckedPlan;
 use crate::render::{self, Explained};
 use crate::report;
 use crate::run::{GateFailure, Problem, RunState, WaitingOn};
@@ -41,6 +41,7 @@ enum Stop {
 
 struct Signals {
     interrupt: Signal,
+    terminate: Signal,
     /// Listened to, so that a hang-up does not end the process.
     _hang_up: Signal,
     warned: bool,
@@ -76,11 +77,22 @@ pub(super) async fn drive(context: &Context, drive: Drive) -> Result<Exit, Comma
                 talk::say(&interrupted(context));
                 return Ok(Exit::Interrupted);
             }
-            Stop::Ended(Ended::Waiting { step: _, on: WaitingOn::Approval })
+            Stop::Ended(asked @ Ended::Waiting { step: _, on: WaitingOn::Approval })
                 if talk::is_someone_there() =>
             {
                 view.close();
-                let approved = question::typed(context, &plan).await?;
+                // A prompt is before the first stop: there is nothing to warn of.
+                let typed = tokio::select! {
+                    typed = question::typed(context, &plan) => typed,
+                    () = signals.next() => {
+                        talk::say(&interrupted(context));
+                        return Ok(Exit::Interrupted);
+                    }
+                };
+                let Some(approved) = typed else {
+                    talk::say("not agreed to, so the run stays where it is\n");
+                    return finish(context, &plan, runner.state(), &asked);
+                };
                 runner.note(approved).await.map_err(|source| failed(&plan, &runner, source))?;
                 view = View::new(Arc::clone(&plan), runner.state().clone());
             }
@@ -110,7 +122,7 @@ async fn drive_once(
                 // What happened is shown before what follows from it.
                 biased;
                 Some(happening) = happenings.recv() => view.show(happening),
-                _ = signals.interrupt.recv() => {
+                () = signals.next() => {
                     if signals.ends(&plan, view) {
                         return Ok(Stop::Interrupted);
                     }
@@ -143,10 +155,19 @@ impl Signals {
         let listen = |kind| signal(kind).map_err(|source| CommandError::Signals { source });
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
             _hang_up: listen(SignalKind::hangup())?,
             warned: false,
             program,
         })
+    }
+
+    /// Ctrl-C, or what a service manager sends instead.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 
     /// Whether an interrupt ends the process. In the dark the first one only
@@ -157,8 +178,9 @@ impl Signals {
         }
         self.warned = true;
         let program = &self.program;
+        let registry = view.registry();
         view.note(&format!(
-            "the registry is DOWN and the run goes on; ending this process leaves it down.\n\
+            "the registry {registry}, and the run goes on; ending this process leaves it so.\n\
              Press Ctrl-C again to end the process all the same; to go on then: {program} resume"
         ));
         false
@@ -188,13 +210,17 @@ fn finish(
     }
     let report = report::report(plan.plan(), state);
     let json = format!("{:#}\n", render::report_json(plan, &report));
-    let path = context.keep_report(state.run, &json)?;
     match context.output {
         Output::Text => {
             talk::print(&render::report(plan, &report, &context.program(), talk::style()));
-            talk::say(&format!("written to {}", path.display()));
         }
         Output::Json => talk::print(&json),
+    }
+    // The window is done whether or not there is room for its report.
+    match (context.keep_report(state.run, &json), context.output) {
+        (Ok(path), Output::Text) => talk::say(&format!("written to {}", path.display())),
+        (Ok(_), Output::Json) => {}
+        (Err(error), Output::Text | Output::Json) => talk::warn(&error),
     }
     Ok(exit)
 }
@@ -234,12 +260,4 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
             | GateFailure::WrongMode { .. } => Exit::Failed,
         },
     }
-}
-
-/// Whether the outage has begun and the run has not ended.
-pub(super) fn is_dark(plan: &CheckedPlan, state: &RunState) -> bool {
-    let begun = |number| state.begun.contains(&number);
-    let steps = &plan.plan().steps;
-    state.finished_at.is_none()
-        && steps.iter().any(|step| step.stage >= Stage::Dark && begun(step.number))
 }

@@ -119,9 +119,26 @@ pub enum CommandError {
         /// What changed.
         drifts: Vec<Drift>,
     },
+    /// cluster.yaml does not name the nodes of the run's plan any more.
+    #[error("cluster.yaml has other nodes than plan {plan} of run {run}")]
+    OtherNodes {
+        /// Which run.
+        run: String,
+        /// The first 12 digits of its plan's digest.
+        plan: String,
+        /// Each difference.
+        #[source]
+        differences: crate::plan::members::Differences,
+    },
     /// Nobody agreed to cross the point of no return.
     #[error("plan {plan} crosses a point of no return, and nobody agreed to that")]
     NeedsApproval {
+        /// The first 12 digits of its digest.
+        plan: String,
+    },
+    /// Nobody agreed to begin what can be undone.
+    #[error("nobody agreed to begin plan {plan}")]
+    NeedsYes {
         /// The first 12 digits of its digest.
         plan: String,
     },
@@ -211,6 +228,7 @@ impl CommandError {
             | Self::ReadPlan { .. }
             | Self::PlanFile { .. }
             | Self::NeedsApproval { .. }
+            | Self::NeedsYes { .. }
             | Self::OtherPlanAccepted { .. }
             | Self::NotALab { .. }
             | Self::Declined { .. }
@@ -219,7 +237,7 @@ impl CommandError {
             | Self::Request(_) => Exit::Usage,
             Self::Silent { .. } => Exit::Unreachable,
             Self::Refused { .. } | Self::Unfinished { .. } => Exit::Refused,
-            Self::Stale { .. } => Exit::Stale,
+            Self::Stale { .. } | Self::OtherNodes { .. } => Exit::Stale,
             Self::Journal(JournalError::InUse { .. }) => Exit::LeaseHeld,
             Self::Journal(_) => Exit::Failed,
         }
@@ -246,12 +264,13 @@ impl CommandError {
     fn standing(&self) -> &'static str {
         match self {
             Self::NeedsApproval { .. }
+            | Self::NeedsYes { .. }
             | Self::OtherPlanAccepted { .. }
             | Self::NotALab { .. }
             | Self::PlanFile { .. }
             | Self::Request(_) => UNCHANGED,
             // What can be undone may have been done by then.
-            Self::Declined { .. } => "the registry is as it was",
+            Self::Declined { .. } | Self::OtherNodes { .. } => "the registry is as it was",
             Self::Run { .. } => "what was done is done, and found done when the run is resumed",
             Self::Runtime { .. }
             | Self::ReadCluster { .. }
@@ -293,10 +312,17 @@ impl CommandError {
             Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
                 format!("read the plan, then add: --accept-irreversible {plan}")
             }
+            Self::NeedsYes { plan } => format!(
+                "read the plan, then add --yes, or agree to all of it: \
+                 --accept-irreversible {plan}"
+            ),
             Self::NotALab { .. } => "without leases, backup and a way back this is for labs; to \
                 run it all the same, add: --accept-not-for-production"
                 .to_owned(),
             Self::Unfinished { .. } => format!("finish it first: {program} resume"),
+            Self::OtherNodes { .. } => {
+                format!("put the nodes back into cluster.yaml, or plan anew: {program} plan")
+            }
             Self::NothingUnfinished { .. } => format!("see what runs: {program} status"),
             Self::NoSuchGate { .. } => format!("see what it waits for: {program} explain"),
             Self::Journal(error) => journal_next(error, program),

@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use quaymaster_proto::NodeName;
 
-use crate::commands::{drive, talk};
+use crate::commands::talk;
+use crate::commands::unfinished::is_dark;
 use crate::plan::CheckedPlan;
 use crate::render::{self, Style};
 use crate::run::RunState;
@@ -44,7 +45,12 @@ impl View {
     }
 
     pub(super) fn is_dark(&self, plan: &CheckedPlan) -> bool {
-        drive::is_dark(plan, &self.state)
+        is_dark(plan, &self.state)
+    }
+
+    /// Whether the registry serves, in words.
+    pub(super) fn registry(&self) -> String {
+        render::registry(self.plan.plan(), &self.state, self.screen().now)
     }
 
     /// Takes in what happened.

@@ -36,7 +36,7 @@ pub(super) async fn not_for_production(
 
 /// What can be undone, agreed to before it begins.
 pub(super) async fn beginning(plan: &CheckedPlan, args: &DriveArgs) -> Result<(), CommandError> {
-    if args.yes || args.accept_irreversible.is_some() || !talk::is_someone_there() {
+    if !asks_to_begin(plan, args, talk::is_someone_there())? {
         return Ok(());
     }
     talk::say(&format!(
@@ -48,6 +48,18 @@ pub(super) async fn beginning(plan: &CheckedPlan, args: &DriveArgs) -> Result<()
         Ok(())
     } else {
         Err(CommandError::Declined { what: "beginning was not agreed to" })
+    }
+}
+
+fn asks_to_begin(
+    plan: &CheckedPlan,
+    args: &DriveArgs,
+    is_someone_there: bool,
+) -> Result<bool, CommandError> {
+    match (args.yes || args.accept_irreversible.is_some(), is_someone_there) {
+        (true, _) => Ok(false),
+        (false, true) => Ok(true),
+        (false, false) => Err(CommandError::NeedsYes { plan: plan.digest().short().to_owned() }),
     }
 }
 
@@ -66,22 +78,25 @@ pub(super) fn accepted(
     Ok(Some(approved(at, Some("--accept-irreversible".to_owned()))))
 }
 
-/// The approval of whoever types the cluster's name.
-pub(super) async fn typed(context: &Context, plan: &CheckedPlan) -> Result<Event, CommandError> {
+/// The approval that a run cannot begin without.
+pub(super) async fn needed(context: &Context, plan: &CheckedPlan) -> Result<Event, CommandError> {
     if !talk::is_someone_there() {
         return Err(CommandError::NeedsApproval { plan: plan.digest().short().to_owned() });
     }
+    let declined = CommandError::Declined { what: "the point of no return was not agreed to" };
+    typed(context, plan).await.ok_or(declined)
+}
+
+/// The approval of whoever types the cluster's name; `None` is a no.
+pub(super) async fn typed(context: &Context, plan: &CheckedPlan) -> Option<Event> {
     let name = &plan.plan().cluster;
     talk::say(&format!(
         "Plan {} takes the registry down and crosses a point of no return: from there only a \
          restore of the database leads back.\nType the cluster's name ({name}) to agree:",
         plan.digest().short()
     ));
-    if line().await.as_deref() == Some(name.as_str()) {
-        Ok(approved(context.clock.now(), None))
-    } else {
-        Err(CommandError::Declined { what: "the point of no return was not agreed to" })
-    }
+    let has_agreed = line().await.as_deref() == Some(name.as_str());
+    has_agreed.then(|| approved(context.clock.now(), None))
 }
 
 /// Whether nobody has agreed yet.
@@ -109,4 +124,30 @@ async fn line() -> Option<String> {
         (count > 0).then(|| line.trim().to_owned())
     });
     read.await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use quaymaster_proto::Mode;
+
+    use super::*;
+    use crate::survey::fixture;
+
+    #[test]
+    fn nothing_begins_without_a_flag_where_nobody_can_be_asked() {
+        let cluster = fixture::cluster(3);
+        let window = fixture::window(2, 2, ("3.0.5", Mode::Background), ("3.0.5", Mode::Complete));
+        let facts = fixture::on_background(&cluster);
+        let plan = fixture::plan(&cluster, &facts, &window).check().unwrap();
+        let none = DriveArgs::default();
+        let yes = DriveArgs { yes: true, ..DriveArgs::default() };
+        let digest = Some(plan.digest().short().to_owned());
+        let accepted = DriveArgs { accept_irreversible: digest, ..DriveArgs::default() };
+
+        let refused = asks_to_begin(&plan, &none, false).unwrap_err();
+        assert_eq!(refused.exit(), crate::exit::Exit::Usage);
+        assert!(asks_to_begin(&plan, &none, true).unwrap());
+        assert!(!asks_to_begin(&plan, &yes, false).unwrap());
+        assert!(!asks_to_begin(&plan, &accepted, false).unwrap());
+    }
 }

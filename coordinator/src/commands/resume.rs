@@ -1,5 +1,7 @@
 //! `resume`: go on with the run that was left unfinished.
 
+use std::sync::Arc;
+
 use quaymaster_proto::Epoch;
 
 use crate::args::DriveArgs;
@@ -7,10 +9,12 @@ use crate::commands::apply::warn_of_damage;
 use crate::commands::context::{Context, whoami};
 use crate::commands::drive::{Drive, drive};
 use crate::commands::unfinished::{Unfinished, unfinished};
-use crate::commands::{CommandError, question};
+use crate::commands::{CommandError, question, talk};
 use crate::exit::Exit;
 use crate::journal::store::{self, Journal, JournalError};
-use crate::run::Event;
+use crate::nodes::grpc::Fleet;
+use crate::plan::members::{differences, with_planned_nodes};
+use crate::run::{Event, RunState};
 
 pub(super) async fn run(context: &Context, args: &DriveArgs) -> Result<Exit, CommandError> {
     // Reading first: where nothing ever ran, nothing is made.
@@ -21,8 +25,13 @@ pub(super) async fn run(context: &Context, args: &DriveArgs) -> Result<Exit, Com
     }
     let (mut journal, history) = Journal::open(&context.cluster.state).await?;
     warn_of_damage(&history);
-    let Unfinished { mut state, plan } =
-        unfinished(context, &history)?.ok_or_else(|| nothing(context))?;
+    let found = unfinished(context, &history)?.ok_or_else(|| nothing(context))?;
+    let nodes = nodes(context, &found)?;
+    let Unfinished { mut state, plan } = found;
+    // What people said while nothing drove the run.
+    for word in journal.collect(state.run).await? {
+        fold(&mut state, &word)?;
+    }
     let accepted = question::accepted(&plan, args, context.clock.now())?;
     question::not_for_production(&plan, args).await?;
     let mut events = Vec::new();
@@ -30,18 +39,38 @@ pub(super) async fn run(context: &Context, args: &DriveArgs) -> Result<Exit, Com
         match accepted {
             Some(approved) => events.push(approved),
             None if question::is_asked_later(&plan, &state) => {}
-            None => events.push(question::typed(context, &plan).await?),
+            None => events.push(question::needed(context, &plan).await?),
         }
     }
     let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
     events.push(Event::Driven { epoch, by: whoami(), at: context.clock.now() });
     for event in &events {
-        let run = state.run.to_string();
-        state.apply(event).map_err(|source| CommandError::Replay { run, source })?;
+        fold(&mut state, event)?;
     }
     journal.append(state.run, &events).await?;
-    let nodes = context.fleet()?;
     drive(context, Drive { nodes, plan, state, journal, args: args.clone() }).await
+}
+
+fn fold(state: &mut RunState, event: &Event) -> Result<(), CommandError> {
+    let run = state.run.to_string();
+    state.apply(event).map_err(|source| CommandError::Replay { run, source })
+}
+
+/// The agents of the run's nodes. Before the first stop a cluster file with
+/// other nodes needs another plan; after it only this plan leads on.
+fn nodes(context: &Context, found: &Unfinished) -> Result<Arc<Fleet>, CommandError> {
+    let plan = found.plan.plan();
+    let Some(differences) = differences(plan, &context.cluster) else { return context.fleet() };
+    if !found.is_dark() {
+        let run = found.state.run.to_string();
+        let plan = found.plan.digest().short().to_owned();
+        return Err(CommandError::OtherNodes { run, plan, differences });
+    }
+    talk::say(&format!(
+        "warning: cluster.yaml has other nodes than this run's plan: {differences}. The outage \
+         has begun, so the run goes on with the nodes of its plan"
+    ));
+    context.fleet_of(&with_planned_nodes(plan, &context.cluster))
 }
 
 fn nothing(context: &Context) -> CommandError {

@@ -32,7 +32,11 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
     .await;
     let health: BTreeMap<_, _> = health.into_iter().flatten().collect();
     let backfill = backfill(context, nodes, &survey).await;
-    let seen = seen(context).await?;
+    // The nodes are worth seeing whatever became of the journal.
+    let (seen, unread) = match seen(context).await {
+        Ok(seen) => (seen, None),
+        Err(error) => (None, Some(render::in_a_line(&error))),
+    };
     let view = StatusView {
         cluster: &context.cluster,
         survey: &survey,
@@ -40,6 +44,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
         health: &health,
         backfill: backfill.as_ref(),
         run: seen.as_ref().map(|(plan, state)| RunSeen { plan, state }),
+        unread: unread.as_deref(),
         now: context.clock.now(),
         program: &context.program(),
     };

@@ -23,6 +23,11 @@ pub(super) fn print(text: &str) {
     let _ = out.flush();
 }
 
+/// Something that went wrong beside what was asked.
+pub(super) fn warn(error: &CommandError) {
+    say(&format!("warning: {}", render::in_a_line(error)));
+}
+
 /// The error, its causes once each, and what to do.
 pub(super) fn fail(error: &CommandError, global: &Global) -> Exit {
     let Global { cluster, output, color: _ } = global;

@@ -47,7 +47,14 @@ impl Unfinished {
     /// Whether the outage has begun: from then on nothing but this run may go
     /// on. Before it, another plan may take its place.
     pub(super) fn is_dark(&self) -> bool {
-        let begun = |number| self.state.begun.contains(&number);
-        self.plan.plan().steps.iter().any(|step| step.stage >= Stage::Dark && begun(step.number))
+        is_dark(&self.plan, &self.state)
     }
+}
+
+/// Whether the outage of a run that has not ended has begun.
+pub(super) fn is_dark(plan: &CheckedPlan, state: &RunState) -> bool {
+    let begun = |number| state.begun.contains(&number);
+    let steps = &plan.plan().steps;
+    state.finished_at.is_none()
+        && steps.iter().any(|step| step.stage >= Stage::Dark && begun(step.number))
 }

@@ -2,7 +2,7 @@
 //! undone, and what to type next.
 
 use jiff::Timestamp;
-use quaymaster_proto::NodeName;
+use quaymaster_proto::{Mode, NodeName};
 use serde_json::{Value, json};
 
 use super::figures::{duration, time};
@@ -213,9 +213,6 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
         }
         WaitingOn::Sessions { .. } => vec![
             "the end of these sessions; whoever stays is named, and ends the window".to_owned(),
-            "a session that may stay belongs into database.expected_sessions of cluster.yaml, \
-             and into a new plan"
-                .to_owned(),
         ],
         WaitingOn::Migration { .. } => vec![format!(
             "the migration's own end; after {} the run holds, and nothing is ever killed",
@@ -304,18 +301,24 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
              is started"
         }
         GateFailure::ForeignSessions { .. } => {
-            "end these sessions at their source, then resume; a session that may stay \
-             belongs into database.expected_sessions of cluster.yaml and into a new plan"
+            "end these sessions and stop what opens them again, then resume. This plan cannot be \
+             told to expect them; database.expected_sessions of cluster.yaml counts from the next \
+             plan on"
         }
         GateFailure::Exited { .. } => {
-            "read the container's log; below the target revision the database is half-way, and \
-             nothing may be started before somebody who knows it has looked"
+            "by hand only: this version has no retry. Read the container's log first. Below the \
+             target revision the database may be half-way: restore a backup, or let somebody \
+             who knows it look before anything is started. At the revision that the plan found, \
+             with no migration in the log, the database is untouched"
         }
         GateFailure::Gone { .. } => {
-            "find out who removed the container; what it did shows in the database's revision alone"
+            "by hand only: this version has no retry. Find out who removed the container; how far \
+             it came shows in the database's revision alone"
         }
         GateFailure::Restarted { .. } => {
-            "find out who restarted it: a second start may have migrated a second time"
+            "by hand only: this version has no retry. Find out who restarted it: a second start \
+             may have migrated a second time, and a Quay that was started again does not become \
+             healthy"
         }
         GateFailure::WrongMode { .. } => {
             "look at V3_UPGRADE_MODE in config.yaml and in QUAY_OVERRIDE_CONFIG on that node"
@@ -325,20 +328,43 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
         }
     };
     let next = match why {
-        GateFailure::Drifted { .. } => {
-            format!("{} plan --to {}", explained.program, explained.plan.plan().window.to.release)
+        GateFailure::Drifted { .. } => plan_again(explained),
+        GateFailure::Exited { node, .. }
+        | GateFailure::Gone { node }
+        | GateFailure::Restarted { node } => {
+            format!("on {node}, read: {}", log_by_hand(explained.plan.plan(), state, node))
         }
         GateFailure::Alive { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
-        | GateFailure::Exited { .. }
-        | GateFailure::Gone { .. }
-        | GateFailure::Restarted { .. }
         | GateFailure::WrongMode { .. }
         | GateFailure::TooLong { .. } => base.next,
     };
     let (why, ends) = (vec![failure(why)], vec![ends.to_owned()]);
     Answers { why, since, ends, next, ..base }
+}
+
+/// The command that plans the same window from what is there now.
+fn plan_again(explained: &Explained<'_>) -> String {
+    let window = &explained.plan.plan().window;
+    let mode = match (window.number, window.to.mode) {
+        (1, Mode::Background) => " --mode background",
+        (1, Mode::Complete) => " --mode synchronous",
+        // Half-way there is only one way on.
+        (_, Mode::Absent | Mode::Background | Mode::Complete | Mode::Other) => "",
+    };
+    format!("{} plan --to {}{mode}", explained.program, window.to.release)
+}
+
+/// What shows the log of the container that was started on a node.
+fn log_by_hand(plan: &Plan, state: &RunState, node: &NodeName) -> String {
+    let staged = plan
+        .first_step(What::Act(Verb::StageContainer))
+        .and_then(|step| state.container(step.number, node));
+    match staged {
+        Some(container) => format!("docker logs {}", container.short()),
+        None => "docker ps --all, docker logs".to_owned(),
+    }
 }
 
 fn gate_passed(plan: &Plan, state: &RunState, gate: Gate) -> bool {
@@ -347,9 +373,13 @@ fn gate_passed(plan: &Plan, state: &RunState, gate: Gate) -> bool {
         .is_some_and(|gate| matches!(gate, GateState::Passed { .. }))
 }
 
+fn stops(plan: &Plan) -> Option<&Step> {
+    plan.first_step(What::Act(Verb::Stop))
+}
+
 /// When the first stop was asked.
 fn dark_since(plan: &Plan, state: &RunState) -> Option<Timestamp> {
-    let step = plan.first_step(What::Act(Verb::Stop))?;
+    let step = stops(plan)?;
     let since = |node: &NodeName| match state.act_state(step.number, node) {
         ActState::InFlight { since } | ActState::Done { since, .. } => Some(*since),
         ActState::Failed { at, .. } => Some(*at),
@@ -358,26 +388,35 @@ fn dark_since(plan: &Plan, state: &RunState) -> Option<Timestamp> {
     step.nodes.iter().filter_map(since).min()
 }
 
-fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
-    let Some(since) = dark_since(plan, state) else {
+/// Whether the registry serves, as far as the run knows: `is serving: ...`.
+pub fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
+    let Some(stop) = stops(plan).filter(|stop| state.begun.contains(&stop.number)) else {
         return "is serving: nothing was stopped".to_owned();
     };
+    let is_stopped =
+        |node: &&NodeName| matches!(state.act_state(stop.number, node), ActState::Done { .. });
+    let (stopped, all) = (stop.nodes.iter().filter(is_stopped).count(), stop.nodes.len());
+    if stopped < all {
+        return format!("may be partly or wholly down: {stopped} of {all} stops are known");
+    }
     let last_gate = if plan.nodes.len() > 1 { Gate::Healthy } else { Gate::FirstNode };
     if gate_passed(plan, state, last_gate) {
         "is serving again, on every node".to_owned()
     } else if gate_passed(plan, state, Gate::FirstNode) {
         format!("is serving on {} alone", plan.first)
     } else {
+        let since = dark_since(plan, state).unwrap_or(now);
         format!("is DOWN since {}, for {}", time(since), duration(between(since, now)))
     }
 }
 
 fn undo(plan: &Plan, state: &RunState) -> String {
     let crossed = plan.point_of_no_return().is_some_and(|step| state.has_crossed(step));
-    let stage = match (crossed, dark_since(plan, state)) {
+    let is_dark = stops(plan).is_some_and(|stop| state.begun.contains(&stop.number));
+    let stage = match (crossed, is_dark) {
         (true, _) => Stage::Beyond,
-        (false, Some(_)) => Stage::Dark,
-        (false, None) => Stage::Serving,
+        (false, true) => Stage::Dark,
+        (false, false) => Stage::Serving,
     };
     match stage {
         Stage::Serving => "everything: what is staged does no harm and is never started by itself",

@@ -38,6 +38,9 @@ pub struct StatusView<'a> {
     pub backfill: Option<&'a BackfillSample>,
     /// The latest run, where there is one.
     pub run: Option<RunSeen<'a>>,
+    /// Why the latest run cannot be read, where it cannot; then `run` is
+    /// `None`.
+    pub unread: Option<&'a str>,
     /// The time.
     pub now: Timestamp,
     /// How a command begins: `quaymaster`, with what finds this cluster.
@@ -164,6 +167,9 @@ fn backfill(view: &StatusView<'_>, style: Style) -> Option<String> {
 
 /// The latest run, in a line.
 fn run(view: &StatusView<'_>) -> String {
+    if let Some(problem) = view.unread {
+        return format!("not known: {problem}");
+    }
     match view.run {
         Some(RunSeen { plan, state }) if state.finished_at.is_none() => {
             let explained = Explained { plan, state, now: view.now, program: view.program };
@@ -179,6 +185,10 @@ fn next(view: &StatusView<'_>) -> Vec<String> {
     let program = view.program;
     if view.run.is_some_and(|seen| seen.state.finished_at.is_none()) {
         return vec![format!("{program} explain"), format!("{program} resume")];
+    }
+    if view.unread.is_some() {
+        // A run may be in the dark: nothing is to be begun over it.
+        return vec![format!("{program} explain")];
     }
     if !view.survey.silent.is_empty() {
         return vec!["bring the silent agents back, then:".to_owned(), format!("{program} status")];
@@ -229,6 +239,7 @@ pub fn status_json(view: &StatusView<'_>) -> Value {
             "nodes": nodes,
             "backfill": view.backfill,
             "run": run,
+            "run_problem": view.unread,
             "next": next(view),
         },
     })

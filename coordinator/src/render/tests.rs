@@ -124,6 +124,7 @@ struct Screen {
     survey: Survey,
     health: BTreeMap<NodeName, HealthReport>,
     backfill: Option<BackfillSample>,
+    unread: Option<String>,
 }
 
 impl Screen {
@@ -140,7 +141,7 @@ impl Screen {
         };
         let health = cluster.names().map(|name| (name.clone(), report.clone())).collect();
         let survey = Survey { facts, silent: BTreeMap::new() };
-        Self { cluster, survey, health, backfill: None }
+        Self { cluster, survey, health, backfill: None, unread: None }
     }
 
     fn shown(&self, run: Option<RunSeen<'_>>) -> (String, serde_json::Value) {
@@ -152,6 +153,7 @@ impl Screen {
             health: &self.health,
             backfill: self.backfill.as_ref(),
             run,
+            unread: self.unread.as_deref(),
             now: fixture::survey_time(),
             program: "quaymaster",
         };
@@ -173,6 +175,15 @@ fn status_before_between_and_after_the_windows() {
     });
     let after = Screen::new(3, fixture::on_complete).shown(None).0;
     insta::assert_snapshot!([before, between.shown(None).0, after].join("\n\n"));
+}
+
+#[test]
+fn a_status_without_its_run_still_shows_the_nodes() {
+    let mut screen = Screen::new(1, fixture::on_2_9_5);
+    screen.unread = Some("journal `state/journal.db` cannot be trusted".into());
+    let (text, json) = screen.shown(None);
+    insta::assert_snapshot!(text);
+    assert_eq!(json["status"]["run_problem"], "journal `state/journal.db` cannot be trusted");
 }
 
 #[test]
@@ -315,6 +326,29 @@ fn a_hold_says_what_failed_where_and_what_to_do() {
             .into_iter()
             .chain(settled_elsewhere(plan, step, &quay_2))
             .collect()
+        }),
+        explained(&plan, What::Act(Verb::Stop), |plan| {
+            let (step, at) = (step(plan, What::Act(Verb::Stop)), start());
+            let problem = Problem::Unreachable { detail: "no answer within 30s".into() };
+            let failed = |node: &NodeName| {
+                let (node, problem) = (node.clone(), problem.clone());
+                [
+                    Event::Intended { step, node: node.clone(), at },
+                    Event::Failed { step, node, problem, at },
+                ]
+            };
+            let nodes = plan.plan().nodes.iter();
+            nodes.flat_map(|node| failed(&node.name)).collect()
+        }),
+        explained(&plan, What::Gate(Gate::Unchanged), |plan| {
+            let failure = GateFailure::Drifted { changes: vec!["quay-2: config.yaml".into()] };
+            let step = step(plan, What::Gate(Gate::Unchanged));
+            vec![Event::Closed { step, failure, at: start() }]
+        }),
+        explained(&plan, What::Gate(Gate::FirstNode), |plan| {
+            let failure = GateFailure::Restarted { node: plan.plan().first.clone() };
+            let step = step(plan, What::Gate(Gate::FirstNode));
+            vec![Event::Closed { step, failure, at: start() }]
         }),
         explained(&plan, What::Gate(Gate::Dark), |plan| {
             let sessions = vec![psql()];

@@ -41,6 +41,16 @@ fn what_keeps_a_run_from_beginning() {
     let plan = || "7d1c0be2a9f4".to_owned();
     let errors = [
         CommandError::NeedsApproval { plan: plan() },
+        CommandError::NeedsYes { plan: plan() },
+        CommandError::PlanOfRun {
+            run: "01JD8Z6Q4W5T7N9K2M3P4R5S6T".to_owned(),
+            digest: "7d1c0be2a9f4".repeat(6)[..64].parse().unwrap(),
+            path: "state/plans/7d1c0be2a9f4.json".into(),
+            source: Box::new(CommandError::ReadPlan {
+                path: "state/plans/7d1c0be2a9f4.json".into(),
+                source: no_such_file(),
+            }),
+        },
         CommandError::OtherPlanAccepted { accepted: "0123456789ab".to_owned(), plan: plan() },
         CommandError::NotALab { cluster: "prod".to_owned() },
         CommandError::Declined { what: "the point of no return was not agreed to" },
