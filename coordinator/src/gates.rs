@@ -12,6 +12,7 @@ pub mod dark;
 pub mod first_node;
 pub mod health;
 pub mod healthy;
+pub mod living;
 pub mod people;
 pub mod unchanged;
 

@@ -4,7 +4,6 @@
 //! it, so that damage shows and can be told apart. This room is pure; `store`
 //! is the one place that touches the disk.
 
-use jiff::Timestamp;
 use quaymaster_proto::RunId;
 use sha2::{Digest as _, Sha256};
 
@@ -190,11 +189,6 @@ impl History {
             self.records.iter().filter(|record| record.run == run).map(|record| &record.event);
         let first = events.next()?;
         Some(RunState::replay(std::iter::once(first).chain(events)))
-    }
-
-    /// When anything was last written.
-    pub fn last_at(&self) -> Option<Timestamp> {
-        self.records.last().map(|record| record.event.at())
     }
 }
 

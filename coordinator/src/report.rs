@@ -147,6 +147,7 @@ impl Reading<'_> {
                 | Evidence::Person { .. }
                 | Evidence::Unchanged
                 | Evidence::Dark { .. }
+                | Evidence::Begun
                 | Evidence::Healthy { .. },
                 at,
             ) => Some(at),
@@ -218,6 +219,7 @@ impl Reading<'_> {
             Evidence::Backfill { .. }
             | Evidence::Unchanged
             | Evidence::Dark { .. }
+            | Evidence::Begun
             | Evidence::FirstNode { .. }
             | Evidence::Healthy { .. } => None,
         }
@@ -231,6 +233,7 @@ impl Reading<'_> {
             Evidence::Person { .. }
             | Evidence::Unchanged
             | Evidence::Dark { .. }
+            | Evidence::Begun
             | Evidence::FirstNode { .. }
             | Evidence::Healthy { .. } => None,
         }

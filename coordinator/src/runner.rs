@@ -147,6 +147,14 @@ pub enum RunError {
         /// The step.
         step: StepNumber,
     },
+    /// The file does not hold the plan that the run was begun with.
+    #[error("the run is of plan {wanted}, not of plan {found}; restore that plan's file")]
+    OtherPlan {
+        /// The run's.
+        wanted: String,
+        /// The one at hand.
+        found: String,
+    },
     /// No order can be worded.
     #[error("the plan and what happened so far do not fit")]
     NoTask(#[from] NoTask),
@@ -179,6 +187,12 @@ where
     pub async fn drive(&mut self, patience: Patience) -> Result<Ended, RunError> {
         let checked = Arc::clone(&self.plan);
         let plan = checked.plan();
+        if *checked.digest() != self.state.plan {
+            return Err(RunError::OtherPlan {
+                wanted: self.state.plan.short().to_owned(),
+                found: checked.digest().short().to_owned(),
+            });
+        }
         loop {
             match next(plan, &self.state) {
                 Next::Ask { step, nodes } => self.ask(plan, step, &nodes).await?,

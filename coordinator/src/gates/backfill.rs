@@ -20,12 +20,18 @@ const ALWAYS_FITS: Duration = Duration::from_secs(60);
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Samples {
     good_in_a_row: u32,
+    /// Looks without a count since the last count.
+    without_count: usize,
     last: Option<BackfillSample>,
 }
 
 impl Samples {
     /// Folds one more sample.
     pub fn see(&mut self, plan: &Plan, sample: BackfillSample) {
+        self.without_count = match &sample {
+            BackfillSample::Counted { .. } => 0,
+            BackfillSample::NoCount { .. } => self.without_count.saturating_add(1),
+        };
         self.good_in_a_row = match &sample {
             BackfillSample::Counted { at: _, progress, tags_remaining, total_tags: _ }
                 if *progress >= plan.timings.backfill.threshold
@@ -34,6 +40,8 @@ impl Samples {
                 self.good_in_a_row.saturating_add(1)
             }
             BackfillSample::Counted { .. } => 0,
+            // Nobody counts any more: what was counted grows stale.
+            BackfillSample::NoCount { .. } if self.without_count >= plan.nodes.len() => 0,
             // No count says nothing about the tags: a node that restarts does
             // not undo what was counted before.
             BackfillSample::NoCount { .. } => self.good_in_a_row,
@@ -55,7 +63,7 @@ fn longest(plan: &Plan) -> Duration {
 
 /// Judges the samples so far.
 pub fn judge(plan: &Plan, samples: &Samples) -> Judgement {
-    let Samples { good_in_a_row, last } = samples;
+    let Samples { good_in_a_row, without_count: _, last } = samples;
     match last {
         Some(BackfillSample::Counted { at: _, progress, tags_remaining, total_tags }) => {
             if *good_in_a_row >= plan.timings.backfill.samples {

@@ -5,17 +5,23 @@ use std::time::Duration;
 
 use quaymaster_proto::database::{DatabaseLook, Session};
 use quaymaster_proto::node::NodeFacts;
-use quaymaster_proto::{Component, NodeName};
+use quaymaster_proto::{Component, ContainerId, NodeName};
 
-use crate::gates::{Judgement, SETTLE, unanswered};
+use crate::gates::{Judgement, SETTLE, living, unanswered};
 use crate::plan::Plan;
 use crate::run::{Evidence, GateFailure, WaitingOn};
+
+/// The one kind of database that keeps no list of its sessions.
+const WITHOUT_SESSIONS: &str = "sqlite";
 
 /// One node, looked at from both sides; a text says why there is no answer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DarkLook {
     /// Which.
     pub node: NodeName,
+    /// The container that will migrate: on the first node, and at the gate
+    /// right before its start.
+    pub migrating: Option<ContainerId>,
     /// Its containers.
     pub facts: Result<NodeFacts, String>,
     /// The database as it reaches it.
@@ -24,22 +30,20 @@ pub struct DarkLook {
 
 /// Judges one round of looks at every node of the plan.
 pub fn judge(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
+    match looks.iter().find_map(beginning) {
+        Some(Beginning::Began(own)) => return judge_begun(plan, looks, own, waited),
+        // Whether it has migrated decides what the database should show.
+        Some(Beginning::Unknown) => return unanswered(silent(looks), waited),
+        Some(Beginning::NotYet) | None => {}
+    }
     if let Some(problem) = looks.iter().find_map(|look| wrong_database(plan, look)) {
         return Judgement::Fail(GateFailure::Database { problem });
     }
-    let alive = alive(looks);
+    if let Some(judgement) = judge_alive(alive(looks, None), waited) {
+        return judgement;
+    }
     let foreign = foreign(plan, looks);
-    let settled = waited >= SETTLE;
-    if !alive.is_empty() && settled {
-        let containers = alive.into_iter().map(|(_, words)| words).collect();
-        return Judgement::Fail(GateFailure::Alive { containers });
-    }
-    if !alive.is_empty() {
-        let mut nodes: Vec<NodeName> = alive.into_iter().map(|(node, _)| node).collect();
-        nodes.dedup();
-        return Judgement::Wait(WaitingOn::Containers { nodes });
-    }
-    if !foreign.is_empty() && settled {
+    if !foreign.is_empty() && waited >= SETTLE {
         return Judgement::Fail(GateFailure::ForeignSessions { sessions: foreign });
     }
     if !foreign.is_empty() {
@@ -49,19 +53,75 @@ pub fn judge(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
     if !silent.is_empty() {
         return unanswered(silent, waited);
     }
-    Judgement::Pass(Evidence::Dark { sessions: expected(plan, looks) })
+    let sessions = expected(plan, looks);
+    if sessions.is_none() && plan.database.kind != WITHOUT_SESSIONS {
+        let why = format!("it has read no list of the sessions of {}", plan.database.shown_as);
+        return unanswered(vec![(plan.first.clone(), why)], waited);
+    }
+    Judgement::Pass(Evidence::Dark { sessions })
+}
+
+/// What is known of the migrating start.
+enum Beginning<'a> {
+    Began(&'a ContainerId),
+    NotYet,
+    Unknown,
+}
+
+fn beginning(look: &DarkLook) -> Option<Beginning<'_>> {
+    let id = look.migrating.as_ref()?;
+    let Ok(facts) = &look.facts else { return Some(Beginning::Unknown) };
+    let mut containers =
+        facts.component(Component::Quay).into_iter().flat_map(|of| of.containers());
+    let began = containers.any(|found| found.state.id == *id && found.state.ever_started());
+    Some(if began { Beginning::Began(id) } else { Beginning::NotYet })
+}
+
+/// The start was made before, by a process that could not write it down or has
+/// ended since. Its own sessions and revisions are its business.
+fn judge_begun(plan: &Plan, looks: &[DarkLook], own: &ContainerId, waited: Duration) -> Judgement {
+    if let Some(problem) = looks.iter().find_map(|look| other_database(plan, look)) {
+        return Judgement::Fail(GateFailure::Database { problem });
+    }
+    if let Some(judgement) = judge_alive(alive(looks, Some(own)), waited) {
+        return judgement;
+    }
+    // A migration may keep the database from answering.
+    let silent: Vec<_> = looks
+        .iter()
+        .filter_map(|look| Some((look.node.clone(), look.facts.as_ref().err()?.clone())))
+        .collect();
+    if !silent.is_empty() {
+        return unanswered(silent, waited);
+    }
+    Judgement::Pass(Evidence::Begun)
+}
+
+fn judge_alive(alive: Vec<(NodeName, String)>, waited: Duration) -> Option<Judgement> {
+    if alive.is_empty() {
+        return None;
+    }
+    if waited >= SETTLE {
+        let containers = alive.into_iter().map(|(_, words)| words).collect();
+        return Some(Judgement::Fail(GateFailure::Alive { containers }));
+    }
+    let mut nodes: Vec<NodeName> = alive.into_iter().map(|(node, _)| node).collect();
+    nodes.dedup();
+    Some(Judgement::Wait(WaitingOn::Containers { nodes }))
+}
+
+fn other_database(plan: &Plan, look: &DarkLook) -> Option<String> {
+    let (node, seen, wanted) = (&look.node, look.database.as_ref().ok()?, &plan.database);
+    (seen.identity != wanted.identity).then(|| {
+        format!("{node} reaches another database: {} instead of {}", seen.shown_as, wanted.shown_as)
+    })
 }
 
 fn wrong_database(plan: &Plan, look: &DarkLook) -> Option<String> {
-    let node = &look.node;
-    let seen = look.database.as_ref().ok()?;
-    let wanted = &plan.database;
-    if seen.identity != wanted.identity {
-        return Some(format!(
-            "{node} reaches another database: {} instead of {}",
-            seen.shown_as, wanted.shown_as
-        ));
+    if let Some(problem) = other_database(plan, look) {
+        return Some(problem);
     }
+    let (node, seen, wanted) = (&look.node, look.database.as_ref().ok()?, &plan.database);
     if seen.in_recovery {
         return Some(format!("{node} reaches a standby of {}", wanted.shown_as));
     }
@@ -81,26 +141,13 @@ fn revision_in_words(revision: &str) -> &str {
     if revision.is_empty() { "none" } else { revision }
 }
 
-/// Every living container that runs a Quay image, in words.
-fn alive(looks: &[DarkLook]) -> Vec<(NodeName, String)> {
+/// Every living Quay but `own`, with its node.
+fn alive(looks: &[DarkLook], own: Option<&ContainerId>) -> Vec<(NodeName, String)> {
     let mut alive = Vec::new();
     for look in looks {
-        let Ok(facts) = &look.facts else { continue };
-        for component in [Component::Quay, Component::Mirror] {
-            let containers = facts.component(component).into_iter().flat_map(|of| of.containers());
-            for container in containers {
-                let state = &container.state;
-                if state.status.is_alive() {
-                    let words = format!(
-                        "{}: container {} ({}) is {}",
-                        look.node,
-                        state.name,
-                        state.id.short(),
-                        state.status
-                    );
-                    alive.push((look.node.clone(), words));
-                }
-            }
+        if let Ok(facts) = &look.facts {
+            let strangers = living::strangers(&look.node, facts, own);
+            alive.extend(strangers.into_iter().map(|words| (look.node.clone(), words)));
         }
     }
     alive

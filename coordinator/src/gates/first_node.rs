@@ -38,10 +38,9 @@ pub fn judge(
         let nodes = vec![(course.node().clone(), why.to_owned())];
         return wait_up_to(limit, waited, WaitingOn::Answer { nodes });
     }
-    // Before its first look that is what the dark gate saw.
-    let revision = database.map_or(&wanted.revision, |seen| &seen.revision).clone();
-    let is_there = database.is_some_and(|seen| seen.revision == wanted.target && !seen.in_recovery);
-    if !is_there {
+    // Empty before the first look: what was wanted is not what is there.
+    let revision = database.map(|seen| seen.revision.clone()).unwrap_or_default();
+    if !database.is_some_and(|seen| has_arrived(plan, seen)) {
         let on = WaitingOn::Migration { revision, target: wanted.target.clone() };
         return wait_up_to(limit, waited, on);
     }
@@ -56,6 +55,11 @@ pub fn judge(
             wait_up_to(limit, waited, WaitingOn::Health { nodes })
         }
     }
+}
+
+/// Whether the migration is through, on a server that can be written to.
+pub fn has_arrived(plan: &Plan, seen: &DatabaseLook) -> bool {
+    seen.revision == plan.database.target && !seen.in_recovery
 }
 
 /// The revision tells a person whether anything was applied.

@@ -15,12 +15,14 @@ pub struct Course {
     healthy_since: Option<Timestamp>,
     last: Option<HealthReport>,
     problem: Option<String>,
+    /// How long the gate had been waited for when reports ended.
+    silent_from: Option<Duration>,
 }
 
 impl Course {
     /// Before the first report.
     pub fn new(node: NodeName) -> Self {
-        Self { node, healthy_since: None, last: None, problem: None }
+        Self { node, healthy_since: None, last: None, problem: None, silent_from: None }
     }
 
     /// Whose.
@@ -35,12 +37,15 @@ impl Course {
             HealthVerdict::Unhealthy | HealthVerdict::Down => None,
         };
         self.problem = None;
+        self.silent_from = None;
         self.last = Some(report);
     }
 
     /// No report could be had. What was seen before stands; whether health
-    /// lasted in the meantime is not known, so it begins anew.
-    pub fn lose(&mut self, why: String) {
+    /// lasted in the meantime is not known, so it begins anew. `waited` is how
+    /// long the gate has been waited for.
+    pub fn lose(&mut self, why: String, waited: Duration) {
+        self.silent_from = self.silent_from.or(Some(waited));
         self.healthy_since = None;
         self.problem = Some(why);
     }
@@ -65,6 +70,11 @@ impl Course {
     /// Why the node cannot be reached; `None` = it can.
     pub fn silence(&self) -> Option<&str> {
         self.problem.as_deref()
+    }
+
+    /// How long there has been no report.
+    pub fn silent_for(&self, waited: Duration) -> Duration {
+        self.silent_from.map_or(Duration::ZERO, |from| waited.saturating_sub(from))
     }
 
     /// What cannot get better by waiting.

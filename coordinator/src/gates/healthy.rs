@@ -5,7 +5,7 @@ use std::time::Duration;
 use quaymaster_proto::NodeName;
 
 use crate::gates::health::Course;
-use crate::gates::{Judgement, wait_up_to};
+use crate::gates::{Judgement, unanswered, wait_up_to};
 use crate::plan::Plan;
 use crate::run::{Evidence, WaitingOn};
 
@@ -20,7 +20,8 @@ pub fn judge(plan: &Plan, courses: &[Course], waited: Duration) -> Judgement {
     let limit = plan.timings.first_node_limit;
     let silent = named(courses, |course| course.silence().map(str::to_owned));
     if !silent.is_empty() {
-        return wait_up_to(limit, waited, WaitingOn::Answer { nodes: silent });
+        let longest = courses.iter().map(|course| course.silent_for(waited)).max();
+        return unanswered(silent, longest.unwrap_or_default());
     }
     let sick = named(courses, |course| match course.healthy_since() {
         Some(_) => None,

@@ -40,7 +40,7 @@ fn dark(facts: &ClusterFacts, sessions: Option<Vec<Session>>) -> Vec<DarkLook> {
         container.state.status = ContainerStatus::Exited;
         let database =
             DatabaseLook { sessions: sessions.clone(), ..survey.database().unwrap().clone() };
-        DarkLook { node: node.clone(), facts: Ok(facts), database: Ok(database) }
+        DarkLook { node: node.clone(), migrating: None, facts: Ok(facts), database: Ok(database) }
     });
     nodes.collect()
 }
@@ -73,11 +73,15 @@ fn the_dark_knows_agents_and_expected_sessions_and_nobody_else() {
 
 #[test]
 fn a_database_without_a_list_of_sessions_is_told_apart_from_an_empty_list() {
-    let (facts, plan) = first_window();
-    let judged = |sessions| dark::judge(&plan, &dark(&facts, sessions), BEGUN);
-    assert_eq!(judged(None), Judgement::Pass(Evidence::Dark { sessions: None }));
+    let (facts, mut plan) = first_window();
+    let judged = |plan: &Plan, sessions| dark::judge(plan, &dark(&facts, sessions), BEGUN);
     let empty = Evidence::Dark { sessions: Some(Vec::new()) };
-    assert_eq!(judged(Some(Vec::new())), Judgement::Pass(empty));
+    assert_eq!(judged(&plan, Some(Vec::new())), Judgement::Pass(empty));
+    // PostgreSQL has one: an agent that brings none has not looked.
+    let unread = judged(&plan, None);
+    assert!(matches!(unread, Judgement::Wait(WaitingOn::Answer { .. })), "{unread:?}");
+    plan.database.kind = "sqlite".to_owned();
+    assert_eq!(judged(&plan, None), Judgement::Pass(Evidence::Dark { sessions: None }));
 }
 
 #[test]
@@ -175,7 +179,10 @@ fn the_first_node_passes_at_the_target_and_after_lasting_health_alone() {
         |course: &Course, look| first_node::judge(&plan, course, look, Duration::from_secs(1));
     let before = facts.one_database();
     assert!(matches!(judge(&course, before), Judgement::Wait(WaitingOn::Migration { .. })));
-    assert!(matches!(judge(&course, None), Judgement::Wait(WaitingOn::Migration { .. })));
+    // Nothing is said of a revision that nobody has read.
+    let target_revision = plan.database.target.clone();
+    let on = WaitingOn::Migration { revision: String::new(), target: target_revision };
+    assert_eq!(judge(&course, None), Judgement::Wait(on));
     let lasting = judge(&course, Some(&target));
     assert!(matches!(lasting, Judgement::Wait(WaitingOn::Lasting { .. })), "{lasting:?}");
 
@@ -292,6 +299,39 @@ fn the_backfill_needs_several_good_samples_in_a_row() {
     assert!(matches!(backfill::judge(&plan, &samples), Judgement::Wait(_)));
     samples.see(&plan, counted(0.999, 1));
     assert!(matches!(backfill::judge(&plan, &samples), Judgement::Pass(_)));
+}
+
+#[test]
+fn good_samples_are_forgotten_when_no_node_can_count_any_more() {
+    let plan = second_window();
+    let mut samples = Samples::default();
+    samples.see(&plan, counted(0.995, 5));
+    for good in [1, 1, 0] {
+        let problem = "HTTP 502".to_owned();
+        samples.see(&plan, BackfillSample::NoCount { at: at(0), status: Some(502), problem });
+        let judged = backfill::judge(&plan, &samples);
+        assert!(
+            matches!(judged, Judgement::Wait(WaitingOn::Backfill { good_samples, .. })
+                if good_samples == good),
+            "{judged:?}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_falls_silent_among_the_others_holds_the_window_soon() {
+    let (_, plan) = first_window();
+    let mut course = Course::new(plan.nodes[1].name.clone());
+    let begun = Duration::from_secs(600);
+    course.lose("connection refused".to_owned(), begun);
+    course.lose("connection refused".to_owned(), begun + ANSWER / 2);
+    let judged = |waited| healthy::judge(&plan, std::slice::from_ref(&course), waited);
+    assert!(matches!(judged(begun + ANSWER / 2), Judgement::Wait(WaitingOn::Answer { .. })));
+    let failed = judged(begun + ANSWER);
+    assert!(
+        matches!(failed, Judgement::Fail(GateFailure::TooLong { limit: ANSWER, .. })),
+        "{failed:?}"
+    );
 }
 
 #[test]

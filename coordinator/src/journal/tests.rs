@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use proptest::prelude::*;
 use quaymaster_proto::{Epoch, NodeName, Reason, StepNumber};
 use ulid::Ulid;

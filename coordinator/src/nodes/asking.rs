@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::{join, join_all};
+use futures::future::{OptionFuture, join_all, join3};
 use jiff::Timestamp;
+use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::{ClusterName, NodeName};
 
 use crate::cluster::NodeAddress;
@@ -42,11 +43,20 @@ pub async fn survey<N: Looks>(
     let Request { cluster, nodes: listed, key, counts } = *request;
     let answers = join_all(listed.iter().enumerate().map(async |(index, (node, address))| {
         let counts = index == 0 && counts == Counts::Once;
-        let question = DatabaseQuestion { sessions: false, counts };
-        let (facts, database) =
-            join(nodes.describe(node, key), nodes.look_at_database(node, question)).await;
+        let plain = DatabaseQuestion::default();
+        let (facts, database, counted) = join3(
+            nodes.describe(node, key),
+            nodes.look_at_database(node, plain),
+            // Beside the plain look: a count that fails or takes too long must
+            // not cost the identity and the revision.
+            OptionFuture::from(
+                counts.then(|| nodes.look_at_database(node, DatabaseQuestion { counts, ..plain })),
+            ),
+        )
+        .await;
+        let counts = counted.and_then(Result::ok).and_then(|look| look.counts);
         let database = match database {
-            Ok(look) => DatabaseAnswer::Looked(look),
+            Ok(look) => DatabaseAnswer::Looked(DatabaseLook { counts, ..look }),
             Err(error) => DatabaseAnswer::Problem(error.reason()),
         };
         let address = address.clone();

@@ -50,6 +50,7 @@ struct World {
     backfill: VecDeque<f64>,
     refusals: BTreeMap<(NodeName, &'static str), Refusal>,
     silent: BTreeSet<NodeName>,
+    lost: BTreeSet<(NodeName, &'static str)>,
     first_exits_with: Option<i64>,
     migration_began: Option<Instant>,
     tally: Tally,
@@ -95,6 +96,7 @@ impl FakeFleet {
             backfill: VecDeque::new(),
             refusals: BTreeMap::new(),
             silent: BTreeSet::new(),
+            lost: BTreeSet::new(),
             first_exits_with: None,
             migration_began: None,
             tally: Tally::default(),
@@ -121,11 +123,17 @@ impl FakeFleet {
         let mut world = self.world();
         world.refusals.clear();
         world.silent.clear();
+        world.lost.clear();
         world.sessions.clear();
     }
 
     pub(crate) fn silence(&self, node: &str) {
         self.world().silent.insert(node.parse().unwrap());
+    }
+
+    /// Orders of this kind do not reach the node.
+    pub(crate) fn lose(&self, node: &str, verb: &'static str) {
+        self.world().lost.insert((node.parse().unwrap(), verb));
     }
 
     pub(crate) fn connect(&self, session: Session) {
@@ -148,6 +156,12 @@ impl FakeFleet {
         node.running().state.id = fixture::hex('9', 9).parse().unwrap();
     }
 
+    /// Somebody starts a node's old Quay container by hand, or stops it again.
+    pub(crate) fn set_old_container(&self, node: &str, status: ContainerStatus) {
+        let mut world = self.world();
+        world.node(&node.parse().unwrap()).running().state.status = status;
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
@@ -160,7 +174,8 @@ impl FakeFleet {
     /// On the way there and on the way back.
     async fn reach(&self, node: &NodeName, what: &str) -> Result<(), CallError> {
         sleep(LATENCY).await;
-        if self.world().silent.contains(node) {
+        let is_lost = self.world().lost.iter().any(|(on, verb)| on == node && *verb == what);
+        if is_lost || self.world().silent.contains(node) {
             return Err(Self::unreachable(node, what, Unreachable::ConnectionRefused));
         }
         Ok(())

@@ -33,8 +33,20 @@ mod tls;
 pub use tls::{Identity, TlsError};
 
 /// A look answers from memory, from the engine and from one database query; a
-/// hung database makes that last one slow (quay-observed 2: 3 s).
+/// hung database makes that last one slow (quay-observed 2: 3 s). An agent
+/// gives itself 15 s at most.
 const LOOK: Duration = Duration::from_secs(20);
+
+/// An agent gives its counts of tags 120 s, after a look of 10 s.
+const COUNTS: Duration = Duration::from_secs(140);
+
+/// An agent waits 60 s for `/upgradeprogress/`, which counts as well.
+const SAMPLE: Duration = Duration::from_secs(70);
+
+fn database_deadline(question: DatabaseQuestion) -> Duration {
+    let DatabaseQuestion { sessions: _, counts } = question;
+    if counts { COUNTS } else { LOOK }
+}
 
 /// An act ends with the engine's answer; a slow disk may take its time over a
 /// new container.
@@ -257,7 +269,7 @@ impl Looks for Fleet {
         let what = "sample the backfill";
         let agent = self.agent(node, what)?;
         let request = wire::SampleBackfillRequest {};
-        agent.answer(what, LOOK, agent.client.clone().sample_backfill(request)).await
+        agent.answer(what, SAMPLE, agent.client.clone().sample_backfill(request)).await
     }
 
     async fn look_at_database(
@@ -269,7 +281,13 @@ impl Looks for Fleet {
         let agent = self.agent(node, what)?;
         let DatabaseQuestion { sessions, counts } = question;
         let request = wire::LookAtDatabaseRequest { sessions, counts };
-        agent.answer(what, LOOK, agent.client.clone().look_at_database(request)).await
+        agent
+            .answer(
+                what,
+                database_deadline(question),
+                agent.client.clone().look_at_database(request),
+            )
+            .await
     }
 }
 

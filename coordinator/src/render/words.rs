@@ -137,6 +137,7 @@ pub fn evidence(evidence: &Evidence) -> String {
         Evidence::Dark { sessions: Some(sessions) } => {
             format!("no Quay runs; expected to stay: {}", sessions_in_words(sessions))
         }
+        Evidence::Begun => "the migrating Quay has been started; no other one runs".to_owned(),
         Evidence::FirstNode { revision, mode: Some(mode), healthy_at: _ } => {
             format!("at {revision}, in mode {mode}, healthy")
         }

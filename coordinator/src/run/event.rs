@@ -253,6 +253,10 @@ pub enum Evidence {
         /// list, so the gate rests on the nodes alone.
         sessions: Option<Vec<Session>>,
     },
+    /// The migrating container has been started already, as its engine says,
+    /// and no other Quay runs: there is nothing left to be dark for, and the
+    /// start is asked for only to hear what became of it.
+    Begun,
     /// The first node is at the target and healthy.
     FirstNode {
         /// The target.

@@ -1,8 +1,8 @@
 //! What comes next: a pure function of the plan and of what has happened.
 
-use quaymaster_proto::{NodeName, StepNumber};
+use quaymaster_proto::NodeName;
 
-use crate::plan::{Plan, Step, What};
+use crate::plan::{Gate, Plan, Step, What};
 use crate::run::event::{GateFailure, Problem};
 use crate::run::state::{ActState, GateState, RunState};
 
@@ -46,7 +46,7 @@ pub fn next<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
     for step in &plan.steps {
         let decision = match step.what {
             What::Act(_) => act(step, state),
-            What::Gate(_) => gate(step, state),
+            What::Gate(kind) => gate(plan, step, kind, state),
         };
         if let Some(next) = decision {
             return next;
@@ -75,13 +75,45 @@ fn act<'a>(step: &'a Step, state: &RunState) -> Option<Next<'a>> {
 }
 
 /// `None` when the gate is open.
-fn gate<'a>(step: &'a Step, state: &RunState) -> Option<Next<'a>> {
+fn gate<'a>(plan: &Plan, step: &'a Step, kind: Gate, state: &RunState) -> Option<Next<'a>> {
     match state.gates.get(&step.number) {
+        Some(GateState::Passed { .. }) if is_outdated(plan, step, kind, state) => {
+            Some(Next::Look { step })
+        }
         Some(GateState::Passed { .. }) => None,
         Some(GateState::Closed { failure, at: _ }) => {
             Some(Next::Closed { step, failure: failure.clone() })
         }
         Some(GateState::Waiting { .. }) | None => Some(Next::Look { step }),
+    }
+}
+
+/// Whether a gate that an earlier process saw open has to be seen open again:
+/// as long as what it guards is still to be done. Nobody watched the cluster
+/// in between, and an old Quay may have been started by hand.
+fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
+    if state.seen_open.contains(&step.number) {
+        return false;
+    }
+    let guarded = plan.steps.iter().find(|next| {
+        next.number > step.number
+            && match next.what {
+                What::Act(_) => true,
+                What::Gate(_) => false,
+            }
+    });
+    let Some(guarded) = guarded else { return false };
+    let mut states = guarded.nodes.iter().map(|node| state.act_state(guarded.number, node));
+    match kind {
+        // Once a stop may have been carried out, the cluster is not any more
+        // as the plan saw it: of that the dark gate takes care.
+        Gate::Unchanged => {
+            !states.any(|act| matches!(act, ActState::Done { .. } | ActState::InFlight { .. }))
+        }
+        Gate::Dark | Gate::FirstNode => !states.all(|act| matches!(act, ActState::Done { .. })),
+        // A person's word stands, mapped tags stay mapped, and nothing
+        // dangerous follows the health of the others.
+        Gate::Approval | Gate::Backfill | Gate::Healthy => false,
     }
 }
 
@@ -94,9 +126,4 @@ pub fn current_step<'a>(plan: &'a Plan, state: &RunState) -> Option<&'a Step> {
         | Next::Closed { step, .. } => Some(step),
         Next::Done => None,
     }
-}
-
-/// Whether every node of a step has done it.
-pub fn is_done(plan: &Plan, state: &RunState, number: StepNumber) -> bool {
-    current_step(plan, state).is_none_or(|current| current.number > number)
 }

@@ -30,6 +30,9 @@ pub struct RunState {
     pub begun: BTreeSet<StepNumber>,
     /// Gates that were looked at.
     pub gates: BTreeMap<StepNumber, GateState>,
+    /// Gates that the latest process has itself seen open. What an earlier one
+    /// saw may have changed since.
+    pub seen_open: BTreeSet<StepNumber>,
     /// What people agreed to, latest first by gate.
     pub approvals: Vec<Approval>,
     /// When every step was done.
@@ -134,7 +137,7 @@ pub enum IllegalEvent {
         /// What came.
         event: &'static str,
     },
-    /// A gate that opened stays open.
+    /// A gate that opened stays open for the process that saw it open.
     #[error("gate {step} cannot become {event}: it has passed")]
     Gate {
         /// The step.
@@ -175,6 +178,7 @@ impl RunState {
             acts: BTreeMap::new(),
             begun: BTreeSet::new(),
             gates: BTreeMap::new(),
+            seen_open: BTreeSet::new(),
             approvals: Vec::new(),
             finished_at: None,
             last_at: at,
@@ -220,6 +224,7 @@ impl RunState {
                 let since = self.gate_since(*step, "passed", *since)?;
                 let evidence = evidence.clone();
                 self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
+                self.seen_open.insert(*step);
                 at
             }
             Event::Closed { step, failure, at } => {
@@ -241,17 +246,26 @@ impl RunState {
         Ok(())
     }
 
-    /// A new process asks again what failed and looks again at what closed.
+    /// A new process asks again what failed and looks again at what closed. It
+    /// has seen nothing yet; which gates that an earlier one saw open have to be
+    /// seen again is for `next` to say.
     fn take_in_hand(&mut self, epoch: Epoch) -> Result<(), IllegalEvent> {
         if let Some(before) = self.epoch.filter(|before| epoch <= *before) {
             return Err(IllegalEvent::EpochNotHigher { epoch, before });
         }
         self.epoch = Some(epoch);
         for act in self.acts.values_mut() {
-            if matches!(act, ActState::Failed { .. }) {
-                *act = ActState::Pending;
+            if let ActState::Failed { problem, at } = act {
+                *act = match problem {
+                    Problem::Refused { .. } => ActState::Pending,
+                    // Without an answer nobody knows whether it was done.
+                    Problem::Unreachable { .. } | Problem::Nonsense { .. } => {
+                        ActState::InFlight { since: *at }
+                    }
+                };
             }
         }
+        self.seen_open.clear();
         self.gates.retain(|_, gate| !matches!(gate, GateState::Closed { .. }));
         Ok(())
     }
@@ -282,9 +296,11 @@ impl RunState {
         at: Timestamp,
     ) -> Result<Timestamp, IllegalEvent> {
         match self.gates.get(&step) {
-            Some(GateState::Passed { .. }) => Err(IllegalEvent::Gate { step, event }),
+            Some(GateState::Passed { .. }) if self.seen_open.contains(&step) => {
+                Err(IllegalEvent::Gate { step, event })
+            }
             Some(GateState::Waiting { since, .. }) => Ok(*since),
-            Some(GateState::Closed { .. }) | None => Ok(at),
+            Some(GateState::Passed { .. } | GateState::Closed { .. }) | None => Ok(at),
         }
     }
 

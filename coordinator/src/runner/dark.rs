@@ -5,13 +5,16 @@
 use std::time::Duration;
 
 use futures::future::{join, join_all};
+use quaymaster_proto::ContainerId;
 use tokio::time::{Instant, sleep};
 
 use super::gate::Look;
 use super::{Book, RunError, Runner};
 use crate::gates::dark::{self, DarkLook};
+use crate::gates::{Judgement, living, unanswered};
 use crate::nodes::{DatabaseQuestion, Looks, Orders};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, Verb, What};
+use crate::run::{GateFailure, order};
 
 /// Between two rounds; the registry is down, so it is short.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -34,6 +37,7 @@ where
     }
 
     async fn dark_looks(&self, plan: &Plan, step: &Step) -> Vec<DarkLook> {
+        let migrating = self.about_to_migrate(plan, step);
         join_all(step.nodes.iter().map(async |node| {
             // One list of sessions is enough: there is one database.
             let question = DatabaseQuestion { sessions: *node == plan.first, counts: false };
@@ -42,12 +46,44 @@ where
                 self.nodes.look_at_database(node, question),
             )
             .await;
+            let migrating = migrating.clone().filter(|_| *node == plan.first);
             DarkLook {
                 node: node.clone(),
+                migrating,
                 facts: facts.map_err(|error| error.reason()),
                 database: database.map_err(|error| error.reason()),
             }
         }))
         .await
+    }
+
+    /// The container that is started next, where this gate is the last one
+    /// before it. An earlier process may have started it already.
+    fn about_to_migrate(&self, plan: &Plan, step: &Step) -> Option<ContainerId> {
+        let next = plan.steps.iter().find(|next| next.number > step.number)?;
+        (next.what == What::Act(Verb::StartMigrating))
+            .then(|| order::staged(plan, &self.state, &plan.first))?
+    }
+
+    /// Every node at once, right before the others start: a Quay of another
+    /// generation that came up meanwhile must not meet them. `None` = none did.
+    pub(super) async fn roll_call(&self, plan: &Plan, waited: Duration) -> Option<Judgement> {
+        let answers = join_all(plan.nodes.iter().map(async |node| {
+            let facts = self.nodes.describe(&node.name, &self.key).await;
+            (&node.name, facts.map_err(|error| error.reason()))
+        }))
+        .await;
+        let (mut containers, mut silent) = (Vec::new(), Vec::new());
+        for (node, facts) in answers {
+            let own = order::staged(plan, &self.state, node);
+            match facts {
+                Ok(facts) => containers.extend(living::strangers(node, &facts, own.as_ref())),
+                Err(why) => silent.push((node.clone(), why)),
+            }
+        }
+        if !containers.is_empty() {
+            return Some(Judgement::Fail(GateFailure::Alive { containers }));
+        }
+        (!silent.is_empty()).then(|| unanswered(silent, waited))
     }
 }

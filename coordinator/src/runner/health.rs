@@ -21,7 +21,7 @@ use crate::gates::health::Course;
 use crate::gates::{Judgement, first_node, healthy};
 use crate::nodes::{CallError, DatabaseQuestion, HealthQuestion, Looks, Orders};
 use crate::plan::{Gate, Plan, Step};
-use crate::run::order;
+use crate::run::{GateFailure, order};
 
 /// Between two looks at the revision while the first node migrates.
 const REVISION: Duration = Duration::from_secs(1);
@@ -38,6 +38,9 @@ struct Watch {
     next_call: Instant,
     /// When the latest reports say that health will have lasted.
     confirm_at: Option<Instant>,
+    /// Since all is well but for nodes that do not say whether an old Quay
+    /// lives there.
+    silent_since: Option<Instant>,
     begun: Instant,
 }
 
@@ -59,7 +62,8 @@ where
             watch.see(&node, seen, needed);
         }
         loop {
-            if self.settle(step, watch.judge(plan, gate)).await? == Look::Over {
+            let judgement = self.judge(plan, gate, &mut watch).await;
+            if self.settle(step, judgement).await? == Look::Over {
                 return Ok(());
             }
             let wants_revision = gate == Gate::FirstNode && watch.wants_revision(plan);
@@ -83,6 +87,38 @@ where
                 () = sleep(TICK) => {}
             }
         }
+    }
+
+    /// What ends the gate is looked at once more, from the side that the
+    /// reports do not show.
+    async fn judge(&self, plan: &Plan, gate: Gate, watch: &mut Watch) -> Judgement {
+        let judgement = watch.judge(plan, gate);
+        let silent_since = watch.silent_since.take();
+        match (gate, &judgement) {
+            (Gate::FirstNode, Judgement::Pass(_)) => {
+                let silent_since =
+                    *watch.silent_since.insert(silent_since.unwrap_or_else(Instant::now));
+                let stranger = self.roll_call(plan, silent_since.elapsed()).await;
+                stranger.unwrap_or(judgement)
+            }
+            (Gate::FirstNode, Judgement::Fail(GateFailure::Exited { .. })) => {
+                watch.database = self.fresh_look(plan).await;
+                watch.judge(plan, gate)
+            }
+            (_, Judgement::Pass(_) | Judgement::Fail(_) | Judgement::Wait(_)) => judgement,
+        }
+    }
+
+    /// The database as the first node that answers reaches it.
+    async fn fresh_look(&self, plan: &Plan) -> Option<DatabaseLook> {
+        let others = plan.nodes.iter().map(|node| &node.name).filter(|node| **node != plan.first);
+        for node in std::iter::once(&plan.first).chain(others) {
+            let look = self.nodes.look_at_database(node, DatabaseQuestion::default()).await;
+            if let Ok(look) = look {
+                return Some(look);
+            }
+        }
+        None
     }
 
     fn database_call(&self, node: NodeName) -> DatabaseCall {
@@ -117,6 +153,7 @@ impl Watch {
             calls: FuturesUnordered::new(),
             next_call: now,
             confirm_at: None,
+            silent_since: None,
             begun: now,
         }
     }
@@ -132,8 +169,8 @@ impl Watch {
     }
 
     fn wants_revision(&self, plan: &Plan) -> bool {
-        let target = &plan.database.target;
-        self.calls.is_empty() && self.database.as_ref().is_none_or(|seen| seen.revision != *target)
+        let has_arrived = |seen: &DatabaseLook| first_node::has_arrived(plan, seen);
+        self.calls.is_empty() && !self.database.as_ref().is_some_and(has_arrived)
     }
 
     fn see(&mut self, node: &NodeName, seen: Seen, needed: Duration) {
@@ -144,7 +181,7 @@ impl Watch {
         let was_healthy = course.healthy_since().is_some();
         match seen {
             Ok(report) => course.see(report),
-            Err(why) => course.lose(why),
+            Err(why) => course.lose(why, self.begun.elapsed()),
         }
         if !was_healthy && course.healthy_since().is_some() {
             // It listens, so it has migrated: the revision is worth a look now.

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use quaymaster_proto::{Epoch, Mode, Reason};
+use quaymaster_proto::{ContainerStatus, Epoch, Mode, Reason};
 use tokio::sync::mpsc::unbounded_channel;
 use ulid::Ulid;
 
@@ -16,6 +16,8 @@ use crate::survey::{ClusterFacts, fixture};
 struct Notebook {
     events: Arc<Mutex<Vec<Event>>>,
     inbox: Arc<Mutex<Vec<Event>>>,
+    /// How many events each append held.
+    sizes: Arc<Mutex<Vec<usize>>>,
     /// So many appends are left; then the process is as good as dead.
     left: Arc<Mutex<Option<Death>>>,
 }
@@ -30,6 +32,28 @@ struct Death {
 impl Notebook {
     fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
+    }
+
+    /// How many appends come before the one that holds this event.
+    fn appends(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        let sizes = self.sizes.lock().unwrap().clone();
+        let events = self.events();
+        let at = events.iter().position(is_it).unwrap();
+        // The start and the epoch are written before anyone drives.
+        let mut seen = 0;
+        sizes
+            .iter()
+            .take_while(|size| {
+                seen += **size;
+                seen <= at
+            })
+            .count()
+            - 2
+    }
+
+    /// The end of the file is damaged.
+    fn lose_last(&self) {
+        self.events.lock().unwrap().pop();
     }
 
     fn die(&self, death: Option<Death>) {
@@ -52,6 +76,7 @@ impl Book for Notebook {
             None => {}
         }
         self.events.lock().unwrap().extend_from_slice(events);
+        self.sizes.lock().unwrap().push(events.len());
         Ok(())
     }
 
@@ -276,6 +301,136 @@ async fn a_migration_that_ends_badly_is_told_with_its_code_and_nothing_else_star
     // Taking it in hand again starts nothing anew.
     stage.runner(true).await.drive(Patience::Leave).await.unwrap();
     assert_eq!(stage.fleet.tally().migrating_starts, 1);
+}
+
+/// The step of a gate, the last one of its kind.
+fn last_gate(stage: &Stage, gate: Gate) -> StepNumber {
+    let mut steps = stage.plan.plan().steps.iter();
+    steps.rfind(|step| step.what == What::Gate(gate)).unwrap().number
+}
+
+/// Somebody starts the old Quay of the node between two processes: the second
+/// one must see it at this gate, start nothing more, and go on when it is gone.
+async fn assert_held_by_an_old_quay(stage: &Stage, node: &str, gate: Gate) {
+    let before = stage.fleet.tally();
+    stage.fleet.set_old_container(node, ContainerStatus::Running);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Closed { step, failure: GateFailure::Alive { containers } }
+            if step.number == last_gate(stage, gate) && containers[0].contains(node)),
+        "{ended:?}"
+    );
+    assert_eq!(stage.fleet.tally(), before);
+
+    stage.fleet.set_old_container(node, ContainerStatus::Exited);
+    assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_on_after_a_refused_start_looks_for_itself_whether_it_is_dark() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.refuse("quay-1", "start-migrating", Reason::Database);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Failed { .. }), "{ended:?}");
+    assert!(stage.has_crossed());
+    stage.fleet.forgive();
+    assert_held_by_an_old_quay(&stage, "quay-2", Gate::Dark).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_on_after_a_silent_start_looks_for_itself_whether_it_is_dark() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.lose("quay-1", "start-migrating");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Failed { .. }), "{ended:?}");
+    stage.fleet.forgive();
+    assert_held_by_an_old_quay(&stage, "quay-3", Gate::Dark).await;
+}
+
+/// Runs until this event would be written, which it is not.
+async fn die_before(stage: &Stage, is_last: impl Fn(&Event) -> bool) {
+    let mut runner = stage.runner(true).await;
+    let whole = Stage::new(3, &first_window(Mode::Background));
+    whole.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let appends = whole.book.appends(is_last);
+    stage.book.die(Some(Death { appends, keeps_last: false }));
+    runner.drive(Patience::Leave).await.unwrap_err();
+    stage.book.die(None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_on_between_the_dark_and_the_start_looks_for_itself() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::StartMigrating)).await;
+    assert!(stage.fleet.tally().started.is_empty());
+    assert_held_by_an_old_quay(&stage, "quay-2", Gate::Dark).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_others_start_only_where_no_old_quay_lives() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::Start)).await;
+    assert_eq!(stage.fleet.tally().started.len(), 1);
+    assert_held_by_an_old_quay(&stage, "quay-3", Gate::FirstNode).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_quay_that_comes_up_during_the_migration_holds_the_others() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    let mut runner = stage.runner(true).await;
+    let driving = tokio::spawn(async move { runner.drive(Patience::Leave).await });
+    while stage.fleet.tally().started.is_empty() {
+        tokio::task::yield_now().await;
+        tokio::time::advance(std::time::Duration::from_millis(10)).await;
+    }
+    stage.fleet.set_old_container("quay-2", ContainerStatus::Running);
+    let ended = driving.await.unwrap().unwrap();
+    assert!(matches!(ended, Ended::Closed { failure: GateFailure::Alive { .. }, .. }), "{ended:?}");
+    assert_eq!(stage.fleet.tally().started.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_whose_record_is_lost_is_found_on_the_node_and_not_made_again() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_answer_to(&stage, event, Verb::StartMigrating)).await;
+    assert_eq!(stage.fleet.tally().migrating_starts, 1);
+    stage.book.lose_last();
+    assert!(!stage.has_crossed());
+
+    assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+    let dark = &stage.state().gates[&last_gate(&stage, Gate::Dark)];
+    assert!(
+        matches!(dark, crate::run::GateState::Passed { evidence: Evidence::Begun, .. }),
+        "{dark:?}"
+    );
+}
+
+fn is_answer_to(stage: &Stage, event: &Event, verb: Verb) -> bool {
+    let step = stage.plan.plan().first_step(What::Act(verb)).unwrap().number;
+    matches!(event, Event::Settled { step: found, .. } if *found == step)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_changes_between_two_processes_is_not_stopped() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::Stop)).await;
+    stage.fleet.replace_container("quay-2");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(ended, Ended::Closed { failure: GateFailure::Drifted { .. }, .. }),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_never_driven_with_another_plan() {
+    let mut stage = Stage::new(3, &first_window(Mode::Background));
+    stage.runner(true).await;
+    stage.plan = Stage::new(3, &first_window(Mode::Complete)).plan;
+    let error = stage.runner(true).await.drive(Patience::Leave).await.unwrap_err();
+    assert!(matches!(error, RunError::OtherPlan { .. }), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
