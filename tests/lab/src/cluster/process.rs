@@ -164,8 +164,11 @@ fn look(pid: i32) -> Option<Stat> {
 fn parse_stat(line: &str) -> Option<Stat> {
     let (_, rest) = line.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
-    let ended = matches!(fields.next()?, "Z" | "X");
-    let start_ticks = fields.nth(18)?.parse().ok()?;
+    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    // The first thread is a zombie before the others have let go of what they hold.
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let ended = is_zombie && threads <= 1;
+    let start_ticks = fields.nth(1)?.parse().ok()?;
     Some(Stat { ended, start_ticks })
 }
 
@@ -178,6 +181,11 @@ mod tests {
         let line = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 2 3";
         assert_eq!(parse_stat(line), Some(Stat { ended: false, start_ticks: 98765 }));
         assert_eq!(parse_stat("42 (gone) Z 1"), None);
+        let zombie = |threads: u32| {
+            format!("42 (a) Z 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 {threads} 0 98765 1 2 3")
+        };
+        assert!(parse_stat(&zombie(1)).unwrap().ended);
+        assert!(!parse_stat(&zombie(2)).unwrap().ended, "its ports are still taken");
     }
 
     #[tokio::test]

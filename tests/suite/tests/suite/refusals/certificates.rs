@@ -53,8 +53,10 @@ async fn who_may_speak_with_whom() {
         write_operator(lab.dir(), &identity);
         refused(&lab, name, "cluster.yaml", PLAN).await;
     }
-    write_operator(lab.dir(), &ours.person("lab", "reader", ours.validity));
+    write_operator(lab.dir(), &ours.person("lab", "operator", ours.validity));
     let plan = lab.plan(Some("background")).await;
+    write_operator(lab.dir(), &ours.person("lab", "reader", ours.validity));
+    refused(&lab, "reader-who-plans", "cluster.yaml", PLAN).await;
     refused(
         &lab,
         "reader-who-acts",
