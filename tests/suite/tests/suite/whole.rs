@@ -2,7 +2,11 @@
 //! the operator reads, what became of every container and every config.yaml,
 //! and the witness's word.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
+use quaymaster_lab::cluster::wait::until;
+use quaymaster_lab::quay::inspect;
 use quaymaster_suite::cluster::{Seen, changed_lines, name};
 use quaymaster_suite::container::{Ports, is_running, policy, ports};
 use quaymaster_suite::redact;
@@ -26,7 +30,9 @@ async fn three_nodes_in_two_windows_as_the_operator_reads_them() {
     assert_eq!(between.revision.as_deref(), Some(BACKGROUND_TARGET));
     succeeded(&lab, &before, &between, "background").await;
 
-    // What comes next is read off the cluster.
+    // What comes next is read off the cluster. With every tag mapped, so that the forecast does not
+    // hang on how far the backfill is at this moment.
+    backfilled(&lab).await;
     let plan = lab.plan(None).await;
     pages.push(("plan-of-window-2", plan.outcome.page()));
     pages.push(("window-2", lab.apply(&plan).await.expect_code(0).page()));
@@ -63,6 +69,18 @@ async fn three_nodes_in_one_window_as_the_operator_reads_it() {
         assert_snapshot!("synchronous-plan", redact::steady(&plan.outcome.page()));
         assert_snapshot!("synchronous-window", redact::steady(&applied.page()));
     });
+}
+
+/// Waits until every visible tag is mapped.
+async fn backfilled(lab: &TestLab) {
+    until("the backfill's end", Duration::from_secs(60), async || {
+        match inspect(&lab.database_uri()).await.unwrap().unmapped_tags {
+            0 => Ok(()),
+            left => Err(format!("{left} tags left")),
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
