@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use quaymaster_proto::act::Order;
 use quaymaster_proto::job::{JobState, PullImage};
 use quaymaster_proto::node::LedgerHead;
-use quaymaster_proto::{Act, ActOutcome, ContainerId, Reason, Refusal};
+use quaymaster_proto::{Act, ActOutcome, ContainerId, Reason, Refusal, RestartPolicy};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use index::{Admission, Index};
@@ -318,6 +318,15 @@ impl LedgerSlot {
         match self {
             Self::Open(ledger) => ledger.index.was_started_plainly(container),
             Self::Closed { .. } => false,
+        }
+    }
+
+    /// The restart policy that its owner had given to a container that this
+    /// agent stopped; `None` also where the ledger does not know.
+    pub(crate) fn owner_policy(&self, container: &ContainerId) -> Option<RestartPolicy> {
+        match self {
+            Self::Open(ledger) => ledger.index.owner_policy(container),
+            Self::Closed { .. } => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use quaymaster_proto::database::DatabaseLook;
-use quaymaster_proto::{Act, Component, ContainerId, ContainerState, FileDigest, Reason, Refusal};
+use quaymaster_proto::{Act, Component, ContainerId, FileDigest, Reason, Refusal};
 
 use crate::config::{AgentConfig, ComponentConfig};
 use crate::config_file::ConfigFile;
@@ -164,7 +164,7 @@ impl<E: Engine> Node<E> {
     }
 
     /// Whether a path of the host is config.yaml or its directory.
-    fn holds_config(&self, source: &str) -> bool {
+    pub(crate) fn holds_config(&self, source: &str) -> bool {
         let file = &self.config.quay_config;
         let real = file.canonicalize();
         let is = |path: &Path| {
@@ -215,15 +215,15 @@ impl<E: Engine> Node<E> {
 
     /// Every container of this node that is a Quay, and lives or may come back
     /// by itself. A mirror is a Quay that migrates too (quay-facts 2.1).
-    pub(crate) async fn living_quays(&self) -> Result<Vec<ContainerState>, Refusal> {
+    pub(crate) async fn living_quays(&self) -> Result<Vec<Container>, Refusal> {
         let mut all = self.containers_of(Component::Quay).await?;
         if self.config.components.contains_key(&Component::Mirror) {
             all.extend(self.containers_of(Component::Mirror).await?);
         }
         let looks = all.iter().map(|listed| self.engine.container(listed.id.as_str()));
         let seen = try_join_all(looks).await?;
-        let states = seen.into_iter().flatten().map(|container| container.state);
-        Ok(states.filter(|state| state.status.is_alive()).collect())
+        let seen = seen.into_iter().flatten();
+        Ok(seen.filter(|container| container.state.status.is_alive()).collect())
     }
 
     /// config.yaml as it lies there now.

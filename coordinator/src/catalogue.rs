@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quaymaster_proto::{Component, Mode, PortMove};
+use quaymaster_proto::{Component, Mode, MountCopy, PortMove};
 
 use crate::plan::ReleaseInMode;
 
@@ -53,7 +53,7 @@ impl Catalogue {
         self.releases.iter().find(|release| {
             release
                 .images
-                .get(&component)
+                .get(&runs_image_of(component))
                 .is_some_and(|known| known.repository == image.repository() && known.tag == tag)
         })
     }
@@ -89,6 +89,28 @@ impl Catalogue {
     }
 }
 
+impl Catalogue {
+    /// Where a release's image of a component looks for what earlier ones find
+    /// elsewhere.
+    pub fn mount_copies(&self, component: Component, to: &str) -> Vec<MountCopy> {
+        let Some(image) = self.release(to).and_then(|release| release.image(component)) else {
+            return Vec::new();
+        };
+        let earlier = self.releases.iter().take_while(|release| release.name != to);
+        let mut copies: Vec<MountCopy> = earlier
+            .filter_map(|release| release.image(component))
+            .flat_map(|earlier| &earlier.paths)
+            .filter_map(|(what, from)| {
+                let to = image.paths.get(what).filter(|to| *to != from)?;
+                Some(MountCopy { from: from.clone(), to: to.clone() })
+            })
+            .collect();
+        copies.sort();
+        copies.dedup();
+        copies
+    }
+}
+
 /// What is known of one release.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Release {
@@ -109,6 +131,16 @@ pub struct Release {
 }
 
 impl Release {
+    /// Where a component's image is; a mirror runs Quay's (quay-facts 2.1).
+    pub fn image(&self, component: Component) -> Option<&ReleasedImage> {
+        self.images.get(&runs_image_of(component))
+    }
+
+    /// How a component stops.
+    pub fn stopping(&self, component: Component) -> Option<&Stopping> {
+        self.stop.get(&runs_image_of(component))
+    }
+
     /// What is known of the release in that mode.
     pub fn mode(&self, mode: Mode) -> Option<&ReleasedMode> {
         self.modes.iter().find(|known| known.mode == mode)
@@ -120,6 +152,13 @@ impl Release {
     }
 }
 
+fn runs_image_of(component: Component) -> Component {
+    match component {
+        Component::Mirror => Component::Quay,
+        Component::Quay | Component::Clair | Component::Builder => component,
+    }
+}
+
 /// Where an image is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReleasedImage {
@@ -127,6 +166,9 @@ pub struct ReleasedImage {
     pub repository: String,
     /// Such as `v3.0.5`.
     pub tag: String,
+    /// Inside its containers: where it looks for what other releases may look
+    /// for elsewhere, by what it is.
+    pub paths: BTreeMap<String, String>,
 }
 
 impl std::fmt::Display for ReleasedImage {

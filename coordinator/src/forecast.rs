@@ -9,6 +9,7 @@ use quaymaster_proto::database::TagCounts;
 
 use crate::catalogue::{Entry, OfflineRate, Release, Spread};
 use crate::cluster::StopGrace;
+use crate::plan::companion::STOPS_AFTER_QUAY;
 use crate::plan::situation::Situation;
 use crate::plan::{Forecast, ForecastPart, PartOfOutage, ReleaseInMode};
 use crate::survey::{ClusterFacts, NodeSurvey};
@@ -32,13 +33,13 @@ pub fn forecast(situation: &Situation<'_>) -> Forecast {
     }
 }
 
-/// The grace that the running Quay gets, in whole seconds.
-pub fn stop_grace(situation: &Situation<'_>) -> Duration {
-    match situation.cluster.timings.stop_grace(Component::Quay) {
+/// The grace that a running component gets, in whole seconds.
+pub fn stop_grace(situation: &Situation<'_>, component: Component) -> Duration {
+    match situation.cluster.timings.stop_grace(component) {
         StopGrace::Fixed(grace) => grace,
         StopGrace::Catalogue => situation
             .from()
-            .and_then(|release| release.stop.get(&Component::Quay))
+            .and_then(|release| release.stopping(component))
             .map(|stop| stop.grace)
             .unwrap_or_default(),
     }
@@ -47,8 +48,13 @@ pub fn stop_grace(situation: &Situation<'_>) -> Duration {
 fn parts(situation: &Situation<'_>, entry: &Entry, counts: Option<TagCounts>) -> Vec<ForecastPart> {
     let Some(to) = situation.to() else { return Vec::new() };
     let lasting = situation.cluster.timings.healthy_for;
-    let mut parts =
-        vec![part(PartOfOutage::Stop, stop(situation)), part(PartOfOutage::Schema, entry.schema)];
+    let mut parts = vec![part(PartOfOutage::Stop, stop(situation, Component::Quay))];
+    for component in STOPS_AFTER_QUAY {
+        if stops_in_the_dark(situation, component) {
+            parts.push(part(PartOfOutage::CompanionStop, stop(situation, component)));
+        }
+    }
+    parts.push(part(PartOfOutage::Schema, entry.schema));
     if entry.moves_tags {
         let left = counts.map(|counts| left(situation, counts)).unwrap_or_default();
         parts.push(part(PartOfOutage::Tags, moving(left, to.offline)));
@@ -65,9 +71,16 @@ fn part(what: PartOfOutage, spread: Spread) -> ForecastPart {
     ForecastPart { what, likely, at_best, at_worst }
 }
 
-fn stop(situation: &Situation<'_>) -> Spread {
-    let grace = stop_grace(situation);
-    let stops = situation.from().and_then(|release: &Release| release.stop.get(&Component::Quay));
+/// Whether any node has one to stop.
+fn stops_in_the_dark(situation: &Situation<'_>, component: Component) -> bool {
+    let mut companions = situation.facts.nodes.values().flat_map(NodeSurvey::companions);
+    companions
+        .any(|companion| companion.component == component && situation.fate(&companion).stops())
+}
+
+fn stop(situation: &Situation<'_>, component: Component) -> Spread {
+    let grace = stop_grace(situation, component);
+    let stops = situation.from().and_then(|release: &Release| release.stopping(component));
     let at_best =
         if stops.is_some_and(|stop| stop.burns_grace) { grace } else { grace.min(QUICK_STOP) };
     Spread { at_best, likely: grace, at_worst: grace }

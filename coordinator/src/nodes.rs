@@ -17,7 +17,7 @@ use quaymaster_proto::peer::InvalidPeer;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{
     Act, ActOutcome, ClusterName, Component, ContainerId, ImageDigest, ImageId, InvalidField, Mode,
-    NodeName, Peer, PortMove, Refusal,
+    MountCopy, NodeName, Peer, PortMove, Refusal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,10 +135,15 @@ impl std::fmt::Debug for SurveyKey {
 pub struct PreviewQuestion {
     /// Of which component.
     pub component: Component,
+    /// Whose spec is carried over; `None` = the container that has the
+    /// well-known name.
+    pub container: Option<ContainerId>,
     /// The mode that config.yaml would get.
     pub mode: Mode,
     /// What the release demands of its ports.
     pub port_moves: Vec<PortMove>,
+    /// What the release demands of its mounts.
+    pub mount_copies: Vec<MountCopy>,
 }
 
 /// Which image a registry is asked about.

@@ -4,6 +4,7 @@
 //! they were built, written to a file that people read, and identified by
 //! their digest. Nothing here is a secret.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,13 +18,16 @@ use serde::{Deserialize, Serialize};
 
 pub mod build;
 pub mod check;
+pub mod companion;
 pub mod drift;
 pub mod file;
 pub mod members;
 mod outage;
 pub mod request;
 pub mod situation;
+mod steps;
 
+pub use companion::{CompanionNext, CompanionPlan, Fate, PlannedCompanion};
 pub use outage::{Forecast, ForecastPart, PartOfOutage};
 
 /// The version of the plan's format that this code writes and reads.
@@ -45,6 +49,9 @@ pub struct Plan {
     pub image: PlannedImage,
     /// What the release demands of published ports.
     pub port_moves: Vec<PortMove>,
+    /// What becomes of the containers beside the Quays, by component; empty
+    /// where the cluster has none.
+    pub companions: BTreeMap<Component, CompanionPlan>,
     /// Every node of the cluster file, in its order.
     pub nodes: Vec<PlannedNode>,
     /// The node that migrates.
@@ -82,9 +89,31 @@ impl Plan {
             .map(|step| step.number)
     }
 
-    /// The first step of a kind.
+    /// The first step of a kind for the Quays.
     pub fn first_step(&self, what: What) -> Option<&Step> {
-        self.steps.iter().find(|step| step.what == what)
+        self.step_of(Component::Quay, what)
+    }
+
+    /// The first step of a kind for a component.
+    pub fn step_of(&self, component: Component, what: What) -> Option<&Step> {
+        self.steps.iter().find(|step| step.component == component && step.what == what)
+    }
+
+    /// Where a component's next image comes from; `None` = it gets no next
+    /// container in this window.
+    pub fn image_of(&self, component: Component) -> Option<&PlannedImage> {
+        match component {
+            Component::Quay => Some(&self.image),
+            Component::Clair | Component::Builder | Component::Mirror => {
+                self.companions.get(&component)?.next.as_ref().map(|next| &next.image)
+            }
+        }
+    }
+
+    /// How long a component's container may take to stop, in seconds.
+    pub fn stop_grace_seconds(&self, component: Component) -> u32 {
+        let companion = self.companions.get(&component);
+        companion.map_or(self.timings.stop_grace_seconds, |plan| plan.stop_grace_seconds)
     }
 }
 
@@ -194,8 +223,27 @@ pub struct PlannedNode {
     pub engine: String,
     /// Its Quay container.
     pub quay: PlannedContainer,
+    /// Its other containers, at most one of a component.
+    pub companions: Vec<PlannedCompanion>,
     /// Its config.yaml.
     pub config: PlannedConfig,
+}
+
+impl PlannedNode {
+    /// Its container of a component.
+    pub fn container(&self, component: Component) -> Option<&PlannedContainer> {
+        match component {
+            Component::Quay => Some(&self.quay),
+            Component::Clair | Component::Builder | Component::Mirror => {
+                self.companion(component).map(|companion| &companion.container)
+            }
+        }
+    }
+
+    /// Its companion of a component.
+    pub fn companion(&self, component: Component) -> Option<&PlannedCompanion> {
+        self.companions.iter().find(|companion| companion.container.component == component)
+    }
 }
 
 /// The container that runs now.
@@ -234,6 +282,8 @@ pub struct PlannedConfig {
     pub line: u32,
     /// Added rather than changed.
     pub inserted: bool,
+    /// Who edits it: this node, or another one that shares the file.
+    pub writer: NodeName,
 }
 
 /// One step: an act of some nodes, or a gate.
@@ -244,6 +294,8 @@ pub struct Step {
     pub number: StepNumber,
     /// Whether the registry serves meanwhile.
     pub stage: Stage,
+    /// Whose containers; a gate of the whole window is Quay's.
+    pub component: Component,
     /// What is done or waited for.
     pub what: What,
     /// By which nodes; a gate's are those it looks at.
@@ -258,9 +310,9 @@ pub struct Step {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Before the first stop.
+    /// Before the first Quay's stop.
     Serving,
-    /// From the first stop on.
+    /// From the first Quay's stop on.
     Dark,
     /// From the intent of the migrating start on.
     Beyond,
@@ -312,7 +364,8 @@ pub enum Gate {
     Dark,
     /// The first node migrated and is healthy.
     FirstNode,
-    /// The others are healthy.
+    /// The containers started last are healthy: the other Quays, or those of a
+    /// companion.
     Healthy,
 }
 
@@ -326,6 +379,10 @@ pub enum Width {
     First,
     /// Every other one, at once.
     Rest,
+    /// Those that have the component's container, at once.
+    Having,
+    /// One for each config.yaml, at once.
+    Writers,
 }
 
 /// What takes a step back.

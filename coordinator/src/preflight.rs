@@ -11,6 +11,7 @@ use crate::plan::ReleaseInMode;
 use crate::plan::situation::Situation;
 use crate::survey::{ClusterFacts, Reader};
 
+mod companion;
 mod config;
 mod container;
 mod database;
@@ -18,6 +19,7 @@ mod generation;
 mod image;
 mod node;
 
+pub use companion::CompanionFinding;
 pub use config::{ConfigFinding, DifferingKey};
 pub use container::ContainerFinding;
 pub use database::DatabaseFinding;
@@ -82,6 +84,9 @@ pub enum Finding {
     /// A container.
     #[error(transparent)]
     Container(#[from] ContainerFinding),
+    /// A container beside a Quay.
+    #[error(transparent)]
+    Companion(#[from] CompanionFinding),
     /// config.yaml.
     #[error(transparent)]
     Config(#[from] ConfigFinding),
@@ -99,9 +104,11 @@ impl Finding {
         match self {
             Self::Node(finding) => finding.severity(),
             Self::Container(finding) => finding.severity(),
-            Self::Generation(_) | Self::Config(_) | Self::Database(_) | Self::Image(_) => {
-                Severity::Refuses
-            }
+            Self::Generation(_)
+            | Self::Companion(_)
+            | Self::Config(_)
+            | Self::Database(_)
+            | Self::Image(_) => Severity::Refuses,
         }
     }
 
@@ -111,6 +118,7 @@ impl Finding {
             Self::Node(finding) => finding.remedy(),
             Self::Generation(finding) => finding.remedy(),
             Self::Container(finding) => finding.remedy(),
+            Self::Companion(finding) => finding.remedy(),
             Self::Config(finding) => finding.remedy(),
             Self::Database(finding) => finding.remedy(),
             Self::Image(finding) => finding.remedy(),
@@ -125,9 +133,11 @@ pub fn of_cluster(reader: Reader<'_>, facts: &ClusterFacts) -> Findings {
         found.extend(node::agent(facts, name, survey).map(Finding::from));
         found.extend(node::engine(name, survey).map(Finding::from));
         found.extend(generation::known(reader, facts, name, survey).map(Finding::from));
-        found.extend(container::starters(name, survey).map(Finding::from));
+        found.extend(container::starters(name, survey).into_iter().map(Finding::from));
         found.extend(container::strays(name, survey).into_iter().map(Finding::from));
-        found.extend(container::overrides(name, survey).map(Finding::from));
+        found.extend(container::overrides(name, survey).into_iter().map(Finding::from));
+        found.extend(companion::there(name, survey).into_iter().map(Finding::from));
+        found.extend(companion::mirror(name, survey).map(Finding::from));
         found.extend(config::usable(name, survey).map(Finding::from));
         found.extend(config::setup_complete(name, survey).map(Finding::from));
         found.extend(config::as_it_runs(name, survey).map(Finding::from));
@@ -147,7 +157,8 @@ pub fn of_window(situation: &Situation<'_>) -> Findings {
     let mut found: Vec<Finding> = Vec::new();
     found.extend(database::revision(situation).map(Finding::from));
     found.extend(image::one_generation(situation).map(Finding::from));
-    found.extend(image::allowed(situation).map(Finding::from));
+    found.extend(companion::successors(situation).into_iter().map(Finding::from));
+    found.extend(image::allowed(situation).into_iter().map(Finding::from));
     found.extend(image::available(situation).into_iter().map(Finding::from));
     found.extend(config::editable(situation).into_iter().map(Finding::from));
     found.extend(container::carried_over(situation).into_iter().map(Finding::from));

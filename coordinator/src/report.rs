@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use quaymaster_proto::{NodeName, RunId};
+use quaymaster_proto::{Component, NodeName, RunId};
 
+use crate::plan::companion::STOPS_AFTER_QUAY;
 use crate::plan::{Gate, Plan, Verb, What};
 use crate::run::{ActState, Evidence, GateState, RunState, Settlement};
 
@@ -38,6 +39,8 @@ pub struct Report {
 pub struct Limit {
     /// Stop asked until the container had ended, of the slowest.
     pub slowest_stop: (NodeName, Duration),
+    /// The same of what stops after the Quays.
+    pub slowest_companion: Option<(NodeName, Duration)>,
     /// Both looks at the dark.
     pub dark_gates: Duration,
     /// The first node's start asked until it was healthy.
@@ -49,9 +52,11 @@ pub struct Limit {
 impl Limit {
     /// All parts together.
     pub fn sum(&self) -> Duration {
-        let Self { slowest_stop, dark_gates, first_node, slowest_rest } = self;
-        let rest = slowest_rest.as_ref().map(|(_, took)| *took).unwrap_or_default();
-        slowest_stop.1 + *dark_gates + first_node.1 + rest
+        let Self { slowest_stop, slowest_companion, dark_gates, first_node, slowest_rest } = self;
+        let took = |of: &Option<(NodeName, Duration)>| {
+            of.as_ref().map(|(_, took)| *took).unwrap_or_default()
+        };
+        slowest_stop.1 + took(slowest_companion) + *dark_gates + first_node.1 + took(slowest_rest)
     }
 }
 
@@ -111,7 +116,11 @@ impl Reading<'_> {
     /// Every node that did the step of that verb: when it was asked, and when
     /// it was done.
     fn asked(&self, verb: Verb) -> Vec<(NodeName, Timestamp, Timestamp)> {
-        let Some(step) = self.plan.first_step(What::Act(verb)) else { return Vec::new() };
+        self.asked_of(Component::Quay, verb)
+    }
+
+    fn asked_of(&self, component: Component, verb: Verb) -> Vec<(NodeName, Timestamp, Timestamp)> {
+        let Some(step) = self.plan.step_of(component, What::Act(verb)) else { return Vec::new() };
         let done =
             step.nodes.iter().filter_map(|node| match self.state.act_state(step.number, node) {
                 ActState::Done { settlement, since, at } => {
@@ -179,6 +188,12 @@ impl Reading<'_> {
         }
         Some(Limit {
             slowest_stop: slowest(self.asked(Verb::Stop))?,
+            slowest_companion: slowest(
+                STOPS_AFTER_QUAY
+                    .into_iter()
+                    .flat_map(|component| self.asked_of(component, Verb::Stop))
+                    .collect(),
+            ),
             dark_gates: self.dark_gates(),
             first_node: (first, between(since, self.first_healthy()?)),
             slowest_rest,

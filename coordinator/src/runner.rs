@@ -231,7 +231,7 @@ where
         }
         if step.stage >= Stage::Dark {
             // Ready before they are needed: nothing waits for a stream later.
-            self.followers.open(plan, &self.state, &self.nodes);
+            self.followers.open(plan, &self.state, step.component, &self.nodes);
         }
         let at = self.clock.now();
         let number = step.number;

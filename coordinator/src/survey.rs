@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::NodeAddress;
 
+mod companion;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod standing;
 
+pub use companion::Companion;
 pub use standing::{DigestQuestion, Reader, Unclear};
 
 /// The label that a lab gives its Quay containers.

@@ -8,7 +8,7 @@ use crate::container::{ContainerState, RestartPolicy};
 use crate::database::DatabaseIdentity;
 use crate::id::{ContainerId, Epoch, FileDigest, PlanDigest, RunId, SpecDigest, StepNumber};
 use crate::name::ClusterName;
-use crate::words::{Component, Generation, Mode, PortMove};
+use crate::words::{Component, Generation, Mode, MountCopy, PortMove};
 
 mod convert;
 
@@ -61,6 +61,10 @@ pub struct StageContainer {
     pub generation: Generation,
     /// What the release demands of its ports.
     pub port_moves: Vec<PortMove>,
+    /// What the release demands of its mounts. Absent from the records of
+    /// earlier agents.
+    #[serde(default)]
+    pub mount_copies: Vec<MountCopy>,
 }
 
 /// Write the next config.yaml into a sibling file.
@@ -87,6 +91,10 @@ pub struct EnsureStopped {
     pub generation: Generation,
     /// Seconds until the engine kills it; 0 to 3600.
     pub grace_seconds: u32,
+    /// The owner's, as the plan saw it: kept for the container's successor.
+    /// Absent from the records of earlier agents.
+    #[serde(default)]
+    pub restart_policy: RestartPolicy,
 }
 
 /// Rename the staged sibling onto config.yaml.
@@ -117,7 +125,8 @@ pub struct StartMigrating {
     pub expected_sessions: Vec<String>,
 }
 
-/// Start a container that must not migrate: only on proof of its own database.
+/// Start a container that must not migrate: a Quay or a mirror only on proof
+/// of its own database.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnsureRunning {
@@ -127,6 +136,15 @@ pub struct EnsureRunning {
     pub container: ContainerId,
     /// What it is.
     pub generation: Generation,
+    /// For a component that might migrate, and for no other.
+    pub ground: Option<Ground>,
+}
+
+/// What an agent must itself have read before it starts a Quay that must not
+/// migrate.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ground {
     /// The target revision: a Quay that finds it does not migrate.
     pub database: ExpectedDatabase,
     /// config.yaml as it must be.

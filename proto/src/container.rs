@@ -55,10 +55,11 @@ impl fmt::Display for ContainerStatus {
 }
 
 /// What the engine does when a container ends or the engine starts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Nothing.
+    #[default]
     No,
     /// Starts it, and revives even a stopped one when the engine itself starts
     /// (quay-observed 6).

@@ -2,13 +2,14 @@
 //!
 //! `wire` holds the generated code, and nothing but conversions and RPC edges
 //! names it. Everything else is the words both sides share, each parsed once:
-//! names and ids (`name`, `id`), what a container and a node are (`words`,
-//! `container`, `node`), what an agent is asked (`act`, `job`) and what it
+//! names and ids (`name`, `container_name`, `id`), what a container and a node
+//! are (`words`, `container`, `node`), what an agent is asked (`act`, `job`) and what it
 //! answers (`health`, `database`, `refusal`), and who is calling (`peer`).
 //! Nothing here knows a clock, a disk or a network.
 
 pub mod act;
 pub mod container;
+pub mod container_name;
 pub mod database;
 pub mod health;
 pub mod id;
@@ -32,7 +33,7 @@ pub use invalid::InvalidField;
 pub use name::{ClusterName, NodeName};
 pub use peer::{Peer, Role};
 pub use refusal::{Reason, Refusal};
-pub use words::{Component, Generation, Mode, PortMove};
+pub use words::{Component, Generation, Mode, MountCopy, PortMove};
 
 /// The port an agent listens on unless its agent.yaml says otherwise.
 pub const DEFAULT_PORT: u16 = 9643;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::container::ContainerState;
+use crate::container::{ContainerState, RestartPolicy};
 use crate::id::{Epoch, FileDigest, PlanDigest, RunId, SpecDigest, StepNumber};
 use crate::name::{ClusterName, NodeName};
 use crate::words::{Component, Mode};
@@ -128,6 +128,16 @@ pub struct ContainerFacts {
     pub effective_mode: Option<Mode>,
     /// Who else would start or remove it; empty when nobody.
     pub other_starters: Vec<String>,
+    /// The restart policy that its owner gave it, where its agent has since
+    /// set it to `no`.
+    pub owner_restart_policy: Option<RestartPolicy>,
+}
+
+impl ContainerFacts {
+    /// The restart policy that its successor should have.
+    pub fn wanted_restart_policy(&self) -> RestartPolicy {
+        self.owner_restart_policy.unwrap_or(self.state.restart_policy)
+    }
 }
 
 /// One port that an engine publishes.

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::FileDigest;
-use crate::invalid::{InvalidField, each, parsed, within};
+use crate::invalid::{InvalidField, each, parsed, within_if_any};
 use crate::wire;
 
 /// What the next config.yaml and the next container would be.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preview {
-    /// The edit of config.yaml.
-    pub config: ConfigChange,
+    /// The edit of config.yaml; `None` for components that do not read it.
+    pub config: Option<ConfigChange>,
     /// What becomes of each part of the container's spec.
     pub spec: Vec<SpecFinding>,
 }
@@ -69,14 +69,14 @@ impl TryFrom<wire::PreviewReply> for Preview {
 
     fn try_from(message: wire::PreviewReply) -> Result<Self, InvalidField> {
         let wire::PreviewReply { config, spec } = message;
-        Ok(Self { config: within("config", config)?, spec: each("spec", spec)? })
+        Ok(Self { config: within_if_any("config", config)?, spec: each("spec", spec)? })
     }
 }
 
 impl From<Preview> for wire::PreviewReply {
     fn from(preview: Preview) -> Self {
         let Preview { config, spec } = preview;
-        Self { config: Some(config.into()), spec: spec.into_iter().map(Into::into).collect() }
+        Self { config: config.map(Into::into), spec: spec.into_iter().map(Into::into).collect() }
     }
 }
 

@@ -37,6 +37,20 @@ impl Component {
     }
 }
 
+impl Component {
+    /// Every component, Quay first.
+    pub const ALL: [Self; 4] = [Self::Quay, Self::Clair, Self::Builder, Self::Mirror];
+
+    /// Whether its containers run Quay's image, read Quay's config.yaml, and
+    /// may change Quay's database when they start.
+    pub fn migrates(self) -> bool {
+        match self {
+            Self::Quay | Self::Mirror => true,
+            Self::Clair | Self::Builder => false,
+        }
+    }
+}
+
 impl fmt::Display for Component {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.as_str())
@@ -214,6 +228,39 @@ impl From<PortMove> for wire::PortMove {
         let PortMove { from, to } = port_move;
         Self { from: from.into(), to: to.into() }
     }
+}
+
+/// A mount of the host that the next image looks for at another path: Clair's
+/// configuration moves from 2.0 to 3.0 (quay-facts 4.3). It is mounted there
+/// too, and stays where it was, so that paths in files go on to hold.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MountCopy {
+    /// Inside the container that runs now: a mount, or a directory above it.
+    pub from: String,
+    /// Inside the next one.
+    pub to: String,
+}
+
+impl TryFrom<wire::MountCopy> for MountCopy {
+    type Error = InvalidField;
+
+    fn try_from(message: wire::MountCopy) -> Result<Self, InvalidField> {
+        let wire::MountCopy { from, to } = message;
+        Ok(Self { from: absolute("from", from)?, to: absolute("to", to)? })
+    }
+}
+
+impl From<MountCopy> for wire::MountCopy {
+    fn from(copy: MountCopy) -> Self {
+        let MountCopy { from, to } = copy;
+        Self { from, to }
+    }
+}
+
+fn absolute(path: &str, text: String) -> Result<String, InvalidField> {
+    let is_good = text.starts_with('/') && text.len() > 1 && !text.contains(':');
+    if is_good { Ok(text) } else { Err(InvalidField::because(path, "not an absolute path")) }
 }
 
 /// A port number out of a wider field.

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use prost::Message;
 use quaymaster_proto::act::{
-    EnsureRunning, EnsureStopped, ExpectedDatabase, Ordered, Promote, PutConfig, StageConfig,
-    StageContainer, StartMigrating,
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Ordered, Promote, PutConfig,
+    StageConfig, StageContainer, StartMigrating,
 };
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
@@ -22,7 +22,7 @@ use quaymaster_proto::node::{
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{
     Act, ActOutcome, Component, ContainerState, ContainerStatus, Epoch, Generation, How,
-    InvalidField, Mode, PortMove, RestartPolicy, RunId, StepNumber, wire,
+    InvalidField, Mode, MountCopy, PortMove, RestartPolicy, RunId, StepNumber, wire,
 };
 use ulid::Ulid;
 
@@ -148,6 +148,10 @@ fn database() -> impl Strategy<Value = ExpectedDatabase> {
     )
 }
 
+fn mount_copy() -> impl Strategy<Value = MountCopy> {
+    ("/[a-z/]{1,12}", "/[a-z/]{1,12}").prop_map(|(from, to)| MountCopy { from, to })
+}
+
 fn port_move() -> impl Strategy<Value = PortMove> {
     any::<(u16, u16)>().prop_map(|(from, to)| PortMove { from, to })
 }
@@ -177,6 +181,7 @@ fn container_facts() -> impl Strategy<Value = ContainerFacts> {
             has_override_config: modes.1,
             effective_mode: modes.2,
             other_starters: texts.4,
+            owner_restart_policy: None,
         },
     )
 }
@@ -264,14 +269,17 @@ proptest! {
 
     #[test]
     fn container_orders(
-        stage in ordered((component(), digest(""), digest(""), generation(), proptest::collection::vec(port_move(), 0..3)).prop_map(
-            |(component, container, spec, generation, port_moves)| StageContainer { component, container, spec, generation, port_moves })),
-        stop in ordered((component(), digest(""), generation(), 0_u32..=3600).prop_map(
-            |(component, container, generation, grace_seconds)| EnsureStopped { component, container, generation, grace_seconds })),
+        stage in ordered((component(), digest(""), digest(""), generation(), proptest::collection::vec(port_move(), 0..3), proptest::collection::vec(mount_copy(), 0..3)).prop_map(
+            |(component, container, spec, generation, port_moves, mount_copies)| StageContainer { component, container, spec, generation, port_moves, mount_copies })),
+        stop in ordered((component(), digest(""), generation(), 0_u32..=3600, policy()).prop_map(
+            |(component, container, generation, grace_seconds, restart_policy)| EnsureStopped { component, container, generation, grace_seconds, restart_policy })),
         migrate in ordered((digest(""), generation(), database(), digest(""), proptest::collection::vec("[!-~]{1,20}", 0..3)).prop_map(
             |(container, generation, database, config, expected_sessions)| StartMigrating { container, generation, database, config, expected_sessions })),
         start in ordered((component(), digest(""), generation(), database(), digest("")).prop_map(
-            |(component, container, generation, database, config)| EnsureRunning { component, container, generation, database, config })),
+            |(component, container, generation, database, config)| {
+                let ground = component.migrates().then_some(Ground { database, config });
+                EnsureRunning { component, container, generation, ground }
+            })),
         promote in ordered((component(), digest(""), generation(), policy()).prop_map(
             |(component, container, generation, restart_policy)| Promote { component, container, generation, restart_policy })),
     ) {
@@ -365,7 +373,8 @@ proptest! {
 
     #[test]
     fn previews(from in digest(""), to in digest(""), line in any::<u32>(), inserted in any::<bool>(), reason in "[!-~]{1,12}") {
-        for config in [ConfigChange::Edit { from, to, line, inserted }, ConfigChange::Refused { reason: reason.clone() }] {
+        let edit = ConfigChange::Edit { from, to, line, inserted };
+        for config in [Some(edit), Some(ConfigChange::Refused { reason: reason.clone() }), None] {
             let spec = [SpecVerdict::Carried, SpecVerdict::Changed, SpecVerdict::Dropped, SpecVerdict::Refused]
                 .map(|verdict| SpecFinding { verdict, subject: reason.clone(), reason: reason.clone() })
                 .to_vec();
@@ -384,6 +393,28 @@ fn what_is_missing_is_named() {
     assert_eq!(node.unwrap_err().to_string(), "field `cluster`: is missing");
     let act = Act::try_from(wire::Act { cluster: "prod".into(), ..Default::default() });
     assert_eq!(act.unwrap_err().to_string(), "field `run`: is missing");
+}
+
+/// Only what reads a database proves one, and it always does.
+#[test]
+fn a_start_has_the_ground_that_its_component_needs() {
+    let id = "a".repeat(64);
+    let generation =
+        wire::Generation { image_id: format!("sha256:{id}"), mode: Mode::Absent.to_wire() };
+    let start = |component: Component, config_sha256: &str| {
+        let message = wire::EnsureRunningRequest {
+            component: component.to_wire(),
+            container_id: id.clone(),
+            generation: Some(generation.clone()),
+            config_sha256: config_sha256.to_owned(),
+            ..Default::default()
+        };
+        Ordered::<EnsureRunning>::try_from(message).unwrap_err().to_string()
+    };
+    assert_eq!(start(Component::Mirror, &id), "field `database`: is missing");
+    assert_eq!(start(Component::Quay, ""), "field `database`: is missing");
+    assert_eq!(start(Component::Clair, &id), "field `database`: a clair proves no database");
+    assert_eq!(start(Component::Builder, ""), "field `act`: is missing");
 }
 
 #[test]

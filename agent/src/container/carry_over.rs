@@ -9,7 +9,7 @@ mod storage;
 
 use std::collections::BTreeMap;
 
-use quaymaster_proto::{ImageId, PortMove, RestartPolicy};
+use quaymaster_proto::{ImageId, MountCopy, PortMove, RestartPolicy};
 
 pub use self::finding::{Finding, Reason};
 use super::difference::OWN_LABELS;
@@ -22,6 +22,8 @@ pub struct Demands {
     pub image: ImageId,
     /// Container ports that the release moves.
     pub port_moves: Vec<PortMove>,
+    /// Mounts that the release looks for at another path.
+    pub mount_copies: Vec<MountCopy>,
     /// The agent's own labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -84,7 +86,7 @@ pub fn carry_over(running: &ContainerSpec, demands: &Demands) -> CarryOver {
             .filter(|(_, name)| name.is_some())
             .map(|(subject, _)| Finding::carried((*subject).to_owned())),
     );
-    let storage = storage::next(storage, &mut findings);
+    let storage = storage::next(storage, &demands.mount_copies, &mut findings);
     let network = network::next(network, &demands.port_moves, &mut findings);
     findings.extend(options.iter().flat_map(|(name, value)| option_findings(name, value)));
     findings.extend(restart_finding(*restart_policy));

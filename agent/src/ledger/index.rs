@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quaymaster_proto::act::Order;
 use quaymaster_proto::node::LedgerHead;
-use quaymaster_proto::{Act, ContainerId, Epoch, PlanDigest, Reason, Refusal, RunId, StepNumber};
+use quaymaster_proto::{
+    Act, ContainerId, Epoch, PlanDigest, Reason, Refusal, RestartPolicy, RunId, StepNumber,
+};
 
 use super::{Event, Record, Work};
 
@@ -31,6 +33,8 @@ pub(crate) struct Index {
     refusals: BTreeMap<(RunId, StepNumber), (Work, Refusal)>,
     /// Started on proof that they find nothing to migrate.
     plain: BTreeSet<ContainerId>,
+    /// What their owners had given to containers that were stopped.
+    policies: BTreeMap<ContainerId, RestartPolicy>,
 }
 
 /// An act that may go on.
@@ -73,6 +77,12 @@ impl Index {
             (Work::Act(Order::EnsureRunning(order)), Event::Intended) => {
                 self.plain.insert(order.container.clone());
             }
+            // A second stop finds `no`, which is not their owner's.
+            (Work::Act(Order::EnsureStopped(order)), Event::Intended)
+                if order.restart_policy != RestartPolicy::No =>
+            {
+                self.policies.insert(order.container.clone(), order.restart_policy);
+            }
             // Promote asks Quay itself first: it serves, so its migration is over.
             (Work::Act(Order::Promote(order)), Event::Settled(_)) => {
                 self.migrating.remove(&order.container);
@@ -109,6 +119,12 @@ impl Index {
     /// migrate, and never to migrate.
     pub(crate) fn was_started_plainly(&self, container: &ContainerId) -> bool {
         self.plain.contains(container) && !self.migrating.contains(container)
+    }
+
+    /// The restart policy that its owner had given to a container that this
+    /// agent stopped.
+    pub(crate) fn owner_policy(&self, container: &ContainerId) -> Option<RestartPolicy> {
+        self.policies.get(container).copied()
     }
 
     /// Whether this is the refusal that this step got last.

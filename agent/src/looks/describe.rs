@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts, ReadableConfig,
 };
-use quaymaster_proto::{Component, ContainerStatus, Mode, Refusal};
+use quaymaster_proto::{Component, ContainerStatus, Mode, Refusal, RestartPolicy};
 
 use crate::config::ComponentConfig;
 use crate::config_file::ConfigFile;
@@ -99,7 +99,14 @@ impl<E: Engine> Node<E> {
             // What cannot be read may say anything.
             override_mode(json.expose()).unwrap_or(Some(Mode::Other))
         });
+        let owner_restart_policy = match container.state.restart_policy {
+            RestartPolicy::No => self.ledger().owner_policy(&container.state.id),
+            RestartPolicy::Always
+            | RestartPolicy::UnlessStopped
+            | RestartPolicy::OnFailure { .. } => None,
+        };
         ContainerFacts {
+            owner_restart_policy,
             other_starters: other_starters(&container.labels, spec.auto_remove),
             image_reference,
             image_tags: image.tags,
@@ -116,8 +123,7 @@ impl<E: Engine> Node<E> {
     }
 
     async fn mode_of(&self, component: Component, container: &Container) -> Option<Mode> {
-        let is_quay = matches!(component, Component::Quay);
-        if !is_quay || container.state.status != ContainerStatus::Running {
+        if !component.migrates() || container.state.status != ContainerStatus::Running {
             return None;
         }
         let mut targets = self.targets(component, Some(container))?;

@@ -21,6 +21,9 @@ const HTTP_PORTS: [u16; 2] = [80, 8080];
 /// The same for HTTPS.
 const HTTPS_PORTS: [u16; 2] = [443, 8443];
 
+/// Port inside the container at which Clair says how it is (quay-facts 4.3).
+const CLAIR_HEALTH_PORTS: [u16; 1] = [6061];
+
 /// Where a container's Quay may be asked: plain HTTP first, where it is
 /// published, and HTTPS where that only redirects.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,33 +126,40 @@ impl<E: Engine> Node<E> {
         component: Component,
         container: Option<&Container>,
     ) -> Option<Targets> {
+        if !component.migrates() {
+            return None;
+        }
         let probe = &self.component(component).ok()?.probe;
         Targets::of(probe, container.map(|container| container.ports.as_slice())?)
     }
 
-    /// Asks both routes of a running Quay at once. A component that is no Quay
-    /// is healthy while it runs.
+    /// How a component is: a Quay by both of its routes, Clair by its own, and
+    /// what publishes nothing to ask by its running.
     pub(crate) async fn probe(
         &self,
         component: Component,
         container: Option<Container>,
         targets: &mut Option<Targets>,
     ) -> HealthReport {
+        let ports = container.as_ref().map(|container| container.ports.clone()).unwrap_or_default();
         let state = container.map(|container| container.state);
         let runs = state.as_ref().is_some_and(|state| state.status == ContainerStatus::Running);
-        let (instance, endtoend, verdict) = if !runs {
-            let problem = "the container does not run";
-            (unasked(problem), unasked(problem), HealthVerdict::Down)
-        } else if component != Component::Quay {
-            let problem = "not a Quay: it has no such route";
-            (unasked(problem), unasked(problem), HealthVerdict::Healthy)
-        } else if let Some(targets) = targets {
-            let (instance, endtoend) = self.ask_routes(targets).await;
-            let verdict = health::verdict(&instance, &endtoend);
-            (instance, endtoend, verdict)
-        } else {
-            let problem = "no port of Quay is published: set `probe` in agent.yaml";
-            (unasked(problem), unasked(problem), HealthVerdict::Unhealthy)
+        let both = |problem, verdict| (unasked(problem), unasked(problem), verdict);
+        let (instance, endtoend, verdict) = match (component, targets) {
+            _ if !runs => both("the container does not run", HealthVerdict::Down),
+            (Component::Quay | Component::Mirror, Some(targets)) => {
+                let (instance, endtoend) = self.ask_routes(targets).await;
+                let verdict = health::verdict(&instance, &endtoend);
+                (instance, endtoend, verdict)
+            }
+            (Component::Quay, None) => both(
+                "no port of Quay is published: set `probe` in agent.yaml",
+                HealthVerdict::Unhealthy,
+            ),
+            (Component::Clair, _) => self.ask_clair(&ports).await,
+            (Component::Mirror, None) | (Component::Builder, _) => {
+                both("it publishes nothing to ask: it runs", HealthVerdict::Healthy)
+            }
         };
         HealthReport {
             at: Timestamp::now(),
@@ -158,6 +168,30 @@ impl<E: Engine> Node<E> {
             endtoend,
             verdict,
             effective_mode: None,
+        }
+    }
+
+    async fn ask_clair(
+        &self,
+        ports: &[PublishedPort],
+    ) -> (HealthRoute, HealthRoute, HealthVerdict) {
+        let other = unasked("Clair has one route");
+        let Some(target) = published("http", &CLAIR_HEALTH_PORTS, ports) else {
+            let instance = unasked("its health port 6061 is not published: it runs");
+            return (instance, other, HealthVerdict::Healthy);
+        };
+        match self.quay.get(&target, "/health", HEALTH_LIMIT).await {
+            Answer::Got { status: 200, .. } => {
+                let instance = HealthRoute { status: Some(200), ..HealthRoute::default() };
+                (instance, other, HealthVerdict::Healthy)
+            }
+            Answer::Got { status, .. } => {
+                let problem = format!("Clair answered {status}");
+                let instance =
+                    HealthRoute { status: Some(status), problem, ..HealthRoute::default() };
+                (instance, other, HealthVerdict::Unhealthy)
+            }
+            Answer::Nothing { problem } => (unasked(&problem), other, HealthVerdict::Unhealthy),
         }
     }
 
@@ -194,10 +228,11 @@ impl<E: Engine> Node<E> {
         }
     }
 
-    /// Whether the container's Quay answers as a healthy one does now.
-    pub(crate) async fn serves(&self, container: &Container) -> bool {
-        let mut targets = self.targets(Component::Quay, Some(container));
-        let report = self.probe(Component::Quay, Some(container.clone()), &mut targets).await;
+    /// Whether the container is healthy now. A Quay that is has ended its
+    /// migration.
+    pub(crate) async fn is_well(&self, component: Component, container: &Container) -> bool {
+        let mut targets = self.targets(component, Some(container));
+        let report = self.probe(component, Some(container.clone()), &mut targets).await;
         report.verdict == HealthVerdict::Healthy
     }
 

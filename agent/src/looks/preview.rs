@@ -1,45 +1,104 @@
 //! What a change would make of this node: the next config.yaml, and what
 //! becomes of each part of the running container's spec.
 
-use quaymaster_proto::preview::{ConfigChange, Preview};
-use quaymaster_proto::{Component, FileDigest, Mode, PortMove, Reason, Refusal};
+use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
+use quaymaster_proto::{
+    Component, ContainerId, FileDigest, Mode, MountCopy, PortMove, Reason, Refusal,
+};
 
 use crate::config_file::{self, ConfigFile};
 use crate::container::{Demands, carry_over};
-use crate::engine::Engine;
+use crate::engine::{Engine, FullContainer};
 use crate::node::Node;
 use crate::quay::config_edit::{self, EditKind};
 
+/// A change that is thought of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Change {
+    /// Of which component.
+    pub(crate) component: Component,
+    /// Whose spec is carried over; `None` = the container with the well-known
+    /// name.
+    pub(crate) container: Option<ContainerId>,
+    /// What config.yaml would get.
+    pub(crate) mode: Mode,
+    /// What the release demands of its ports.
+    pub(crate) port_moves: Vec<PortMove>,
+    /// What the release demands of its mounts.
+    pub(crate) mount_copies: Vec<MountCopy>,
+}
+
 impl<E: Engine> Node<E> {
-    pub(crate) async fn preview(
-        &self,
-        component: Component,
-        mode: Mode,
-        port_moves: &[PortMove],
-    ) -> Result<Preview, Refusal> {
-        let well_known = &self.component(component)?.container;
-        let found = self.engine.full_container(well_known).await?.ok_or_else(|| {
-            Refusal::new(
-                Reason::Drifted,
-                format!("node `{}` has no container `{well_known}`", self.config.node),
-            )
-            .with_remedy("see agent.yaml's `container` and the engine's list")
-        })?;
+    pub(crate) async fn preview(&self, change: &Change) -> Result<Preview, Refusal> {
+        let Change { component, container, mode, port_moves, mount_copies } = change;
+        let found = self.model(*component, container.as_ref()).await?;
         // The image is the act's to name; here it changes nothing.
         let demands = Demands {
             image: found.spec.image.clone(),
-            port_moves: port_moves.to_vec(),
+            port_moves: port_moves.clone(),
+            mount_copies: mount_copies.clone(),
             labels: Default::default(),
         };
         let next = carry_over(&found.spec, &demands);
-        let config = match self.refuse_mounted_file().await {
-            Ok(()) => self.config_change(mode)?,
-            Err(Refusal { reason: Reason::Config, message, remedy }) => {
-                ConfigChange::Refused { reason: format!("{message}: {remedy}") }
-            }
-            Err(refusal) => return Err(refusal),
+        let mut spec: Vec<SpecFinding> = next.findings().iter().cloned().map(Into::into).collect();
+        spec.extend(self.reads_other_config(*component, &found));
+        let config = match component {
+            Component::Quay => Some(self.previewed_config(*mode).await?),
+            Component::Mirror | Component::Clair | Component::Builder => None,
         };
-        Ok(Preview { config, spec: next.findings().iter().cloned().map(Into::into).collect() })
+        Ok(Preview { config, spec })
+    }
+
+    async fn model(
+        &self,
+        component: Component,
+        id: Option<&ContainerId>,
+    ) -> Result<FullContainer, Refusal> {
+        let well_known = &self.component(component)?.container;
+        let which = match id {
+            Some(id) => {
+                self.ours(component, id).await?;
+                id.as_str()
+            }
+            None => well_known,
+        };
+        self.engine.full_container(which).await?.ok_or_else(|| {
+            Refusal::new(
+                Reason::Drifted,
+                format!("node `{}` has no container `{which}`", self.config.node),
+            )
+            .with_remedy("see agent.yaml's `container` and the engine's list")
+        })
+    }
+
+    /// A mirror that reads another config.yaml than the node's Quay would keep
+    /// its old mode when that one is changed.
+    fn reads_other_config(
+        &self,
+        component: Component,
+        found: &FullContainer,
+    ) -> Option<SpecFinding> {
+        let mut sources = found.container.mounts.iter().map(|mount| mount.source.as_str());
+        let is_other =
+            component == Component::Mirror && !sources.any(|source| self.holds_config(source));
+        is_other.then(|| SpecFinding {
+            verdict: SpecVerdict::Refused,
+            subject: "config".to_owned(),
+            reason: format!(
+                "does not mount {}, which the node's Quay reads: create the container anew with it",
+                self.config.quay_config.display()
+            ),
+        })
+    }
+
+    async fn previewed_config(&self, mode: Mode) -> Result<ConfigChange, Refusal> {
+        match self.refuse_mounted_file().await {
+            Ok(()) => self.config_change(mode),
+            Err(Refusal { reason: Reason::Config, message, remedy }) => {
+                Ok(ConfigChange::Refused { reason: format!("{message}: {remedy}") })
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     fn config_change(&self, mode: Mode) -> Result<ConfigChange, Refusal> {

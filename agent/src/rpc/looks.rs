@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use quaymaster_proto::{Component, ContainerId, InvalidField, Mode, PortMove, Refusal, wire};
+use quaymaster_proto::{Component, ContainerId, InvalidField, Mode, Refusal, wire};
 use tonic::{Response, Status};
 
 use super::{Admitted, Answer, Service, Streamed};
 use crate::engine::{Engine, LoggedLine};
 use crate::looks::follow;
 use crate::looks::image::ResolvedImage;
+use crate::looks::preview::Change;
 use crate::quay::database::Asked;
 use crate::quay::settings::SurveyKey;
 
@@ -28,6 +29,14 @@ fn container(text: &str) -> Result<Option<ContainerId>, Status> {
     }
     let id = text.parse().map_err(|error| invalid(InvalidField::because("container_id", error)))?;
     Ok(Some(id))
+}
+
+fn every<W, T>(path: &str, values: Vec<W>) -> Result<Vec<T>, Status>
+where
+    W: TryInto<T, Error = InvalidField>,
+{
+    let read: Result<Vec<T>, _> = values.into_iter().map(TryInto::try_into).collect();
+    read.map_err(|error| invalid(error.within(path)))
 }
 
 impl<E: Engine> Service<E> {
@@ -51,12 +60,21 @@ impl<E: Engine> Service<E> {
         &self,
         message: wire::PreviewRequest,
     ) -> Answer<wire::PreviewReply> {
-        let wire::PreviewRequest { mode, port_moves, component: number } = message;
-        let mode = Mode::from_wire("mode", mode).map_err(invalid)?;
-        let moves: Result<Vec<PortMove>, _> =
-            port_moves.into_iter().map(TryInto::try_into).collect();
-        let moves = moves.map_err(|error| invalid(error.within("port_moves")))?;
-        let preview = self.node.preview(component(number)?, mode, &moves).await?;
+        let wire::PreviewRequest {
+            mode,
+            port_moves,
+            component: number,
+            mount_copies,
+            container_id,
+        } = message;
+        let change = Change {
+            component: component(number)?,
+            container: container(&container_id)?,
+            mode: Mode::from_wire("mode", mode).map_err(invalid)?,
+            port_moves: every("port_moves", port_moves)?,
+            mount_copies: every("mount_copies", mount_copies)?,
+        };
+        let preview = self.node.preview(&change).await?;
         Ok(Response::new(preview.into()))
     }
 

@@ -64,7 +64,7 @@ pub(super) async fn put<E: Engine>(
         return Ok(outcome(How::Already, to));
     }
     expect(&file, from)?;
-    if let Some(alive) = node.living_quays().await?.first() {
+    if let Some(alive) = node.living_quays().await?.first().map(|quay| &quay.state) {
         return Err(Refusal::new(
             Reason::Drifted,
             format!(

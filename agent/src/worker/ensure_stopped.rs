@@ -17,7 +17,8 @@ pub(super) async fn ensure_stopped<E: Engine>(
     turn: &mut Turn<'_, E>,
     order: &EnsureStopped,
 ) -> Result<ActOutcome, Refusal> {
-    let EnsureStopped { component, container: id, generation, grace_seconds } = order;
+    let EnsureStopped { component, container: id, generation, grace_seconds, restart_policy: _ } =
+        order;
     let node = turn.node;
     let mut seen = node.ours(*component, id).await?;
     if seen.state.image != generation.image {
@@ -98,10 +99,13 @@ impl<E: Engine> Turn<'_, E> {
         seen: &Container,
     ) -> Result<(), Refusal> {
         let id = &seen.state.id;
-        if !seen.state.status.is_alive() || !self.may_be_migrating(component, seen)? {
+        if !component.migrates()
+            || !seen.state.status.is_alive()
+            || !self.may_be_migrating(component, seen)?
+        {
             return Ok(());
         }
-        if self.node.serves(seen).await {
+        if self.node.is_well(component, seen).await {
             return Ok(());
         }
         Err(Refusal::new(

@@ -1,9 +1,9 @@
 //! Promote: the well-known name, seen; then the restart policy, seen. Only for
-//! what runs, and a Quay must serve, which it does only when its migration is
+//! what is healthy: a Quay must serve, which it does only when its migration is
 //! over (quay-facts 1.3).
 
 use quaymaster_proto::act::Promote;
-use quaymaster_proto::{ActOutcome, Component, ContainerStatus, How, Reason, Refusal};
+use quaymaster_proto::{ActOutcome, ContainerStatus, How, Reason, Refusal};
 
 use super::Turn;
 use crate::engine::{Container, Engine};
@@ -23,10 +23,10 @@ pub(super) async fn promote<E: Engine>(
         )
         .with_remedy("see its log; only a container that runs is promoted"));
     }
-    if *component == Component::Quay && !node.serves(&seen).await {
+    if !node.is_well(*component, &seen).await {
         return Err(Refusal::new(
             Reason::Drifted,
-            format!("cannot promote container {}: its Quay does not serve", id.short()),
+            format!("cannot promote container {}: its {component} is not healthy", id.short()),
         )
         .with_remedy("wait until it is healthy; see its log"));
     }

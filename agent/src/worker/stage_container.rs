@@ -14,7 +14,14 @@ pub(super) async fn stage_container<E: Engine>(
     turn: &mut Turn<'_, E>,
     order: &StageContainer,
 ) -> Result<ActOutcome, Refusal> {
-    let StageContainer { component, container: _, spec: _, generation, port_moves: _ } = order;
+    let StageContainer {
+        component,
+        container: _,
+        spec: _,
+        generation,
+        port_moves: _,
+        mount_copies: _,
+    } = order;
     let node = turn.node;
     let well_known = &node.component(*component)?.container;
     let name = names::staged(well_known, turn.act.run);
@@ -123,7 +130,8 @@ async fn next_spec<E: Engine>(
     turn: &Turn<'_, E>,
     order: &StageContainer,
 ) -> Result<ContainerSpec, Refusal> {
-    let StageContainer { component, container: id, spec, generation, port_moves } = order;
+    let StageContainer { component, container: id, spec, generation, port_moves, mount_copies } =
+        order;
     let node = turn.node;
     node.ours(*component, id).await?;
     let running = node.engine.full_container(id.as_str()).await?.ok_or_else(|| {
@@ -147,6 +155,7 @@ async fn next_spec<E: Engine>(
     let demands = Demands {
         image: generation.image.clone(),
         port_moves: port_moves.clone(),
+        mount_copies: mount_copies.clone(),
         labels: node.owner(*component).labels(turn.act.run, generation),
     };
     carry_over(&running.spec, &demands).into_next().map_err(|against| {

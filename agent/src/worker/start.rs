@@ -1,18 +1,19 @@
 //! The two starts: the one that may migrate, at most once; and every other,
 //! which proves its own ground first.
 
-use quaymaster_proto::act::{EnsureRunning, ExpectedDatabase, StartMigrating};
+use quaymaster_proto::act::{EnsureRunning, ExpectedDatabase, Ground, StartMigrating};
 use quaymaster_proto::database::{DatabaseLook, Session};
 use quaymaster_proto::{
     ActOutcome, Component, ContainerId, FileDigest, Generation, How, Reason, Refusal,
 };
 
-use super::Turn;
+use super::{Turn, names};
 use crate::engine::{Container, Engine};
 use crate::quay::database::Asked;
 
-/// What must hold right before a start.
-struct Ground<'a> {
+/// What must hold right before a Quay starts.
+struct Proof<'a> {
+    component: Component,
     id: &'a ContainerId,
     generation: &'a Generation,
     database: &'a ExpectedDatabase,
@@ -34,8 +35,9 @@ pub(super) async fn start_migrating<E: Engine>(
         return Ok(outcome(How::Already, &seen));
     }
     let expected_sessions = Some(expected_sessions.as_slice());
-    let ground = Ground { id, generation, database, config, expected_sessions };
-    turn.prove(&ground, &seen).await?;
+    let proof = Proof { component, id, generation, database, config, expected_sessions };
+    turn.refuse_policy(&seen)?;
+    turn.prove(&proof).await?;
     start(turn, id).await
 }
 
@@ -43,7 +45,7 @@ pub(super) async fn ensure_running<E: Engine>(
     turn: &mut Turn<'_, E>,
     order: &EnsureRunning,
 ) -> Result<ActOutcome, Refusal> {
-    let EnsureRunning { component, container: id, generation, database, config } = order;
+    let EnsureRunning { component, container: id, generation, ground } = order;
     let seen = turn.node.ours(*component, id).await?;
     turn.staged_as(*component, generation, &seen)?;
     if seen.state.status.is_alive() {
@@ -53,16 +55,30 @@ pub(super) async fn ensure_running<E: Engine>(
         return Err(Refusal::new(
             Reason::AlreadyRan,
             format!(
-                "container {} ran and has ended with exit code {}; a Quay that has run never \
-                 becomes healthy again",
+                "container {} ran and has ended with exit code {}; one that has run is not \
+                 started again",
                 id.short(),
                 seen.state.exit_code
             ),
         )
         .with_remedy("see its log; stage a fresh container"));
     }
-    let ground = Ground { id, generation, database, config, expected_sessions: None };
-    turn.prove(&ground, &seen).await?;
+    turn.refuse_policy(&seen)?;
+    match ground {
+        Some(Ground { database, config }) => {
+            let proof = Proof {
+                component: *component,
+                id,
+                generation,
+                database,
+                config,
+                expected_sessions: None,
+            };
+            turn.prove(&proof).await?;
+        }
+        // The wire leaves it out for components that read no database only.
+        None => turn.prove_companion(*component)?,
+    }
     start(turn, id).await
 }
 
@@ -87,34 +103,58 @@ fn outcome(how: How, seen: &Container) -> ActOutcome {
 }
 
 impl<E: Engine> Turn<'_, E> {
-    /// Every look that a start needs, at once: the registry is down meanwhile.
-    async fn prove(&self, ground: &Ground<'_>, seen: &Container) -> Result<(), Refusal> {
+    /// A policy would start it again behind everyone's back.
+    fn refuse_policy(&self, seen: &Container) -> Result<(), Refusal> {
         let policy = seen.state.restart_policy;
-        if policy != quaymaster_proto::RestartPolicy::No {
-            return Err(Refusal::new(
-                Reason::Drifted,
-                format!(
-                    "container {} has restart policy `{policy}`; a staged one has `no`",
-                    ground.id.short()
-                ),
-            )
-            .with_remedy("stage a fresh container"));
+        if policy == quaymaster_proto::RestartPolicy::No {
+            return Ok(());
         }
-        tokio::try_join!(self.prove_alone(ground), self.prove_database(ground))?;
+        Err(Refusal::new(
+            Reason::Drifted,
+            format!(
+                "container {} has restart policy `{policy}`; a staged one has `no`",
+                seen.state.id.short()
+            ),
+        )
+        .with_remedy("stage a fresh container"))
+    }
+
+    /// What may change the database proves its ground, whoever asks.
+    fn prove_companion(&self, component: Component) -> Result<(), Refusal> {
+        if component.migrates() {
+            return Err(Refusal::new(
+                Reason::Invalid,
+                format!("a {component} is not started without its database and its config.yaml"),
+            ));
+        }
         Ok(())
     }
 
-    /// No other Quay of this node lives.
-    async fn prove_alone(&self, ground: &Ground<'_>) -> Result<(), Refusal> {
+    /// Every look that a start needs, at once: the registry is down meanwhile.
+    async fn prove(&self, proof: &Proof<'_>) -> Result<(), Refusal> {
+        tokio::try_join!(self.prove_alone(proof), self.prove_database(proof))?;
+        Ok(())
+    }
+
+    /// No other Quay of this node lives. A mirror starts beside the Quay of its
+    /// own generation.
+    async fn prove_alone(&self, proof: &Proof<'_>) -> Result<(), Refusal> {
         let alive = self.node.living_quays().await?;
-        let Some(other) = alive.iter().find(|other| other.id != *ground.id) else {
+        let quay = self.node.owner(Component::Quay).labels(self.act.run, proof.generation);
+        let is_own_quay = |other: &Container| {
+            proof.component == Component::Mirror
+                && other.state.image == proof.generation.image
+                && names::carries(&other.labels, &quay)
+        };
+        let is_other = |other: &&Container| other.state.id != *proof.id && !is_own_quay(other);
+        let Some(Container { state: other, .. }) = alive.iter().find(is_other) else {
             return Ok(());
         };
         Err(Refusal::new(
             Reason::Drifted,
             format!(
                 "cannot start container {}: `{}` ({}) of this node is {}",
-                ground.id.short(),
+                proof.id.short(),
                 other.name,
                 other.id.short(),
                 other.status
@@ -124,8 +164,9 @@ impl<E: Engine> Turn<'_, E> {
     }
 
     /// config.yaml, the mode in effect, and the database that both lead to.
-    async fn prove_database(&self, ground: &Ground<'_>) -> Result<(), Refusal> {
-        let Ground { id, generation, database: expected, config, expected_sessions } = ground;
+    async fn prove_database(&self, proof: &Proof<'_>) -> Result<(), Refusal> {
+        let Proof { component: _, id, generation, database: expected, config, expected_sessions } =
+            proof;
         let view = self.node.quay_view(Some(id)).await?;
         if view.config != **config {
             return Err(Refusal::new(

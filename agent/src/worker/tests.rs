@@ -1,18 +1,21 @@
 #![expect(clippy::disallowed_methods, reason = "tests lay files out on a disk of their own")]
 
 mod acts;
+mod companions;
 mod starts;
 
 use crate::node::Kept;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::act::{
-    EnsureRunning, EnsureStopped, ExpectedDatabase, Promote, PutConfig, StageConfig,
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Promote, PutConfig, StageConfig,
     StageContainer, StartMigrating,
 };
 use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::node::PublishedPort;
-use quaymaster_proto::{ContainerId, Epoch, FileDigest, How, Mode, PortMove, StepNumber};
+use quaymaster_proto::{
+    ContainerId, Epoch, FileDigest, How, Mode, PortMove, RestartPolicy, StepNumber,
+};
 use sqlx::ConnectOptions as _;
 use tempfile::TempDir;
 
@@ -160,6 +163,7 @@ impl Rig {
                 .digest(&Kept::spec_key_in_tests()),
             generation: generation(NEW_IMAGE, Mode::Complete),
             port_moves: vec![PortMove { from: 80, to: 8080 }],
+            mount_copies: Vec::new(),
         }
     }
 
@@ -169,6 +173,7 @@ impl Rig {
             container: self.old.clone(),
             generation: generation(OLD_IMAGE, Mode::Absent),
             grace_seconds: 10,
+            restart_policy: RestartPolicy::Always,
         }
     }
 
@@ -195,20 +200,28 @@ impl Rig {
             component: Component::Quay,
             container: container.clone(),
             generation: generation(NEW_IMAGE, Mode::Complete),
-            database: ExpectedDatabase {
-                identity: self.identity(),
-                revisions: vec![TARGET.to_owned()],
-            },
-            config: self.digest(),
+            ground: Some(Ground {
+                database: ExpectedDatabase {
+                    identity: self.identity(),
+                    revisions: vec![TARGET.to_owned()],
+                },
+                config: self.digest(),
+            }),
         }
     }
 
     /// Staged, stopped, and the new mode in place: right before a start.
     async fn ready(&mut self) -> ContainerId {
+        self.ready_with(self.stop()).await
+    }
+
+    /// The same where something else is stopped before.
+    async fn ready_with(&mut self, first: EnsureStopped) -> ContainerId {
         let staged = self.next(self.stage()).await.unwrap().container.unwrap().id;
         let (from, to) = (self.digest(), self.digest_in(Mode::Complete));
         let config = StageConfig { from: from.clone(), to: to.clone(), mode: Mode::Complete };
         self.next(config).await.unwrap();
+        self.next(first).await.unwrap();
         self.next(self.stop()).await.unwrap();
         self.next(PutConfig { from, to }).await.unwrap();
         staged
@@ -220,7 +233,9 @@ fn node(root: &Path, engine: FakeEngine) -> Node<FakeEngine> {
         tls: { ca: ca.crt, certificate: agent.crt, key: agent.key }\n\
         engine: unix:///run/none.sock\nstate: state\n\
         components:\n  quay:\n    container: quay\n    config: config/config.yaml\n    \
-        repositories: [quay.io/redhat/quay]\n";
+        repositories: [quay.io/redhat/quay]\n  mirror: { container: quay-mirror, repositories: \
+        [quay.io/redhat/quay] }\n  clair: { container: clair, repositories: \
+        [quay.io/redhat/clair-jwt] }\n";
     let config = AgentConfig::parse(yaml, root).unwrap();
     let ledger = LedgerSlot::open(&config.state);
     Node::new(

@@ -40,6 +40,8 @@ struct ReleaseText {
 struct ImageText {
     repository: String,
     tag: String,
+    #[serde(default)]
+    paths: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -114,8 +116,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Release>, CatalogueError> {
 fn release(text: ReleaseText) -> Release {
     let ReleaseText { release, images, ports, stop, start, offline, modes } = text;
     let PortsText { http, https } = ports;
-    let image =
-        |(component, ImageText { repository, tag })| (component, ReleasedImage { repository, tag });
+    let image = |(component, ImageText { repository, tag, paths })| {
+        (component, ReleasedImage { repository, tag, paths })
+    };
     let stopping = |(component, StoppingText { grace, burns_grace })| {
         (component, Stopping { grace, burns_grace })
     };

@@ -111,7 +111,7 @@ fn twins(release: &Release, before: &[Release], flaws: &mut Vec<Flaw>) {
         else {
             continue;
         };
-        if image == taken {
+        if image.to_string() == taken.to_string() {
             flaws.push(Flaw::SameImage {
                 release: release.name.clone(),
                 other: other.name.clone(),

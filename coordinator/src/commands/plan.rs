@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Comm
         }
         Err(refusal) => return Err(CommandError::Request(refusal)),
     };
-    let answers = context.answers(nodes.as_ref(), &window).await;
+    let answers = context.answers(nodes.as_ref(), &facts, &window).await;
     let situation = Situation {
         cluster: &context.cluster,
         catalogue: &context.catalogue,

@@ -1,14 +1,14 @@
 //! Asking the cluster what a command needs to know.
 
 use futures::future::join_all;
-use quaymaster_proto::NodeName;
+use quaymaster_proto::{Component, NodeName};
 
 use crate::commands::CommandError;
 use crate::commands::context::Context;
-use crate::nodes::{CallError, Looks, asking};
+use crate::nodes::{CallError, Looks, PreviewQuestion, asking};
 use crate::plan::Window;
-use crate::plan::situation::{Answers, Unanswered, image_question, preview_question};
-use crate::survey::{ClusterFacts, Survey};
+use crate::plan::situation::{Answers, Unanswered, fate, image_question, preview_question};
+use crate::survey::{ClusterFacts, NodeSurvey, Survey};
 
 impl Context {
     /// Asks every node of the cluster file. Images without a tag are looked up
@@ -48,23 +48,49 @@ impl Context {
     }
 
     /// Asks every node what the window would make of it.
-    pub(super) async fn answers<N: Looks>(&self, nodes: &N, window: &Window) -> Answers {
-        let preview = preview_question(&self.catalogue, window);
-        let image = image_question(&self.catalogue, &self.cluster, window);
-        let names: Vec<&NodeName> = self.cluster.names().collect();
-        let previews = join_all(names.iter().map(async |node| {
-            let answer = nodes.preview(node, &preview).await;
-            ((*node).clone(), answer.map_err(|error| unanswered(&error)))
+    pub(super) async fn answers<N: Looks>(
+        &self,
+        nodes: &N,
+        facts: &ClusterFacts,
+        window: &Window,
+    ) -> Answers {
+        let questions = self.questions(facts, window);
+        let previews = join_all(questions.iter().map(async |(node, question)| {
+            let answer = nodes.preview(node, question).await;
+            ((node.clone(), question.component), answer.map_err(|error| unanswered(&error)))
         }));
-        let images = join_all(names.iter().filter_map(|node| {
-            let image = image.as_ref()?;
+        let images = join_all(questions.iter().filter_map(|(node, question)| {
+            let component = question.component;
+            if component == Component::Mirror {
+                return None; // its image is Quay's
+            }
+            let image = image_question(&self.catalogue, &self.cluster, window, component)?;
             Some(async move {
-                let answer = nodes.resolve_image(node, image).await;
-                ((*node).clone(), answer.map_err(|error| unanswered(&error)))
+                let answer = nodes.resolve_image(node, &image).await;
+                ((node.clone(), component), answer.map_err(|error| unanswered(&error)))
             })
         }));
         let (previews, images) = futures::future::join(previews, images).await;
         Answers { previews: previews.into_iter().collect(), images: images.into_iter().collect() }
+    }
+
+    /// One for each container that gets a successor.
+    fn questions(&self, facts: &ClusterFacts, window: &Window) -> Vec<(NodeName, PreviewQuestion)> {
+        let ask =
+            |component, container| preview_question(&self.catalogue, window, component, container);
+        let mut questions = Vec::new();
+        for name in self.cluster.names() {
+            questions.push((name.clone(), ask(Component::Quay, None)));
+            let companions = facts.nodes.get(name).into_iter().flat_map(NodeSurvey::companions);
+            let starting = companions.filter(|companion| {
+                fate(&self.catalogue, &self.cluster, window, companion).starts()
+            });
+            questions.extend(starting.map(|companion| {
+                let id = companion.container.state.id.clone();
+                (name.clone(), ask(companion.component, Some(id)))
+            }));
+        }
+        questions
     }
 }
 

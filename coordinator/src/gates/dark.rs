@@ -146,7 +146,7 @@ fn alive(looks: &[DarkLook], own: Option<&ContainerId>) -> Vec<(NodeName, String
     let mut alive = Vec::new();
     for look in looks {
         if let Ok(facts) = &look.facts {
-            let strangers = living::strangers(&look.node, facts, own);
+            let strangers = living::strangers(&look.node, facts, living::ALL, own);
             alive.extend(strangers.into_iter().map(|words| (look.node.clone(), words)));
         }
     }

@@ -1,23 +1,27 @@
-//! The others' gate: each of them is healthy, and stays so.
+//! The gate of what was started last, the other Quays or a companion: each of
+//! them is healthy, and stays so.
 
 use std::time::Duration;
 
-use quaymaster_proto::NodeName;
+use quaymaster_proto::{Component, NodeName};
 
 use crate::gates::health::Course;
 use crate::gates::{Judgement, unanswered, wait_up_to};
 use crate::plan::Plan;
 use crate::run::{Evidence, WaitingOn};
 
+/// Neither a builder nor Clair has anything to do before it says how it is; the
+/// registry serves meanwhile, so a person may as well look.
+const COMPANION: Duration = Duration::from_mins(10);
+
 /// Judges what is known of these nodes. Their agents have themselves read the
 /// target revision before they started anything.
-pub fn judge(plan: &Plan, courses: &[Course], waited: Duration) -> Judgement {
+pub fn judge(plan: &Plan, component: Component, courses: &[Course], waited: Duration) -> Judgement {
     let wanted = plan.window.to.mode;
     if let Some(failure) = courses.iter().find_map(|course| course.failure(wanted)) {
         return Judgement::Fail(failure);
     }
-    // The first node needed longer than any other will: it migrated.
-    let limit = plan.timings.first_node_limit;
+    let limit = limit(plan, component);
     let silent = named(courses, |course| course.silence().map(str::to_owned));
     if !silent.is_empty() {
         let longest = courses.iter().map(|course| course.silent_for(waited)).max();
@@ -39,6 +43,12 @@ pub fn judge(plan: &Plan, courses: &[Course], waited: Duration) -> Judgement {
         .filter_map(|course| Some((course.node().clone(), course.healthy_since()?)))
         .collect();
     Judgement::Pass(Evidence::Healthy { healthy_at })
+}
+
+fn limit(plan: &Plan, component: Component) -> Duration {
+    // The first node needed longer than any other Quay will: it migrated.
+    let longest = plan.timings.first_node_limit;
+    if component.migrates() { longest } else { longest.min(COMPANION) }
 }
 
 fn named(courses: &[Course], what: impl Fn(&Course) -> Option<String>) -> Vec<(NodeName, String)> {

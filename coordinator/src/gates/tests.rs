@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
-use quaymaster_proto::{ContainerState, ContainerStatus, Mode};
+use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode};
 
 use super::backfill::Samples;
 use super::dark::DarkLook;
@@ -258,7 +258,7 @@ fn the_others_pass_together() {
     courses[0].see(report(&plan, 10, HealthVerdict::Healthy));
     courses[0].see(report(&plan, 30, HealthVerdict::Healthy));
     courses[1].see(report(&plan, 29, HealthVerdict::Unhealthy));
-    let judged = healthy::judge(&plan, &courses, BEGUN);
+    let judged = healthy::judge(&plan, Component::Quay, &courses, BEGUN);
     assert!(
         matches!(&judged, Judgement::Wait(WaitingOn::Health { nodes })
             if nodes.len() == 1 && nodes[0].0.as_str() == "quay-3"),
@@ -267,7 +267,7 @@ fn the_others_pass_together() {
     courses[1].see(report(&plan, 31, HealthVerdict::Healthy));
     courses[1].see(report(&plan, 36, HealthVerdict::Healthy));
     assert!(matches!(
-        healthy::judge(&plan, &courses, BEGUN),
+        healthy::judge(&plan, Component::Quay, &courses, BEGUN),
         Judgement::Pass(Evidence::Healthy { healthy_at }) if healthy_at[1].1 == at(31)
     ));
 }
@@ -325,7 +325,8 @@ fn a_node_that_falls_silent_among_the_others_holds_the_window_soon() {
     let begun = Duration::from_secs(600);
     course.lose("connection refused".to_owned(), begun);
     course.lose("connection refused".to_owned(), begun + ANSWER / 2);
-    let judged = |waited| healthy::judge(&plan, std::slice::from_ref(&course), waited);
+    let judged =
+        |waited| healthy::judge(&plan, Component::Quay, std::slice::from_ref(&course), waited);
     assert!(matches!(judged(begun + ANSWER / 2), Judgement::Wait(WaitingOn::Answer { .. })));
     let failed = judged(begun + ANSWER);
     assert!(

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use quaymaster_proto::act::Order;
+use quaymaster_proto::act::{Order, StageContainer};
 use quaymaster_proto::database::{DatabaseLook, Session};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
-use quaymaster_proto::node::{ConfigFacts, ContainerFacts, NodeFacts};
+use quaymaster_proto::node::{ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts};
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{
-    Act, ActOutcome, ContainerId, ContainerState, ContainerStatus, How, ImageId, Mode, NodeName,
+    Act, ActOutcome, Component, ContainerId, ContainerState, ContainerStatus, How, Mode, NodeName,
     Reason, Refusal, RestartPolicy,
 };
 use tokio::time::{Instant, sleep};
@@ -61,8 +61,10 @@ struct World {
 pub(crate) struct Tally {
     /// Containers that were really started to migrate.
     pub(crate) migrating_starts: u32,
-    /// Every container that was really started, in order.
+    /// Every Quay that was really started, in order.
     pub(crate) started: Vec<NodeName>,
+    /// What became of containers beside the Quays, in order: `stop clair quay-1`.
+    pub(crate) companions: Vec<String>,
     /// What must never happen.
     pub(crate) violations: Vec<String>,
     /// Nodes whose new container has its name and policy.
@@ -72,7 +74,7 @@ pub(crate) struct Tally {
 #[derive(Debug)]
 struct FakeNode {
     facts: NodeFacts,
-    staged: Option<Staged>,
+    staged: BTreeMap<Component, Staged>,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,7 @@ impl FakeFleet {
     /// The cluster as `facts` describe it; `plan` says where it will arrive.
     pub(crate) fn new(facts: &ClusterFacts, plan: &Plan) -> Self {
         let nodes = facts.nodes.iter().map(|(name, survey)| {
-            (name.clone(), FakeNode { facts: survey.facts.clone(), staged: None })
+            (name.clone(), FakeNode { facts: survey.facts.clone(), staged: BTreeMap::new() })
         });
         let world = World {
             nodes: nodes.collect(),
@@ -192,13 +194,19 @@ impl FakeNode {
         self.facts.components[0].container.as_mut().unwrap()
     }
 
+    fn of(&mut self, component: Component) -> &mut ComponentFacts {
+        self.facts.components.iter_mut().find(|facts| facts.component == component).unwrap()
+    }
+
     fn find(&mut self, id: &ContainerId) -> Option<&mut ContainerFacts> {
-        let quay = &mut self.facts.components[0];
-        quay.container.iter_mut().chain(&mut quay.others).find(|found| found.state.id == *id)
+        let components = self.facts.components.iter_mut();
+        let mut all = components.flat_map(|of| of.container.iter_mut().chain(&mut of.others));
+        all.find(|found| found.state.id == *id)
     }
 
     fn is_any_alive(&self) -> bool {
-        self.facts.components[0].containers().any(|found| found.state.status.is_alive())
+        let quays = self.facts.components.iter().filter(|facts| facts.component.migrates());
+        quays.flat_map(|facts| facts.containers()).any(|found| found.state.status.is_alive())
     }
 }
 
@@ -229,9 +237,7 @@ impl World {
             engine_time: Some(at),
         };
         match order {
-            Order::StageContainer(stage) => {
-                Ok(self.stage(node, stage.generation.image.clone(), at))
-            }
+            Order::StageContainer(stage) => Ok(self.stage(node, stage, at)),
             Order::StageConfig(_) => Ok(outcome(How::Changed, None)),
             Order::EnsureStopped(stop) => {
                 let found = self.node(node).find(&stop.container).unwrap();
@@ -239,7 +245,9 @@ impl World {
                 found.state.status = ContainerStatus::Exited;
                 found.state.restart_policy = RestartPolicy::No;
                 let how = if was_alive { How::Changed } else { How::Already };
-                Ok(outcome(how, Some(found.state.clone())))
+                let answer = outcome(how, Some(found.state.clone()));
+                self.note("stop", stop.component, node);
+                Ok(answer)
             }
             Order::PutConfig(put) => {
                 if self.nodes.values().any(FakeNode::is_any_alive) {
@@ -251,15 +259,24 @@ impl World {
                 config.sha256 = put.to.clone();
                 Ok(outcome(How::Changed, None))
             }
-            Order::StartMigrating(start) => self.start(node, &start.container, true, at),
+            Order::StartMigrating(start) => {
+                self.start(node, (Component::Quay, &start.container), true, at)
+            }
             Order::EnsureRunning(start) => {
-                if !start.database.revisions.contains(&self.revision()) {
+                let ground = start.ground.as_ref();
+                if ground.is_some_and(|of| !of.database.revisions.contains(&self.revision())) {
                     return Err(Refusal::new(Reason::Database, "not the target revision"));
                 }
-                self.start(node, &start.container, false, at)
+                if start.component != Component::Quay {
+                    self.note("start", start.component, node);
+                }
+                self.start(node, (start.component, &start.container), false, at)
             }
             Order::Promote(promote) => {
-                self.tally.promoted.insert(node.clone());
+                self.note("promote", promote.component, node);
+                if promote.component == Component::Quay {
+                    self.tally.promoted.insert(node.clone());
+                }
                 let found = self.node(node).find(&promote.container).unwrap();
                 found.state.restart_policy = promote.restart_policy;
                 Ok(outcome(How::Changed, Some(found.state.clone())))
@@ -267,7 +284,14 @@ impl World {
         }
     }
 
-    fn stage(&mut self, node: &NodeName, image: ImageId, at: Timestamp) -> ActOutcome {
+    fn note(&mut self, what: &str, component: Component, node: &NodeName) {
+        let line = format!("{what} {component} {node}");
+        if component != Component::Quay && !self.tally.companions.contains(&line) {
+            self.tally.companions.push(line);
+        }
+    }
+
+    fn stage(&mut self, node: &NodeName, order: &StageContainer, at: Timestamp) -> ActOutcome {
         let fake = self.node(node);
         let outcome = |how, state| ActOutcome {
             how,
@@ -275,36 +299,47 @@ impl World {
             config: None,
             engine_time: Some(at),
         };
-        if let Some(staged) = &fake.staged {
+        let component = order.component;
+        if let Some(staged) = fake.staged.get(&component) {
             let id = staged.id.clone();
             return outcome(How::Already, fake.find(&id).unwrap().state.clone());
         }
-        let mut next = fake.running().clone();
+        // Whether it is the planned one is an agent's question.
+        let mut next = match fake.find(&order.container) {
+            Some(found) => found.clone(),
+            None => fake.of(component).container.clone().unwrap(),
+        };
         let number = next.state.id.as_str()[..2].parse().unwrap();
-        next.state.id = fixture::hex('7', number).parse().unwrap();
-        next.state.name = "quay.quaymaster-next".to_owned();
+        let digit = if component == Component::Quay { '7' } else { '8' };
+        let number = if component == Component::Quay { number } else { number + component as u8 };
+        next.state.id = fixture::hex(digit, number).parse().unwrap();
+        next.state.name = format!("{component}.quaymaster-next");
         next.state.status = ContainerStatus::Created;
         next.state.started_at = None;
         next.state.restart_policy = RestartPolicy::No;
-        next.state.image = image;
-        fake.staged = Some(Staged { id: next.state.id.clone(), started: None });
-        fake.facts.components[0].others.push(next.clone());
+        next.state.image = order.generation.image.clone();
+        fake.staged.insert(component, Staged { id: next.state.id.clone(), started: None });
+        fake.of(component).others.push(next.clone());
         outcome(How::Changed, next.state)
     }
 
     fn start(
         &mut self,
         node: &NodeName,
-        container: &ContainerId,
+        (component, container): (Component, &ContainerId),
         migrates: bool,
         at: Timestamp,
     ) -> Result<ActOutcome, Refusal> {
         let ever_started = self.node(node).find(container).unwrap().state.ever_started();
         let how = if ever_started { How::Already } else { How::Changed };
         if !ever_started {
-            self.watch_start(node, migrates);
-            self.tally.started.push(node.clone());
-            if let Some(staged) = self.node(node).staged.as_mut() {
+            if component.migrates() {
+                self.watch_start(node, migrates);
+            }
+            if component == Component::Quay {
+                self.tally.started.push(node.clone());
+            }
+            if let Some(staged) = self.node(node).staged.get_mut(&component) {
                 staged.started = Some(Instant::now());
             }
             let state = &mut self.node(node).find(container).unwrap().state;
@@ -343,7 +378,7 @@ impl World {
         let (migrated, wanted, code) = (self.is_migrated(), self.wanted, self.first_exits_with);
         let fake = self.node(node);
         let id = question.container.clone().unwrap_or_else(|| fake.running().state.id.clone());
-        let started = fake.staged.as_ref().filter(|staged| staged.id == id);
+        let started = fake.staged.values().find(|staged| staged.id == id);
         let started = started.and_then(|staged| staged.started);
         let container = fake.find(&id).map(|found| {
             if let (Some(code), Some(_)) = (code, started) {

@@ -205,11 +205,13 @@ impl Looks for Fleet {
     ) -> Result<Preview, CallError> {
         let what = "preview the change";
         let agent = self.agent(node, what)?;
-        let PreviewQuestion { component, mode, port_moves } = question;
+        let PreviewQuestion { component, container, mode, port_moves, mount_copies } = question;
         let request = wire::PreviewRequest {
             mode: mode.to_wire(),
             port_moves: port_moves.iter().copied().map(Into::into).collect(),
             component: component.to_wire(),
+            mount_copies: mount_copies.iter().cloned().map(Into::into).collect(),
+            container_id: container.clone().map(Into::into).unwrap_or_default(),
         };
         agent.answer(what, LOOK, agent.client.clone().preview(request)).await
     }

@@ -1,18 +1,20 @@
 //! Makes a plan of a situation. Whether the situation allows a window is
 //! preflight's to say; whether the plan is sound is `check`'s.
 
-use quaymaster_proto::node::ConfigFacts;
-use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
-use quaymaster_proto::{Component, NodeName, StepNumber};
+use std::collections::BTreeMap;
 
-use super::situation::Situation;
+use quaymaster_proto::node::{ConfigFacts, ContainerFacts, ReadableConfig};
+use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
+use quaymaster_proto::{Component, Mode, NodeName};
+
+use super::situation::{ImageSource, Situation};
+use super::steps::{Ingredients, steps};
 use super::{
-    Gate, Inverse, PLAN_VERSION, Plan, PlannedBackfill, PlannedConfig, PlannedContainer,
-    PlannedDatabase, PlannedImage, PlannedNode, PlannedTimings, Stage, Step, Verb, What, Width,
+    CompanionNext, CompanionPlan, PLAN_VERSION, Plan, PlannedBackfill, PlannedCompanion,
+    PlannedConfig, PlannedContainer, PlannedDatabase, PlannedImage, PlannedNode, PlannedTimings,
 };
 use crate::forecast::{forecast, stop_grace};
 use crate::preflight::Findings;
-use crate::survey::NodeSurvey;
 
 /// Why no plan can be made. A situation that preflight allows never ends here.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -44,15 +46,16 @@ pub enum BuildError {
 /// Makes a plan. `findings` are those of preflight on the same situation.
 pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, BuildError> {
     let Situation { cluster, catalogue, facts, window, answers: _ } = *situation;
-    let entry = situation.entry();
     let target = catalogue.generation(&window.to);
-    let (Some(_), Some(target)) = (entry, target) else {
+    let found = catalogue.generation(&window.from);
+    let (Some(_), Some(target)) = (situation.entry(), target) else {
         let (from, to) = (window.from.to_string(), window.to.to_string());
         return Err(BuildError::NoWay { from, to });
     };
-    let image = image(situation)?;
+    let image = image(situation, Component::Quay)?;
     let nodes: Vec<PlannedNode> =
         cluster.names().map(|name| node(situation, name)).collect::<Result<_, _>>()?;
+    let companions = companions(situation, &nodes)?;
     let look = facts.one_database().ok_or(BuildError::NoDatabase)?;
     Ok(Plan {
         version: PLAN_VERSION,
@@ -66,9 +69,16 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
             accepted: situation.accepted().to_vec(),
             target: target.target.clone(),
         },
-        steps: steps(situation, &image),
+        steps: steps(&Ingredients {
+            nodes: &nodes,
+            first: &cluster.first,
+            image: &image,
+            companions: &companions,
+            has_backfill: found.is_some_and(|found| found.backfill.is_some()),
+        }),
         image,
-        port_moves: situation.preview_question().port_moves,
+        port_moves: situation.port_moves(Component::Quay),
+        companions,
         nodes,
         first: cluster.first.clone(),
         timings: timings(situation),
@@ -79,47 +89,108 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
     })
 }
 
-fn image(situation: &Situation<'_>) -> Result<PlannedImage, BuildError> {
-    if let Some(question) = situation.image_question() {
-        let resolved = situation.answers.images.get(&situation.cluster.first);
-        let resolved = resolved.and_then(|answer| answer.as_ref().ok());
-        let digest = resolved.ok_or(BuildError::NoImage)?.digest.clone();
-        return Ok(PlannedImage::Pull {
-            repository: question.repository,
-            tag: question.tag,
-            digest,
-        });
+fn image(situation: &Situation<'_>, component: Component) -> Result<PlannedImage, BuildError> {
+    match situation.image_source(component).ok_or(BuildError::NoImage)? {
+        ImageSource::Registry(question) => {
+            let resolved = situation.images(component).find_map(|(_, answer)| answer.as_ref().ok());
+            let digest = resolved.ok_or(BuildError::NoImage)?.digest.clone();
+            Ok(PlannedImage::Pull { repository: question.repository, tag: question.tag, digest })
+        }
+        ImageSource::Running(image) => Ok(PlannedImage::Present { image }),
     }
-    let running = situation.facts.nodes.values().find_map(NodeSurvey::quay_container);
-    let image = running.ok_or(BuildError::NoImage)?.state.image.clone();
-    Ok(PlannedImage::Present { image })
+}
+
+fn companions(
+    situation: &Situation<'_>,
+    nodes: &[PlannedNode],
+) -> Result<BTreeMap<Component, CompanionPlan>, BuildError> {
+    let mut plans = BTreeMap::new();
+    let all = nodes.iter().flat_map(|node| &node.companions);
+    for PlannedCompanion { container, fate } in all {
+        let component = container.component;
+        let grace = stop_grace(situation, component).as_secs();
+        let plan = plans.entry(component).or_insert_with(|| CompanionPlan {
+            stop_grace_seconds: u32::try_from(grace).unwrap_or(u32::MAX),
+            next: None,
+        });
+        if fate.starts() && plan.next.is_none() {
+            plan.next = Some(CompanionNext {
+                image: image(situation, component)?,
+                port_moves: situation.port_moves(component),
+                mount_copies: situation.mount_copies(component),
+            });
+        }
+    }
+    Ok(plans)
 }
 
 fn node(situation: &Situation<'_>, name: &NodeName) -> Result<PlannedNode, BuildError> {
     let unknown = |what| BuildError::Unknown { node: name.clone(), what };
     let survey = situation.facts.nodes.get(name).ok_or_else(|| unknown("the node"))?;
     let container = survey.quay_container().ok_or_else(|| unknown("its Quay container"))?;
-    let preview = situation.answers.previews.get(name).and_then(|answer| answer.as_ref().ok());
+    let preview = situation.preview(name, Component::Quay);
     let preview = preview.ok_or_else(|| unknown("what the change makes of it"))?;
     let ConfigFacts::Readable(config) = &survey.facts.config else {
         return Err(unknown("its config.yaml"));
     };
+    let companions = survey.companions().map(|companion| {
+        let fate = situation.fate(&companion);
+        let findings = match situation.preview(name, companion.component) {
+            Some(preview) => notable(preview),
+            None if fate.starts() => {
+                return Err(unknown("what the change makes of its other containers"));
+            }
+            None => Vec::new(),
+        };
+        let mode = match companion.component {
+            Component::Mirror => situation.window.from.mode,
+            Component::Quay | Component::Clair | Component::Builder => Mode::Absent,
+        };
+        let container = planned(companion.component, companion.container, mode, findings);
+        Ok(PlannedCompanion { container, fate })
+    });
     Ok(PlannedNode {
         name: name.clone(),
         address: survey.address.to_string(),
         engine: survey.facts.engine.id.clone(),
-        quay: PlannedContainer {
-            component: Component::Quay,
-            container: container.state.id.clone(),
-            name: container.state.name.clone(),
-            spec: container.spec.clone(),
-            image: container.state.image.clone(),
-            mode: situation.window.from.mode,
-            restart_policy: container.state.restart_policy,
-            findings: notable(preview),
-        },
-        config: change(&config.path, preview).ok_or_else(|| unknown("its config.yaml's change"))?,
+        quay: planned(Component::Quay, container, situation.window.from.mode, notable(preview)),
+        companions: companions.collect::<Result<_, _>>()?,
+        config: change(config, preview, writer(situation, name, config))
+            .ok_or_else(|| unknown("its config.yaml's change"))?,
     })
+}
+
+fn planned(
+    component: Component,
+    container: &ContainerFacts,
+    mode: Mode,
+    findings: Vec<SpecFinding>,
+) -> PlannedContainer {
+    PlannedContainer {
+        component,
+        container: container.state.id.clone(),
+        name: container.state.name.clone(),
+        spec: container.spec.clone(),
+        image: container.state.image.clone(),
+        mode,
+        restart_policy: container.wanted_restart_policy(),
+        findings,
+    }
+}
+
+/// Of the nodes that share a file the one that migrates edits it, or else the
+/// first that is listed.
+fn writer(situation: &Situation<'_>, name: &NodeName, config: &ReadableConfig) -> NodeName {
+    let shares = |other: &&NodeName| {
+        let survey = situation.facts.nodes.get(*other);
+        survey.is_some_and(|survey| match &survey.facts.config {
+            ConfigFacts::Readable(other) => other.file_identity == config.file_identity,
+            ConfigFacts::Unusable { .. } => false,
+        })
+    };
+    let cluster = situation.cluster;
+    let in_order = std::iter::once(&cluster.first).chain(cluster.names());
+    in_order.into_iter().find(shares).unwrap_or(name).clone()
 }
 
 /// What is simply carried over needs no word.
@@ -128,14 +199,15 @@ fn notable(preview: &Preview) -> Vec<SpecFinding> {
     findings.filter(|finding| finding.verdict != SpecVerdict::Carried).cloned().collect()
 }
 
-fn change(path: &str, preview: &Preview) -> Option<PlannedConfig> {
-    match &preview.config {
+fn change(config: &ReadableConfig, preview: &Preview, writer: NodeName) -> Option<PlannedConfig> {
+    match preview.config.as_ref()? {
         ConfigChange::Edit { from, to, line, inserted } => Some(PlannedConfig {
-            path: path.to_owned(),
+            path: config.path.clone(),
             from: from.clone(),
             to: to.clone(),
             line: *line,
             inserted: *inserted,
+            writer,
         }),
         ConfigChange::Refused { .. } => None,
     }
@@ -143,7 +215,7 @@ fn change(path: &str, preview: &Preview) -> Option<PlannedConfig> {
 
 fn timings(situation: &Situation<'_>) -> PlannedTimings {
     let timings = &situation.cluster.timings;
-    let grace = stop_grace(situation).as_secs();
+    let grace = stop_grace(situation, Component::Quay).as_secs();
     PlannedTimings {
         stop_grace_seconds: u32::try_from(grace).unwrap_or(u32::MAX),
         first_node_limit: timings.first_node_limit,
@@ -154,82 +226,5 @@ fn timings(situation: &Situation<'_>) -> PlannedTimings {
             poll: timings.backfill.poll,
         },
         expected_sessions: situation.cluster.expected_sessions.clone(),
-    }
-}
-
-/// The steps in their order. Everything that can be done while the registry
-/// serves is done before the approval; the last look for the dark comes right
-/// before the migrating start.
-fn steps(situation: &Situation<'_>, image: &PlannedImage) -> Vec<Step> {
-    let found = situation.catalogue.generation(&situation.window.from);
-    let mut steps = Steps::new(situation);
-    if found.is_some_and(|found| found.backfill.is_some()) {
-        steps.gate(Gate::Backfill, Width::All);
-    }
-    if matches!(image, PlannedImage::Pull { .. }) {
-        steps.act(Verb::Pull, Width::All, Inverse::Harmless);
-    }
-    steps.act(Verb::StageContainer, Width::All, Inverse::RemoveStaged);
-    steps.act(Verb::StageConfig, Width::All, Inverse::RemoveFile);
-    steps.gate(Gate::Approval, Width::All);
-    steps.gate(Gate::Unchanged, Width::All);
-
-    steps.stage = Stage::Dark;
-    steps.act(Verb::Stop, Width::All, Inverse::Recreate);
-    steps.gate(Gate::Dark, Width::All);
-    steps.act(Verb::PutConfig, Width::All, Inverse::RestoreConfig);
-    steps.gate(Gate::Dark, Width::All);
-
-    steps.stage = Stage::Beyond;
-    steps.act(Verb::StartMigrating, Width::First, Inverse::None);
-    steps.gate(Gate::FirstNode, Width::First);
-    if !steps.rest.is_empty() {
-        steps.act(Verb::Start, Width::Rest, Inverse::None);
-        steps.gate(Gate::Healthy, Width::Rest);
-    }
-    steps.act(Verb::Promote, Width::All, Inverse::None);
-    steps.done
-}
-
-struct Steps {
-    all: Vec<NodeName>,
-    first: Vec<NodeName>,
-    rest: Vec<NodeName>,
-    stage: Stage,
-    number: StepNumber,
-    done: Vec<Step>,
-}
-
-impl Steps {
-    fn new(situation: &Situation<'_>) -> Self {
-        let all: Vec<NodeName> = situation.cluster.names().cloned().collect();
-        let first = situation.cluster.first.clone();
-        Self {
-            rest: all.iter().filter(|name| **name != first).cloned().collect(),
-            first: vec![first],
-            all,
-            stage: Stage::Serving,
-            number: StepNumber::FIRST,
-            done: Vec::new(),
-        }
-    }
-
-    fn act(&mut self, verb: Verb, width: Width, inverse: Inverse) {
-        self.add(What::Act(verb), width, inverse);
-    }
-
-    fn gate(&mut self, gate: Gate, width: Width) {
-        self.add(What::Gate(gate), width, Inverse::Nothing);
-    }
-
-    fn add(&mut self, what: What, width: Width, inverse: Inverse) {
-        let nodes = match width {
-            Width::All => self.all.clone(),
-            Width::First => self.first.clone(),
-            Width::Rest => self.rest.clone(),
-        };
-        let (number, stage) = (self.number, self.stage);
-        self.done.push(Step { number, stage, what, nodes, width, inverse });
-        self.number = number.next();
     }
 }

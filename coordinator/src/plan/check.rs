@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 
 use quaymaster_proto::preview::SpecVerdict;
-use quaymaster_proto::{Mode, NodeName};
+use quaymaster_proto::{Component, Mode, NodeName};
 use serde::Serialize;
 
-use super::{CheckedPlan, PLAN_VERSION, Plan, PlannedImage, Verb, What, file};
+use super::{CheckedPlan, PLAN_VERSION, Plan, PlannedCompanion, PlannedImage, Verb, What, file};
 
 mod order;
 
-pub use order::OrderFlaw;
+pub use order::{Kind, OrderFlaw};
 
 /// One thing that is wrong with a plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
@@ -67,6 +67,24 @@ pub enum Flaw {
         /// Which.
         node: NodeName,
     },
+    /// A container beside a Quay is not what the plan makes of its component.
+    #[error("{node}: its {component} {why}")]
+    Companion {
+        /// Which node.
+        node: NodeName,
+        /// Which container.
+        component: Component,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Nobody edits a node's config.yaml, or edits it otherwise.
+    #[error("{node}: its config.yaml is not edited by {writer} as planned for it")]
+    Writer {
+        /// Which node.
+        node: NodeName,
+        /// Who should.
+        writer: NodeName,
+    },
     /// A node's container cannot be carried over.
     #[error("{node}: {subject} cannot be carried over")]
     SpecRefused {
@@ -102,6 +120,8 @@ impl Plan {
         let nodes_are_sound = flaws.is_empty();
         window(&self, &mut flaws);
         generations(&self, &mut flaws);
+        companions(&self, &mut flaws);
+        writers(&self, &mut flaws);
         timings(&self, &mut flaws);
         // Of other nodes every step would seem wrong.
         if nodes_are_sound {
@@ -134,7 +154,9 @@ fn nodes(plan: &Plan, flaws: &mut Vec<Flaw>) {
                 flaws.push(Flaw::SameNode { one, other, what });
             }
         }
-        let refused = one.quay.findings.iter().filter(|finding| match finding.verdict {
+        let companions = one.companions.iter().flat_map(|companion| &companion.container.findings);
+        let findings = one.quay.findings.iter().chain(companions);
+        let refused = findings.filter(|finding| match finding.verdict {
             SpecVerdict::Refused => true,
             SpecVerdict::Carried | SpecVerdict::Changed | SpecVerdict::Dropped => false,
         });
@@ -190,10 +212,55 @@ fn generations(plan: &Plan, flaws: &mut Vec<Flaw>) {
     }
 }
 
+fn companions(plan: &Plan, flaws: &mut Vec<Flaw>) {
+    for node in &plan.nodes {
+        for PlannedCompanion { container, fate } in &node.companions {
+            let component = container.component;
+            let next = plan.image_of(component);
+            let is_quays = container.image == node.quay.image && container.mode == node.quay.mode;
+            let twins = node.companions.iter();
+            let twins = twins.filter(|other| other.container.component == component).count();
+            let wrong = [
+                (component == Component::Quay || twins > 1, "is there twice"),
+                (container.container == node.quay.container, "is its Quay"),
+                (!plan.companions.contains_key(&component), "is not planned for"),
+                (fate.starts() && next.is_none(), "has no next image"),
+                (component.migrates() && !is_quays, "does not run what its Quay runs"),
+                (
+                    component.migrates() && fate.starts() && next != Some(&plan.image),
+                    "would not run what its Quay will run",
+                ),
+            ];
+            flaws.extend(
+                wrong
+                    .into_iter()
+                    .filter(|(is_wrong, _)| *is_wrong)
+                    .map(|(_, why)| Flaw::Companion { node: node.name.clone(), component, why }),
+            );
+        }
+    }
+}
+
+fn writers(plan: &Plan, flaws: &mut Vec<Flaw>) {
+    for node in &plan.nodes {
+        let writer = &node.config.writer;
+        let is_sound = plan.node(writer).is_some_and(|found| {
+            let (own, theirs) = (&node.config, &found.config);
+            theirs.writer == *writer && (&own.from, &own.to) == (&theirs.from, &theirs.to)
+        });
+        if !is_sound {
+            flaws.push(Flaw::Writer { node: node.name.clone(), writer: writer.clone() });
+        }
+    }
+}
+
 fn timings(plan: &Plan, flaws: &mut Vec<Flaw>) {
     let timings = &plan.timings;
     let is_right = [
-        (timings.stop_grace_seconds <= 3600, "the stop grace"),
+        (
+            Component::ALL.iter().all(|component| plan.stop_grace_seconds(*component) <= 3600),
+            "the stop grace",
+        ),
         (timings.first_node_limit.as_secs() >= 1, "the first node's limit"),
         ((0.0..=1.0).contains(&timings.backfill.threshold), "the backfill's threshold"),
         (timings.backfill.samples >= 1, "the backfill's number of samples"),

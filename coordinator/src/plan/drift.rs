@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use quaymaster_proto::NodeName;
-use quaymaster_proto::node::ConfigFacts;
+use quaymaster_proto::node::{ConfigFacts, ContainerFacts};
+use quaymaster_proto::{Component, NodeName};
 use serde::Serialize;
 
-use super::{Plan, PlannedNode};
-use crate::survey::{ClusterFacts, NodeSurvey};
+use super::{Plan, PlannedContainer, PlannedNode};
+use crate::survey::{ClusterFacts, Companion, NodeSurvey};
 
 /// One thing that changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -17,6 +17,8 @@ pub struct Drift {
     pub node: Option<NodeName>,
     /// What.
     pub what: Drifted,
+    /// Whose container, where it is one.
+    pub component: Option<Component>,
     /// As the plan saw it.
     pub from: String,
     /// As it is.
@@ -31,7 +33,7 @@ pub enum Drifted {
     Membership,
     /// The engine's own id.
     Engine,
-    /// The Quay container's id.
+    /// A container's id.
     Container,
     /// Its owner's part of its spec.
     Spec,
@@ -51,9 +53,9 @@ impl Drifted {
         match self {
             Self::Membership => "place in the cluster",
             Self::Engine => "container engine",
-            Self::Container => "Quay container",
-            Self::Spec => "Quay container's spec",
-            Self::Image => "Quay container's image",
+            Self::Container => "container",
+            Self::Spec => "container's spec",
+            Self::Image => "container's image",
             Self::Config => "config.yaml",
             Self::Database => "database",
             Self::Revision => "database revision",
@@ -63,9 +65,14 @@ impl Drifted {
 
 impl fmt::Display for Drift {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { node, what, from, to } = self;
+        let Self { node, what, component, from, to } = self;
         if let Some(node) = node {
             write!(formatter, "{node}: ")?;
+        }
+        match component {
+            Some(Component::Quay) => formatter.write_str("Quay ")?,
+            Some(component) => write!(formatter, "{component} ")?,
+            None => {}
         }
         write!(formatter, "{} changed: {} -> {}", what.as_str(), short(from), short(to))
     }
@@ -87,6 +94,7 @@ pub fn drift(plan: &Plan, facts: &ClusterFacts) -> Vec<Drift> {
             None => drifts.push(Drift {
                 node: Some(planned.name.clone()),
                 what: Drifted::Membership,
+                component: None,
                 from: "planned".to_owned(),
                 to: "not in the cluster file".to_owned(),
             }),
@@ -96,6 +104,7 @@ pub fn drift(plan: &Plan, facts: &ClusterFacts) -> Vec<Drift> {
         drifts.push(Drift {
             node: Some(name.clone()),
             what: Drifted::Membership,
+            component: None,
             from: "not planned".to_owned(),
             to: "in the cluster file".to_owned(),
         });
@@ -104,22 +113,11 @@ pub fn drift(plan: &Plan, facts: &ClusterFacts) -> Vec<Drift> {
 }
 
 fn of_node(plan: &Plan, planned: &PlannedNode, survey: &NodeSurvey, drifts: &mut Vec<Drift>) {
+    let name = &planned.name;
     let mut compare = |what, from: &str, to: &str| {
-        if from != to {
-            let node = Some(planned.name.clone());
-            drifts.push(Drift { node, what, from: from.to_owned(), to: to.to_owned() });
-        }
+        drifts.extend(compared(name, what, None, from, to));
     };
     compare(Drifted::Engine, &planned.engine, &survey.facts.engine.id);
-    match survey.quay_container() {
-        Some(container) => {
-            let state = &container.state;
-            compare(Drifted::Container, planned.quay.container.as_str(), state.id.as_str());
-            compare(Drifted::Spec, planned.quay.spec.as_str(), container.spec.as_str());
-            compare(Drifted::Image, planned.quay.image.as_str(), state.image.as_str());
-        }
-        None => compare(Drifted::Container, planned.quay.container.as_str(), "none"),
-    }
     match &survey.facts.config {
         ConfigFacts::Readable(config) => {
             compare(Drifted::Config, planned.config.from.as_str(), config.sha256.as_str());
@@ -136,6 +134,44 @@ fn of_node(plan: &Plan, planned: &PlannedNode, survey: &NodeSurvey, drifts: &mut
         }
         None => compare(Drifted::Database, &plan.database.shown_as, "cannot be read"),
     }
+    of_container(name, &planned.quay, survey.quay_container(), drifts);
+    let companions: Vec<Companion<'_>> = survey.companions().collect();
+    for companion in &planned.companions {
+        let planned = &companion.container;
+        let found = companions.iter().find(|found| found.component == planned.component);
+        of_container(name, planned, found.map(|found| found.container), drifts);
+    }
+}
+
+fn of_container(
+    node: &NodeName,
+    planned: &PlannedContainer,
+    found: Option<&ContainerFacts>,
+    drifts: &mut Vec<Drift>,
+) {
+    let mut compare = |what, from: &str, to: &str| {
+        drifts.extend(compared(node, what, Some(planned.component), from, to));
+    };
+    match found {
+        Some(container) => {
+            let state = &container.state;
+            compare(Drifted::Container, planned.container.as_str(), state.id.as_str());
+            compare(Drifted::Spec, planned.spec.as_str(), container.spec.as_str());
+            compare(Drifted::Image, planned.image.as_str(), state.image.as_str());
+        }
+        None => compare(Drifted::Container, planned.container.as_str(), "none"),
+    }
+}
+
+fn compared(
+    node: &NodeName,
+    what: Drifted,
+    component: Option<Component>,
+    from: &str,
+    to: &str,
+) -> Option<Drift> {
+    let node = Some(node.clone());
+    (from != to).then(|| Drift { node, what, component, from: from.into(), to: to.into() })
 }
 
 #[cfg(test)]

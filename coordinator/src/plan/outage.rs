@@ -50,8 +50,10 @@ pub struct ForecastPart {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartOfOutage {
-    /// The slowest stop.
+    /// The slowest stop of a Quay.
     Stop,
+    /// The slowest stop of what stops after the Quays.
+    CompanionStop,
     /// The first node's schema changes.
     Schema,
     /// The tags that the first node moves before it serves.

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use quaymaster_proto::preview::Preview;
-use quaymaster_proto::{Component, NodeName};
+use quaymaster_proto::{Component, ContainerId, ImageId, MountCopy, NodeName, PortMove};
 
-use super::Window;
+use super::{Fate, Window};
 use crate::catalogue::{Catalogue, Entry, Release};
-use crate::cluster::Cluster;
+use crate::cluster::{Auxiliaries, Cluster};
 use crate::nodes::{ImageQuestion, PreviewQuestion, ResolvedImage};
-use crate::survey::ClusterFacts;
+use crate::survey::{ClusterFacts, Companion, NodeSurvey};
 
 /// What a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +27,13 @@ pub struct Situation<'a> {
     pub answers: &'a Answers,
 }
 
-/// What the agents answered about a window.
+/// What the agents answered about a window, by node and component.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Answers {
-    /// To `preview_question`, of every node.
-    pub previews: BTreeMap<NodeName, Result<Preview, Unanswered>>,
-    /// To `image_question`, of every node; empty where there is no question.
-    pub images: BTreeMap<NodeName, Result<ResolvedImage, Unanswered>>,
+    /// To `preview_question`.
+    pub previews: BTreeMap<(NodeName, Component), Result<Preview, Unanswered>>,
+    /// To `image_question`; empty where there is no question.
+    pub images: BTreeMap<(NodeName, Component), Result<ResolvedImage, Unanswered>>,
 }
 
 /// A question that an agent did not answer.
@@ -66,48 +66,136 @@ impl<'a> Situation<'a> {
         self.catalogue.accepted(&self.window.from)
     }
 
-    /// What each node did answer about its change.
+    /// What each node did answer about its Quay's change.
     pub fn previews(&self) -> impl Iterator<Item = (&'a NodeName, &'a Preview)> {
-        self.answers
-            .previews
-            .iter()
-            .filter_map(|(node, answer)| Some((node, answer.as_ref().ok()?)))
+        self.answers.previews.iter().filter_map(|((node, component), answer)| {
+            (*component == Component::Quay).then_some((node, answer.as_ref().ok()?))
+        })
     }
 
-    /// What every node is to be asked about its change.
-    pub fn preview_question(&self) -> PreviewQuestion {
-        preview_question(self.catalogue, self.window)
+    /// What a node did answer about a component's change.
+    pub fn preview(&self, node: &NodeName, component: Component) -> Option<&'a Preview> {
+        self.answers.previews.get(&(node.clone(), component))?.as_ref().ok()
     }
 
-    /// What every node is to be asked about the image; `None` = the image that
-    /// runs stays.
+    /// What each node answered about a component's image.
+    pub fn images(
+        &self,
+        component: Component,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a Result<ResolvedImage, Unanswered>)> {
+        // A mirror's image is Quay's.
+        let asked = match component {
+            Component::Mirror => Component::Quay,
+            Component::Quay | Component::Clair | Component::Builder => component,
+        };
+        let answers = self.answers.images.iter();
+        answers.filter(move |((_, of), _)| *of == asked).map(|((node, _), answer)| (node, answer))
+    }
+
+    /// What the release demands of a component's published ports.
+    pub fn port_moves(&self, component: Component) -> Vec<PortMove> {
+        port_moves(self.catalogue, self.window, component)
+    }
+
+    /// What the release demands of a component's mounts.
+    pub fn mount_copies(&self, component: Component) -> Vec<MountCopy> {
+        self.catalogue.mount_copies(component, &self.window.to.release)
+    }
+
+    /// Where a component's next image comes from; `None` = the release has
+    /// none, or nobody runs it.
+    pub fn image_source(&self, component: Component) -> Option<ImageSource> {
+        match image_question(self.catalogue, self.cluster, self.window, component) {
+            Some(question) => Some(ImageSource::Registry(question)),
+            None if component.migrates() => {
+                let running = self.facts.nodes.values().find_map(NodeSurvey::quay_container);
+                running.map(|container| ImageSource::Running(container.state.image.clone()))
+            }
+            None => None,
+        }
+    }
+
+    /// What is to be asked about Quay's next image; `None` = the one that runs
+    /// stays.
     pub fn image_question(&self) -> Option<ImageQuestion> {
-        image_question(self.catalogue, self.cluster, self.window)
+        image_question(self.catalogue, self.cluster, self.window, Component::Quay)
+    }
+
+    /// What becomes of a container beside a Quay.
+    pub fn fate(&self, companion: &Companion<'_>) -> Fate {
+        fate(self.catalogue, self.cluster, self.window, companion)
     }
 }
 
-/// What every node is to be asked about its change.
-pub fn preview_question(catalogue: &Catalogue, window: &Window) -> PreviewQuestion {
+/// Where the next image comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ImageSource {
+    /// A registry, asked this.
+    Registry(ImageQuestion),
+    /// It is what runs already.
+    Running(ImageId),
+}
+
+/// A mirror is a Quay that does not serve: it is back as soon as they are. The
+/// documented order leaves the others stopped until the tags are mapped
+/// (quay-facts 5.3), unless the operator wants them back before.
+pub fn fate(
+    catalogue: &Catalogue,
+    cluster: &Cluster,
+    window: &Window,
+    companion: &Companion<'_>,
+) -> Fate {
+    let completes = catalogue
+        .release(&window.to.release)
+        .is_some_and(|release| release.last_mode() == Some(window.to.mode));
+    let starts = companion.component.migrates()
+        || completes
+        || cluster.auxiliaries == Auxiliaries::FirstWindow;
+    match (starts, companion.is_retired) {
+        (true, false) => Fate::Replaced,
+        (true, true) => Fate::Returns,
+        (false, _) => Fate::Rests,
+    }
+}
+
+/// What a node is to be asked about a component's change. `container` = whose
+/// spec is carried over, where it has not the well-known name.
+pub fn preview_question(
+    catalogue: &Catalogue,
+    window: &Window,
+    component: Component,
+    container: Option<ContainerId>,
+) -> PreviewQuestion {
     PreviewQuestion {
-        component: Component::Quay,
+        component,
+        container,
         mode: window.to.mode,
-        port_moves: catalogue.port_moves(&window.from, &window.to),
+        port_moves: port_moves(catalogue, window, component),
+        mount_copies: catalogue.mount_copies(component, &window.to.release),
     }
 }
 
-/// What every node is to be asked about the image; `None` = the image that
-/// runs stays.
+fn port_moves(catalogue: &Catalogue, window: &Window, component: Component) -> Vec<PortMove> {
+    if component.migrates() { catalogue.port_moves(&window.from, &window.to) } else { Vec::new() }
+}
+
+/// What a node is to be asked about a component's image; `None` = there is
+/// nothing to ask: what runs stays, a mirror's is Quay's, or the release has
+/// none.
 pub fn image_question(
     catalogue: &Catalogue,
     cluster: &Cluster,
     window: &Window,
+    component: Component,
 ) -> Option<ImageQuestion> {
-    if window.from.release == window.to.release {
+    // A companion may come from an earlier release whatever the Quays run.
+    let stays = component.migrates() && window.from.release == window.to.release;
+    if stays {
         return None;
     }
-    let image = catalogue.release(&window.to.release)?.images.get(&Component::Quay)?;
+    let image = catalogue.release(&window.to.release)?.image(component)?;
     Some(ImageQuestion {
-        component: Component::Quay,
+        component,
         repository: cluster.mirrors.mirrored(&image.repository),
         tag: image.tag.clone(),
     })

@@ -181,8 +181,12 @@ pub(super) fn editable(situation: &Situation<'_>) -> Vec<ConfigFinding> {
     let mut found = Vec::new();
     for (node, preview) in situation.previews() {
         match &preview.config {
-            ConfigChange::Edit { .. } => {}
-            ConfigChange::Refused { reason } => found
+            Some(ConfigChange::Edit { .. }) => {}
+            None => found.push(ConfigFinding::EditRefused {
+                node: node.clone(),
+                reason: "its agent does not say what would become of it".to_owned(),
+            }),
+            Some(ConfigChange::Refused { reason }) => found
                 .push(ConfigFinding::EditRefused { node: node.clone(), reason: reason.clone() }),
         }
     }

@@ -1,8 +1,8 @@
-//! The Quay containers: who starts them, who lives beside them, and whether
-//! the next one can be made from them.
+//! Containers: who starts them, who lives beside them, and whether the next one
+//! can be made from them.
 
 use quaymaster_proto::preview::SpecVerdict;
-use quaymaster_proto::{ContainerStatus, Mode, NodeName};
+use quaymaster_proto::{Component, ContainerStatus, Mode, NodeName};
 use serde::Serialize;
 
 use super::Severity;
@@ -23,11 +23,13 @@ pub enum ContainerFinding {
         /// Units, compose projects and the like.
         starters: Vec<String>,
     },
-    /// A second Quay lives on the node.
-    #[error("{node}: container `{container}` is {status} beside the known one, on the same config")]
+    /// A second one lives on the node.
+    #[error("{node}: container `{container}` is {status} beside the known {component}")]
     Stray {
         /// Where.
         node: NodeName,
+        /// What it is.
+        component: Component,
         /// Its name.
         container: String,
         /// What it does.
@@ -48,10 +50,15 @@ pub enum ContainerFinding {
         node: NodeName,
     },
     /// The container cannot be carried over.
-    #[error("{node}: the next container cannot be made like the present one: {subject}: {reason}")]
+    #[error(
+        "{node}: the next {component} container cannot be made like the present one: {subject}: \
+         {reason}"
+    )]
     SpecRefused {
         /// Where.
         node: NodeName,
+        /// What it is.
+        component: Component,
         /// The part of its spec.
         subject: String,
         /// Why not.
@@ -107,42 +114,55 @@ impl ContainerFinding {
     }
 }
 
-pub(super) fn starters(name: &NodeName, survey: &NodeSurvey) -> Option<ContainerFinding> {
-    let container = survey.quay_container()?;
-    (!container.other_starters.is_empty()).then(|| ContainerFinding::OtherStarters {
-        node: name.clone(),
-        container: container.state.name.clone(),
-        starters: container.other_starters.clone(),
-    })
-}
-
-/// A container that lives beside the well-known one would go on through the
-/// dark, on the same database.
-pub(super) fn strays(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
-    let others = survey.quay().map(|quay| quay.others.as_slice()).unwrap_or_default();
-    others
-        .iter()
-        .filter(|other| other.state.status.is_alive())
-        .map(|other| ContainerFinding::Stray {
+pub(super) fn starters(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
+    let known = survey.facts.components.iter().filter_map(|facts| facts.container.as_ref());
+    known
+        .filter(|container| !container.other_starters.is_empty())
+        .map(|container| ContainerFinding::OtherStarters {
             node: name.clone(),
-            container: other.state.name.clone(),
-            status: other.state.status,
+            container: container.state.name.clone(),
+            starters: container.other_starters.clone(),
         })
         .collect()
 }
 
-pub(super) fn overrides(name: &NodeName, survey: &NodeSurvey) -> Option<ContainerFinding> {
-    let container = survey.quay_container()?;
-    let node = name.clone();
-    match container.override_mode {
-        Some(mode) => Some(ContainerFinding::OverrideSetsMode { node, mode }),
-        None => container.has_override_config.then_some(ContainerFinding::OverrideSet { node }),
-    }
+/// A container that lives beside the well-known one would go on through the
+/// dark, a Quay on the same database.
+pub(super) fn strays(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
+    let components = survey.facts.components.iter();
+    let others = components
+        .flat_map(|facts| facts.others.iter().map(move |other| (facts.component, &other.state)));
+    others
+        .filter(|(_, state)| state.status.is_alive())
+        .map(|(component, state)| ContainerFinding::Stray {
+            node: name.clone(),
+            component,
+            container: state.name.clone(),
+            status: state.status,
+        })
+        .collect()
+}
+
+/// A mirror reads config.yaml as a Quay does, and its environment overrides it.
+pub(super) fn overrides(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
+    let components = survey.facts.components.iter().filter(|facts| facts.component.migrates());
+    let containers = components.filter_map(|facts| facts.container.as_ref());
+    containers
+        .filter_map(|container| {
+            let node = name.clone();
+            match container.override_mode {
+                Some(mode) => Some(ContainerFinding::OverrideSetsMode { node, mode }),
+                None => {
+                    container.has_override_config.then_some(ContainerFinding::OverrideSet { node })
+                }
+            }
+        })
+        .collect()
 }
 
 pub(super) fn carried_over(situation: &Situation<'_>) -> Vec<ContainerFinding> {
     let mut found = Vec::new();
-    for (node, answer) in &situation.answers.previews {
+    for ((node, component), answer) in &situation.answers.previews {
         let preview = match answer {
             Ok(preview) => preview,
             Err(Unanswered { problem, remedy }) => {
@@ -158,6 +178,7 @@ pub(super) fn carried_over(situation: &Situation<'_>) -> Vec<ContainerFinding> {
             match finding.verdict {
                 SpecVerdict::Refused => found.push(ContainerFinding::SpecRefused {
                     node: node.clone(),
+                    component: *component,
                     subject: finding.subject.clone(),
                     reason: finding.reason.clone(),
                 }),

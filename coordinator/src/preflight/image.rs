@@ -1,10 +1,11 @@
 //! The image: which one runs, whether the next one may and can be had.
 
-use quaymaster_proto::NodeName;
+use quaymaster_proto::{Component, NodeName};
 use serde::Serialize;
 
 use super::{grouped, groups_in_words, names};
-use crate::plan::situation::Situation;
+use crate::nodes::ImageQuestion;
+use crate::plan::situation::{ImageSource, Situation};
 use crate::survey::NodeSurvey;
 
 /// What is wrong with an image.
@@ -18,10 +19,15 @@ pub enum ImageFinding {
         images: Vec<(String, Vec<NodeName>)>,
     },
     /// Agents may not pull from there.
-    #[error("`{repository}` is not among the repositories in agent.yaml on {}", names(.nodes))]
+    #[error(
+        "`{repository}` is not among the repositories of {component} in agent.yaml on {}",
+        names(.nodes)
+    )]
     NotAllowed {
         /// Where.
         nodes: Vec<NodeName>,
+        /// For which component.
+        component: Component,
         /// Which, mirrors applied.
         repository: String,
     },
@@ -53,8 +59,8 @@ impl ImageFinding {
             Self::Differ { .. } => {
                 "recreate the odd containers from the image that most nodes run".to_owned()
             }
-            Self::NotAllowed { repository, .. } => format!(
-                "add {repository} to components.quay.repositories in agent.yaml there, and \
+            Self::NotAllowed { repository, component, .. } => format!(
+                "add {repository} to components.{component}.repositories in agent.yaml there, and \
                  restart the agent; a mirror belongs under mirrors in cluster.yaml"
             ),
             Self::Unavailable { remedy, image, .. } if remedy.is_empty() => {
@@ -81,40 +87,66 @@ pub(super) fn one_generation(situation: &Situation<'_>) -> Option<ImageFinding> 
     (images.len() > 1).then_some(ImageFinding::Differ { images })
 }
 
-pub(super) fn allowed(situation: &Situation<'_>) -> Option<ImageFinding> {
-    let repository = situation.image_question()?.repository;
-    let is_allowed = |survey: &NodeSurvey| {
-        survey.quay().is_none_or(|quay| quay.repositories.contains(&repository))
-    };
-    let nodes: Vec<NodeName> = situation
-        .facts
-        .nodes
-        .iter()
-        .filter(|(_, survey)| !is_allowed(survey))
-        .map(|(name, _)| name.clone())
-        .collect();
-    (!nodes.is_empty()).then_some(ImageFinding::NotAllowed { nodes, repository })
+/// Every component whose image is asked of a registry, with its repository.
+fn asked(situation: &Situation<'_>) -> impl Iterator<Item = (Component, ImageQuestion)> {
+    Component::ALL.into_iter().filter_map(move |component| {
+        match situation.image_source(component)? {
+            ImageSource::Registry(question) => Some((component, question)),
+            ImageSource::Running(_) => None,
+        }
+    })
+}
+
+/// Whether a node gets a container of a component in this window.
+fn gets(situation: &Situation<'_>, survey: &NodeSurvey, component: Component) -> bool {
+    component == Component::Quay
+        || survey.companions().any(|companion| {
+            companion.component == component && situation.fate(&companion).starts()
+        })
+}
+
+pub(super) fn allowed(situation: &Situation<'_>) -> Vec<ImageFinding> {
+    let mut found = Vec::new();
+    for (component, ImageQuestion { repository, .. }) in asked(situation) {
+        let is_allowed = |survey: &NodeSurvey| {
+            let facts = survey.facts.component(component);
+            facts.is_none_or(|facts| facts.repositories.contains(&repository))
+        };
+        let nodes: Vec<NodeName> = situation
+            .facts
+            .nodes
+            .iter()
+            .filter(|(_, survey)| gets(situation, survey, component) && !is_allowed(survey))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if !nodes.is_empty() {
+            found.push(ImageFinding::NotAllowed { nodes, component, repository });
+        }
+    }
+    found
 }
 
 pub(super) fn available(situation: &Situation<'_>) -> Vec<ImageFinding> {
-    let Some(question) = situation.image_question() else { return Vec::new() };
-    let image = format!("{}:{}", question.repository, question.tag);
     let mut found = Vec::new();
-    let mut digests = Vec::new();
-    for (name, answer) in &situation.answers.images {
-        match answer {
-            Ok(resolved) => digests.push((resolved.digest.to_string(), name.clone())),
-            Err(unanswered) => found.push(ImageFinding::Unavailable {
-                node: name.clone(),
-                image: image.clone(),
-                problem: unanswered.problem.clone(),
-                remedy: unanswered.remedy.clone(),
-            }),
+    // A mirror's image is Quay's.
+    for (component, question) in asked(situation).filter(|(of, _)| *of != Component::Mirror) {
+        let image = format!("{}:{}", question.repository, question.tag);
+        let mut digests = Vec::new();
+        for (name, answer) in situation.images(component) {
+            match answer {
+                Ok(resolved) => digests.push((resolved.digest.to_string(), name.clone())),
+                Err(unanswered) => found.push(ImageFinding::Unavailable {
+                    node: name.clone(),
+                    image: image.clone(),
+                    problem: unanswered.problem.clone(),
+                    remedy: unanswered.remedy.clone(),
+                }),
+            }
         }
-    }
-    let digests = grouped(digests);
-    if digests.len() > 1 {
-        found.push(ImageFinding::Ambiguous { image, digests });
+        let digests = grouped(digests);
+        if digests.len() > 1 {
+            found.push(ImageFinding::Ambiguous { image, digests });
+        }
     }
     found
 }

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::node::{ConfigFacts, ContainerFacts, ReadableConfig};
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
-use quaymaster_proto::{ContainerStatus, Mode};
+use quaymaster_proto::{Component, ContainerStatus, Mode};
 
 use super::*;
 use crate::catalogue::Catalogue;
@@ -67,7 +67,8 @@ impl Case {
     }
 
     fn preview(&mut self, number: u8) -> &mut Preview {
-        self.answers.previews.get_mut(&name(number)).unwrap().as_mut().unwrap()
+        let key = (name(number), Component::Quay);
+        self.answers.previews.get_mut(&key).unwrap().as_mut().unwrap()
     }
 }
 
@@ -173,7 +174,9 @@ fn containers() {
         found(Case::on_2_9_5, |case| {
             let problem = "the engine does not answer".into();
             let remedy = "systemctl status docker".into();
-            case.answers.previews.insert(name(2), Err(Unanswered { problem, remedy }));
+            case.answers
+                .previews
+                .insert((name(2), Component::Quay), Err(Unanswered { problem, remedy }));
         }),
     ];
     insta::assert_snapshot!(texts.join("\n"));
@@ -210,7 +213,7 @@ fn config_yaml() {
         }),
         found(Case::on_2_9_5, |case| {
             case.preview(2).config =
-                ConfigChange::Refused { reason: "its root is in flow style".into() };
+                Some(ConfigChange::Refused { reason: "its root is in flow style".into() });
         }),
     ];
     insta::assert_snapshot!(texts.join("\n"));
@@ -259,11 +262,19 @@ fn images() {
         found(Case::on_2_9_5, |case| {
             let problem = "manifest unknown".into();
             let remedy = String::new();
-            case.answers.images.insert(name(2), Err(Unanswered { problem, remedy }));
+            case.answers
+                .images
+                .insert((name(2), Component::Quay), Err(Unanswered { problem, remedy }));
         }),
         found(Case::on_2_9_5, |case| {
             let other = format!("sha256:{}", fixture::hex('7', 0)).parse().unwrap();
-            case.answers.images.get_mut(&name(2)).unwrap().as_mut().unwrap().digest = other;
+            case.answers
+                .images
+                .get_mut(&(name(2), Component::Quay))
+                .unwrap()
+                .as_mut()
+                .unwrap()
+                .digest = other;
         }),
     ];
     insta::assert_snapshot!(texts.join("\n"));

@@ -2,7 +2,7 @@
 //! undone, and what to type next.
 
 use jiff::Timestamp;
-use quaymaster_proto::{Mode, NodeName};
+use quaymaster_proto::{Component, Mode, NodeName};
 use serde_json::{Value, json};
 
 use super::figures::{duration, time};
@@ -11,6 +11,7 @@ use super::words::{failure, problem, remedy, step_title, waiting};
 use super::{JSON_VERSION, Style, Tone};
 use crate::plan::{CheckedPlan, Gate, Plan, PlannedImage, Stage, Step, Verb, What};
 use crate::report::between;
+use crate::run::order::staged;
 use crate::run::{ActState, GateFailure, GateState, Next, Problem, RunState, WaitingOn, next};
 
 /// A run at one moment.
@@ -260,17 +261,17 @@ fn failed(
 /// The plain command that does a node's part of a step. Starts are never done
 /// by hand: an agent's proof belongs to them.
 fn by_hand(plan: &Plan, step: &Step, node: &NodeName) -> Option<String> {
-    let node = plan.node(node)?;
+    let container = plan.node(node)?.container(step.component)?;
     match step.what {
-        What::Act(Verb::Pull) => match &plan.image {
+        What::Act(Verb::Pull) => match plan.image_of(step.component)? {
             PlannedImage::Pull { repository, tag: _, digest } => {
                 Some(format!("docker pull {repository}@{digest}"))
             }
             PlannedImage::Present { .. } => None,
         },
         What::Act(Verb::Stop) => {
-            let id = node.quay.container.short();
-            let grace = plan.timings.stop_grace_seconds;
+            let id = container.container.short();
+            let grace = plan.stop_grace_seconds(step.component);
             Some(format!("docker update --restart=no {id}; docker stop -t {grace} {id}"))
         }
         What::Act(
@@ -305,6 +306,10 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
              told to expect them; database.expected_sessions of cluster.yaml counts from the next \
              plan on"
         }
+        GateFailure::Exited { .. } if !step.component.migrates() => {
+            "read the container's log and mend what it says; start that container by hand with \
+             docker start, then resume. The registry serves meanwhile"
+        }
         GateFailure::Exited { .. } => {
             "by hand only: this version has no retry. Read the container's log first. Below the \
              target revision the database may be half-way: restore a backup, or let somebody \
@@ -332,7 +337,7 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
         GateFailure::Exited { node, .. }
         | GateFailure::Gone { node }
         | GateFailure::Restarted { node } => {
-            format!("on {node}, read: {}", log_by_hand(explained.plan.plan(), state, node))
+            format!("on {node}, read: {}", log_by_hand(explained, step, node))
         }
         GateFailure::Alive { .. }
         | GateFailure::Database { .. }
@@ -357,11 +362,8 @@ fn plan_again(explained: &Explained<'_>) -> String {
 }
 
 /// What shows the log of the container that was started on a node.
-fn log_by_hand(plan: &Plan, state: &RunState, node: &NodeName) -> String {
-    let staged = plan
-        .first_step(What::Act(Verb::StageContainer))
-        .and_then(|step| state.container(step.number, node));
-    match staged {
+fn log_by_hand(explained: &Explained<'_>, step: &Step, node: &NodeName) -> String {
+    match staged(explained.plan.plan(), explained.state, node, step.component) {
         Some(container) => format!("docker logs {}", container.short()),
         None => "docker ps --all, docker logs".to_owned(),
     }
@@ -391,7 +393,11 @@ fn dark_since(plan: &Plan, state: &RunState) -> Option<Timestamp> {
 /// Whether the registry serves, as far as the run knows: `is serving: ...`.
 pub fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
     let Some(stop) = stops(plan).filter(|stop| state.begun.contains(&stop.number)) else {
-        return "is serving: nothing was stopped".to_owned();
+        let stopped = stopped_companions(plan, state);
+        if stopped.is_empty() {
+            return "is serving: nothing was stopped".to_owned();
+        }
+        return format!("is serving; stopped beside it: {}", names(&stopped));
     };
     let is_stopped =
         |node: &&NodeName| matches!(state.act_state(stop.number, node), ActState::Done { .. });
@@ -410,6 +416,14 @@ pub fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
     }
 }
 
+/// Those whose stop was asked, in their order.
+fn stopped_companions(plan: &Plan, state: &RunState) -> Vec<Component> {
+    let is_stop =
+        |step: &&Step| step.component != Component::Quay && step.what == What::Act(Verb::Stop);
+    let begun = plan.steps.iter().filter(is_stop).filter(|step| state.begun.contains(&step.number));
+    begun.map(|step| step.component).collect()
+}
+
 fn undo(plan: &Plan, state: &RunState) -> String {
     let crossed = plan.point_of_no_return().is_some_and(|step| state.has_crossed(step));
     let is_dark = stops(plan).is_some_and(|stop| state.begun.contains(&stop.number));
@@ -419,6 +433,10 @@ fn undo(plan: &Plan, state: &RunState) -> String {
         (false, false) => Stage::Serving,
     };
     match stage {
+        Stage::Serving if !stopped_companions(plan, state).is_empty() => {
+            "everything; what was stopped beside the registry is kept. This version does not put \
+             it back by itself"
+        }
         Stage::Serving => "everything: what is staged does no harm and is never started by itself",
         Stage::Dark => {
             "the database is untouched; the old containers and files are kept. This version does \

@@ -11,15 +11,15 @@ use crate::run::{Event, WaitingOn};
 
 /// One event as a line without its end; `None` for what nobody needs to see.
 pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
-    let title = |step| plan.step(step).map(step_title).unwrap_or("unknown step");
+    let title = |step| plan.step(step).map_or_else(|| "unknown step".to_owned(), step_title);
     let (at, tone, step, node, words) = match event {
         Event::Started { run, plan: digest, cluster, at } => {
             let words = format!("run {run} of plan {} on {cluster}", digest.short());
-            (*at, Tone::Heading, "begin", String::new(), words)
+            (*at, Tone::Heading, "begin".to_owned(), String::new(), words)
         }
         Event::Driven { epoch, by, at } => {
             let words = format!("{by} drives, epoch {epoch}");
-            (*at, Tone::Faint, "begin", String::new(), words)
+            (*at, Tone::Faint, "begin".to_owned(), String::new(), words)
         }
         Event::Intended { .. } => return None,
         Event::Settled { step, node, settlement: result, at } => {
@@ -43,13 +43,13 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
             (
                 *at,
                 Tone::Good,
-                what(What::Gate(*gate)),
+                what(What::Gate(*gate)).to_owned(),
                 String::new(),
                 format!("{by} agrees{because}"),
             )
         }
         Event::Finished { at } => {
-            (*at, Tone::Heading, "end", String::new(), "every step is done".to_owned())
+            (*at, Tone::Heading, "end".to_owned(), String::new(), "every step is done".to_owned())
         }
     };
     Some(line(at, &style.paint(tone, &format!("{step:<15}")), &node, &words))

@@ -4,17 +4,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use quaymaster_proto::Mode;
 use quaymaster_proto::preview::SpecFinding;
+use quaymaster_proto::{Component, Mode};
 
 use super::figures::{about, count, moment, number, range};
 use super::text::{Table, WIDTH, labelled, names, next_lines, width, wrapped};
 use super::{Style, Tone};
 use crate::plan::{
-    CheckedPlan, Gate, PartOfOutage, Plan, PlannedImage, ReleaseInMode, Stage, Step, Verb, What,
-    Width,
+    CheckedPlan, Gate, PartOfOutage, Plan, PlannedContainer, PlannedImage, PlannedNode,
+    ReleaseInMode, Stage, Step, Verb, What, Width,
 };
 use crate::report::between;
+
+mod companions;
 
 /// Where the nodes of a step stand on its line, so that eyes find them.
 const NODES_AT: usize = 71;
@@ -28,6 +30,7 @@ pub fn plan(checked: &CheckedPlan, now: Timestamp, next: &str, style: Style) -> 
     out.push('\n');
     out.push_str(&nodes(plan, style));
     out.push_str(&carry_over(plan));
+    out.push_str(&companions::lines(plan));
     out.push('\n');
     out.push_str(&forecast(plan));
     for warning in &plan.warnings {
@@ -76,9 +79,7 @@ fn head(checked: &CheckedPlan, now: Timestamp, style: Style) -> String {
         ),
     ));
     let image = match &plan.image {
-        PlannedImage::Pull { repository, tag, digest } => {
-            format!("{repository}:{tag} {}", short(digest.as_str()))
-        }
+        pulled @ PlannedImage::Pull { .. } => image_in_words(pulled),
         PlannedImage::Present { image } => {
             format!("the one that runs already, {}; only the mode changes", image.short())
         }
@@ -89,6 +90,17 @@ fn head(checked: &CheckedPlan, now: Timestamp, style: Style) -> String {
         &format!("V3_UPGRADE_MODE {} {arrow} {}, nothing else", window.from.mode, window.to.mode),
     ));
     out
+}
+
+fn image_in_words(image: &PlannedImage) -> String {
+    match image {
+        PlannedImage::Pull { repository, tag, digest } => {
+            format!("{repository}:{tag} {}", short(digest.as_str()))
+        }
+        PlannedImage::Present { image } => {
+            format!("the image that runs already, {}", image.short())
+        }
+    }
 }
 
 /// `sha256:91ab54c0d2e1…` as much as a person compares.
@@ -121,8 +133,10 @@ fn steps(plan: &Plan, style: Style) -> String {
 fn by_whom(plan: &Plan, step: &Step) -> String {
     match (step.what, step.width) {
         (What::Gate(_), _) | (_, Width::First) => String::new(),
-        (What::Act(_), Width::All | Width::Rest) if plan.nodes.len() == 1 => String::new(),
-        (What::Act(_), Width::All | Width::Rest) => number(step.nodes.len(), "node"),
+        (What::Act(_), _) if plan.nodes.len() == 1 => String::new(),
+        (What::Act(_), Width::All | Width::Rest | Width::Having | Width::Writers) => {
+            number(step.nodes.len(), "node")
+        }
     }
 }
 
@@ -146,6 +160,9 @@ fn point_of_no_return(style: Style) -> String {
 
 /// The verb and the rest of a step's line.
 fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
+    if step.component != Component::Quay {
+        return companions::describe(plan, step);
+    }
     match step.what {
         What::Act(Verb::Pull) => ("pull", "the image, by its digest".to_owned()),
         What::Act(Verb::StageContainer) => ("stage", "the next container, not started".to_owned()),
@@ -224,6 +241,8 @@ fn node_rows(plan: &Plan, with_names: bool) -> Vec<String> {
         let config = &node.config;
         let change = if config.from == config.to {
             "is so already".to_owned()
+        } else if config.writer != node.name {
+            format!("shared with {}", config.writer)
         } else {
             let verb = if config.inserted { "added" } else { "changed" };
             format!("line {} {verb}", config.line)
@@ -239,9 +258,21 @@ fn node_rows(plan: &Plan, with_names: bool) -> Vec<String> {
 /// What becomes of specs, said once for nodes that differ in a detail alone,
 /// such as the host's address.
 fn carry_over(plan: &Plan) -> String {
+    let mut out = said(plan, "container", |node| Some(&node.quay));
+    for component in plan.companions.keys() {
+        out.push_str(&said(plan, component.as_str(), |node| node.container(*component)));
+    }
+    out
+}
+
+fn said<'a>(
+    plan: &'a Plan,
+    label: &str,
+    container: impl Fn(&'a PlannedNode) -> Option<&'a PlannedContainer>,
+) -> String {
     let mut said: Vec<(&SpecFinding, Vec<&SpecFinding>, Vec<String>)> = Vec::new();
     for node in &plan.nodes {
-        for finding in &node.quay.findings {
+        for finding in container(node).map(|of| of.findings.as_slice()).unwrap_or_default() {
             let is_it = |known: &SpecFinding| {
                 known.subject == finding.subject && known.verdict == finding.verdict
             };
@@ -267,7 +298,7 @@ fn carry_over(plan: &Plan) -> String {
                 format!(" ({first}; likewise on {others})")
             }
         };
-        out.push_str(&labelled("container", &format!("{subject}: {reason}{on}")));
+        out.push_str(&labelled(label, &format!("{subject}: {reason}{on}")));
     }
     out
 }
@@ -314,6 +345,7 @@ fn forecast(plan: &Plan) -> String {
 fn part_in_words(part: PartOfOutage, plan: &Plan) -> String {
     match part {
         PartOfOutage::Stop => "stop".to_owned(),
+        PartOfOutage::CompanionStop => "stop of clair".to_owned(),
         PartOfOutage::Schema => "schema".to_owned(),
         PartOfOutage::Tags => "tags that are left".to_owned(),
         PartOfOutage::FirstStart => format!("start of {}", plan.first),

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use quaymaster_proto::{Component, NodeName};
 use serde_json::{Value, json};
 
 use super::figures::{about, count, duration, fraction, number};
-use super::text::{labelled, next_lines};
+use super::text::{labelled, names, next_lines};
 use super::words::what;
 use super::{JSON_VERSION, Style, Tone};
-use crate::plan::{CheckedPlan, What};
+use crate::plan::{CheckedPlan, Fate, Plan, What};
 use crate::report::{Limit, Report};
 
 /// The report of a finished run. `program` is how a command begins.
@@ -59,12 +60,35 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
         out.push_str(&labelled("approved", by));
     }
     out.push_str(&labelled("waived", &waived(report)));
+    for (component, words) in companions(plan) {
+        out.push_str(&labelled(component.as_str(), &words));
+    }
     out.push_str(&labelled(
         "kept",
         "on every node the old container, stopped, and the old config.yaml beside the new",
     ));
     out.push_str(&next_lines(program, &next(checked, program)));
     out
+}
+
+/// What became of the containers beside the Quays.
+fn companions(plan: &Plan) -> Vec<(Component, String)> {
+    let of = |component: Component| {
+        let having = plan
+            .nodes
+            .iter()
+            .filter_map(|node| Some((node.name.clone(), node.companion(component)?.fate)));
+        let (back, down): (Vec<_>, Vec<_>) = having.partition(|(_, fate)| fate.starts());
+        let on = |nodes: Vec<(NodeName, Fate)>| {
+            names(&nodes.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+        };
+        let words = [
+            (!back.is_empty()).then(|| format!("back on {}", on(back))),
+            (!down.is_empty()).then(|| format!("stopped on {} until a later window", on(down))),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    };
+    plan.companions.keys().map(|component| (*component, of(*component))).collect()
 }
 
 fn waived(report: &Report) -> String {
@@ -79,12 +103,16 @@ fn waived(report: &Report) -> String {
 }
 
 fn limit_in_words(limit: &Limit) -> String {
-    let Limit { slowest_stop, dark_gates, first_node, slowest_rest } = limit;
+    let Limit { slowest_stop, slowest_companion, dark_gates, first_node, slowest_rest } = limit;
+    let companion = slowest_companion
+        .as_ref()
+        .map(|(node, took)| format!(" + slowest stop after it {} ({node})", duration(*took)));
     let mut words = format!(
-        "{} = slowest stop {} ({}) + dark gates {} + {} {}",
+        "{} = slowest stop {} ({}){} + dark gates {} + {} {}",
         duration(limit.sum()),
         duration(slowest_stop.1),
         slowest_stop.0,
+        companion.unwrap_or_default(),
         duration(*dark_gates),
         first_node.0,
         duration(first_node.1)
@@ -105,7 +133,11 @@ fn next(checked: &CheckedPlan, program: &str) -> [String; 2] {
     } else {
         [
             format!("{program} status"),
-            "builders and Clair of the new release may start again".to_owned(),
+            if checked.plan().companions.is_empty() {
+                "builders and Clair of the new release may start again".to_owned()
+            } else {
+                "everything is back".to_owned()
+            },
         ]
     }
 }
@@ -115,13 +147,14 @@ pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
     let plan = checked.plan();
     let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
     let limit = report.limit.as_ref().map(|limit| {
-        let Limit { slowest_stop, dark_gates, first_node, slowest_rest } = limit;
-        let part = |(node, took): &(quaymaster_proto::NodeName, Duration)| {
+        let Limit { slowest_stop, slowest_companion, dark_gates, first_node, slowest_rest } = limit;
+        let part = |(node, took): &(NodeName, Duration)| {
             json!({ "node": node, "seconds": seconds(*took) })
         };
         json!({
             "seconds": seconds(limit.sum()),
             "slowest_stop": part(slowest_stop),
+            "slowest_companion": slowest_companion.as_ref().map(part),
             "dark_gates_seconds": seconds(*dark_gates),
             "first_node": part(first_node),
             "slowest_rest": slowest_rest.as_ref().map(part),

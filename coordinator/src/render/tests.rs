@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use quaymaster_proto::database::Session;
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
-use quaymaster_proto::{ContainerStatus, Mode, NodeName, Reason};
+use quaymaster_proto::{Component, ContainerStatus, Mode, NodeName, Reason};
 
 use super::*;
 use crate::catalogue::Catalogue;
@@ -75,6 +75,34 @@ fn plans_both_ways_for_three_nodes() {
 fn plans_both_ways_for_six_nodes() {
     let windows = [background(), second(), synchronous()];
     let texts = windows.map(|window| rendered_plan(6, &window));
+    insta::assert_snapshot!(texts.join("\n\n"));
+}
+
+#[test]
+fn plans_of_a_cluster_with_builders_clair_and_a_mirror() {
+    let cluster = fixture::cluster(6);
+    let beside = [
+        ("quay-2", Component::Builder),
+        ("quay-5", Component::Builder),
+        ("quay-1", Component::Clair),
+        ("quay-3", Component::Mirror),
+    ];
+    let texts = [background(), second(), synchronous()].map(|window| {
+        let mut facts = match window.number {
+            1 => fixture::on_2_9_5(&cluster),
+            _ => fixture::on_background(&cluster),
+        };
+        for (node, component) in beside {
+            fixture::add_companion(&mut facts, node, component);
+            if window.number == 2 && component != Component::Mirror {
+                fixture::retire_companion(&mut facts, node, component);
+            }
+        }
+        let checked = fixture::plan(&cluster, &facts, &window).check().unwrap();
+        let text = plan(&checked, soon(), "quaymaster apply PLAN", UNICODE);
+        fits(&text);
+        text
+    });
     insta::assert_snapshot!(texts.join("\n\n"));
 }
 

@@ -1,17 +1,22 @@
 //! What happens in a run, in words: each reason as a fragment that can stand
 //! after a node or a step.
 
-use quaymaster_proto::NodeName;
 use quaymaster_proto::database::Session;
+use quaymaster_proto::{Component, NodeName};
 
 use super::figures::{count, duration, fraction, number};
 use super::text::names;
 use crate::plan::{Gate, Step, Verb, What};
 use crate::run::{Evidence, GateFailure, Problem, Settlement, WaitingOn};
 
-/// A step's name: `stop`, `dark gate`.
-pub fn step_title(step: &Step) -> &'static str {
-    what(step.what)
+/// A step's name: `stop`, `dark gate`, `stop clair`, `clair gate`.
+pub fn step_title(step: &Step) -> String {
+    match (step.component, step.what) {
+        (Component::Quay, of) => what(of).to_owned(),
+        (component, What::Act(Verb::StageContainer)) => format!("stage {component}"),
+        (component, of @ What::Act(_)) => format!("{} {component}", what(of)),
+        (component, What::Gate(_)) => format!("{component} gate"),
+    }
 }
 
 pub(super) fn what(what: What) -> &'static str {
@@ -56,7 +61,7 @@ pub fn waiting(on: &WaitingOn) -> String {
         }
         WaitingOn::Approval => "a person to agree to cross the point of no return".to_owned(),
         WaitingOn::Containers { nodes } => {
-            format!("Quay containers that still live on {}", names(nodes))
+            format!("containers that still live on {}", names(nodes))
         }
         WaitingOn::Sessions { sessions } => {
             format!("database sessions to end: {}", sessions_in_words(sessions))

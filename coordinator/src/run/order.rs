@@ -2,13 +2,13 @@
 //! earlier steps brought (the pulled image, the staged container).
 
 use quaymaster_proto::act::{
-    EnsureRunning, EnsureStopped, ExpectedDatabase, Order, Promote, PutConfig, StageConfig,
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Order, Promote, PutConfig, StageConfig,
     StageContainer, StartMigrating,
 };
 use quaymaster_proto::job::PullImage;
-use quaymaster_proto::{Component, ContainerId, Generation, ImageId, NodeName};
+use quaymaster_proto::{Component, ContainerId, Generation, ImageId, Mode, NodeName};
 
-use crate::plan::{Plan, PlannedImage, PlannedNode, Step, Verb, What};
+use crate::plan::{Plan, PlannedContainer, PlannedImage, PlannedNode, Step, Verb, What};
 use crate::run::state::RunState;
 
 /// What a node is asked.
@@ -35,6 +35,14 @@ pub enum NoTask {
         /// The node.
         node: NodeName,
     },
+    /// The plan has no such container there.
+    #[error("the plan has no {component} on `{node}`")]
+    NoContainer {
+        /// The node.
+        node: NodeName,
+        /// What is missing.
+        component: Component,
+    },
     /// No pull of this run brought an image.
     #[error("no image was pulled on `{node}`")]
     NoImage {
@@ -55,26 +63,25 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
         return Err(NoTask::Gate { step: step.number.get() });
     };
     let node = plan.node(node).ok_or_else(|| NoTask::UnknownNode { node: node.clone() })?;
-    let maker = Maker { plan, state, node };
+    let component = step.component;
+    let container = node
+        .container(component)
+        .ok_or_else(|| NoTask::NoContainer { node: node.name.clone(), component })?;
+    let maker = Maker { plan, state, node, component };
     let order = match verb {
         Verb::Pull => return maker.pull(),
-        Verb::StageContainer => Order::StageContainer(StageContainer {
-            component: node.quay.component,
-            container: node.quay.container.clone(),
-            spec: node.quay.spec.clone(),
-            generation: maker.wanted()?,
-            port_moves: plan.port_moves.clone(),
-        }),
+        Verb::StageContainer => maker.stage(container)?,
         Verb::StageConfig => Order::StageConfig(StageConfig {
             from: node.config.from.clone(),
             to: node.config.to.clone(),
             mode: plan.window.to.mode,
         }),
         Verb::Stop => Order::EnsureStopped(EnsureStopped {
-            component: node.quay.component,
-            container: node.quay.container.clone(),
-            generation: Generation { image: node.quay.image.clone(), mode: node.quay.mode },
-            grace_seconds: plan.timings.stop_grace_seconds,
+            component,
+            container: container.container.clone(),
+            generation: Generation { image: container.image.clone(), mode: container.mode },
+            grace_seconds: plan.stop_grace_seconds(component),
+            restart_policy: container.restart_policy,
         }),
         Verb::PutConfig => Order::PutConfig(PutConfig {
             from: node.config.from.clone(),
@@ -88,34 +95,51 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
             expected_sessions: plan.timings.expected_sessions.clone(),
         }),
         Verb::Start => Order::EnsureRunning(EnsureRunning {
-            component: node.quay.component,
+            component,
             container: maker.staged()?,
             generation: maker.wanted()?,
-            database: maker.database(vec![plan.database.target.clone()]),
-            config: node.config.to.clone(),
+            ground: component.migrates().then(|| Ground {
+                database: maker.database(vec![plan.database.target.clone()]),
+                config: node.config.to.clone(),
+            }),
         }),
         Verb::Promote => Order::Promote(Promote {
-            component: node.quay.component,
+            component,
             container: maker.staged()?,
             generation: maker.wanted()?,
-            restart_policy: node.quay.restart_policy,
+            restart_policy: container.restart_policy,
         }),
     };
     Ok(Task::Order(order))
 }
 
-/// The container that this run staged on a node.
-pub fn staged(plan: &Plan, state: &RunState, node: &NodeName) -> Option<ContainerId> {
-    let step = plan.first_step(What::Act(Verb::StageContainer))?;
+/// The container of a component that this run staged on a node.
+pub fn staged(
+    plan: &Plan,
+    state: &RunState,
+    node: &NodeName,
+    component: Component,
+) -> Option<ContainerId> {
+    let step = plan.step_of(component, What::Act(Verb::StageContainer))?;
     state.container(step.number, node).cloned()
 }
 
 /// The image that a node will run: pulled by this run, or what runs already.
-pub fn wanted_image(plan: &Plan, state: &RunState, node: &NodeName) -> Option<ImageId> {
-    match &plan.image {
+pub fn wanted_image(
+    plan: &Plan,
+    state: &RunState,
+    node: &NodeName,
+    component: Component,
+) -> Option<ImageId> {
+    match plan.image_of(component)? {
         PlannedImage::Present { image } => Some(image.clone()),
         PlannedImage::Pull { .. } => {
-            let step = plan.first_step(What::Act(Verb::Pull))?;
+            // A mirror's image came with Quay's.
+            let pulled = match component {
+                Component::Mirror => Component::Quay,
+                Component::Quay | Component::Clair | Component::Builder => component,
+            };
+            let step = plan.step_of(pulled, What::Act(Verb::Pull))?;
             state.pulled(step.number, node).cloned()
         }
     }
@@ -125,28 +149,44 @@ struct Maker<'a> {
     plan: &'a Plan,
     state: &'a RunState,
     node: &'a PlannedNode,
+    component: Component,
 }
 
 impl Maker<'_> {
     fn pull(&self) -> Result<Task, NoTask> {
-        match &self.plan.image {
-            PlannedImage::Pull { repository, tag: _, digest } => Ok(Task::Pull(PullImage {
-                component: Component::Quay,
+        match self.plan.image_of(self.component) {
+            Some(PlannedImage::Pull { repository, tag: _, digest }) => Ok(Task::Pull(PullImage {
+                component: self.component,
                 repository: repository.clone(),
                 digest: digest.clone(),
             })),
-            PlannedImage::Present { .. } => Err(NoTask::NoImage { node: self.node.name.clone() }),
+            Some(PlannedImage::Present { .. }) | None => {
+                Err(NoTask::NoImage { node: self.node.name.clone() })
+            }
         }
     }
 
+    fn stage(&self, container: &PlannedContainer) -> Result<Order, NoTask> {
+        let next = self.plan.companions.get(&self.component).and_then(|plan| plan.next.as_ref());
+        Ok(Order::StageContainer(StageContainer {
+            component: self.component,
+            container: container.container.clone(),
+            spec: container.spec.clone(),
+            generation: self.wanted()?,
+            port_moves: next.map_or(&self.plan.port_moves, |next| &next.port_moves).clone(),
+            mount_copies: next.map(|next| next.mount_copies.clone()).unwrap_or_default(),
+        }))
+    }
+
     fn wanted(&self) -> Result<Generation, NoTask> {
-        let image = wanted_image(self.plan, self.state, &self.node.name)
+        let image = wanted_image(self.plan, self.state, &self.node.name, self.component)
             .ok_or_else(|| NoTask::NoImage { node: self.node.name.clone() })?;
-        Ok(Generation { image, mode: self.plan.window.to.mode })
+        let mode = if self.component.migrates() { self.plan.window.to.mode } else { Mode::Absent };
+        Ok(Generation { image, mode })
     }
 
     fn staged(&self) -> Result<ContainerId, NoTask> {
-        staged(self.plan, self.state, &self.node.name)
+        staged(self.plan, self.state, &self.node.name, self.component)
             .ok_or_else(|| NoTask::NotStaged { node: self.node.name.clone() })
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use quaymaster_proto::ContainerId;
+use quaymaster_proto::{Component, ContainerId};
 use tokio::time::{Instant, sleep};
 
 use super::gate::Look;
@@ -62,7 +62,7 @@ where
     fn about_to_migrate(&self, plan: &Plan, step: &Step) -> Option<ContainerId> {
         let next = plan.steps.iter().find(|next| next.number > step.number)?;
         (next.what == What::Act(Verb::StartMigrating))
-            .then(|| order::staged(plan, &self.state, &plan.first))?
+            .then(|| order::staged(plan, &self.state, &plan.first, Component::Quay))?
     }
 
     /// Every node at once, right before the others start: a Quay of another
@@ -75,9 +75,12 @@ where
         .await;
         let (mut containers, mut silent) = (Vec::new(), Vec::new());
         for (node, facts) in answers {
-            let own = order::staged(plan, &self.state, node);
+            let own = order::staged(plan, &self.state, node, Component::Quay);
             match facts {
-                Ok(facts) => containers.extend(living::strangers(node, &facts, own.as_ref())),
+                Ok(facts) => {
+                    let own = own.as_ref();
+                    containers.extend(living::strangers(node, &facts, living::QUAYS, own));
+                }
                 Err(why) => silent.push((node.clone(), why)),
             }
         }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use quaymaster_proto::health::HealthReport;
-use quaymaster_proto::{Component, ContainerId, NodeName};
+use quaymaster_proto::{Component, NodeName};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::nodes::{HealthQuestion, Looks};
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::run::{RunState, order};
 
 /// After a stream broke. The engine or the agent restarts: no hurry helps.
@@ -27,7 +27,7 @@ pub(super) type Seen = Result<HealthReport, String>;
 pub(super) struct Followers {
     /// Ends with the runner.
     tasks: JoinSet<()>,
-    followed: BTreeMap<NodeName, UnboundedReceiver<Seen>>,
+    followed: BTreeMap<(Component, NodeName), UnboundedReceiver<Seen>>,
 }
 
 impl Followers {
@@ -35,42 +35,43 @@ impl Followers {
         Self { tasks: JoinSet::new(), followed: BTreeMap::new() }
     }
 
-    /// Follows every container that this run staged and that is not followed.
+    /// Follows every container of a component that this run staged and that is
+    /// not followed.
     pub(super) fn open<N: Looks + 'static>(
         &mut self,
         plan: &Plan,
         state: &RunState,
+        component: Component,
         nodes: &Arc<N>,
     ) {
         for node in plan.nodes.iter().map(|node| &node.name) {
-            let Some(container) = order::staged(plan, state, node) else { continue };
-            if !self.followed.contains_key(node) {
+            let Some(id) = order::staged(plan, state, node, component) else { continue };
+            let key = (component, node.clone());
+            if !self.followed.contains_key(&key) {
+                let question = HealthQuestion { component, container: Some(id) };
                 let (sender, receiver) = unbounded_channel();
-                self.tasks.spawn(follow(Arc::clone(nodes), node.clone(), container, sender));
-                self.followed.insert(node.clone(), receiver);
+                self.tasks.spawn(follow(Arc::clone(nodes), node.clone(), question, sender));
+                self.followed.insert(key, receiver);
             }
         }
     }
 
-    /// Reports of these nodes that have come already.
-    pub(super) fn waiting(&mut self, nodes: &[NodeName]) -> Vec<(NodeName, Seen)> {
+    /// Reports of a step's containers that have come already.
+    pub(super) fn waiting(&mut self, step: &Step) -> Vec<(NodeName, Seen)> {
         let mut reports = Vec::new();
-        for (node, receiver) in &mut self.followed {
-            while nodes.contains(node)
-                && let Ok(seen) = receiver.try_recv()
-            {
+        for (node, receiver) in self.of(step) {
+            while let Ok(seen) = receiver.try_recv() {
                 reports.push((node.clone(), seen));
             }
         }
         reports
     }
 
-    /// Waits for the next report of any of these nodes.
-    pub(super) async fn next(&mut self, nodes: &[NodeName]) -> Option<(NodeName, Seen)> {
-        let waiting =
-            self.followed.iter_mut().filter(|(node, _)| nodes.contains(node)).map(
-                |(node, receiver)| Box::pin(async move { (node.clone(), receiver.recv().await) }),
-            );
+    /// Waits for the next report of any of a step's containers.
+    pub(super) async fn next(&mut self, step: &Step) -> Option<(NodeName, Seen)> {
+        let waiting = self
+            .of(step)
+            .map(|(node, receiver)| Box::pin(async move { (node.clone(), receiver.recv().await) }));
         let waiting: Vec<_> = waiting.collect();
         if waiting.is_empty() {
             return None;
@@ -78,15 +79,27 @@ impl Followers {
         let ((node, seen), _, _) = futures::future::select_all(waiting).await;
         seen.map(|seen| (node, seen))
     }
+
+    fn of(
+        &mut self,
+        step: &Step,
+    ) -> impl Iterator<Item = (&NodeName, &mut UnboundedReceiver<Seen>)> {
+        let is_meant = |component: Component, node: &NodeName| {
+            component == step.component && step.nodes.contains(node)
+        };
+        let followed = self.followed.iter_mut();
+        followed
+            .filter(move |((component, node), _)| is_meant(*component, node))
+            .map(|((_, node), receiver)| (node, receiver))
+    }
 }
 
 async fn follow<N: Looks>(
     nodes: Arc<N>,
     node: NodeName,
-    container: ContainerId,
+    question: HealthQuestion,
     sender: UnboundedSender<Seen>,
 ) {
-    let question = HealthQuestion { component: Component::Quay, container: Some(container) };
     while !sender.is_closed() {
         match nodes.follow_health(&node, &question).await {
             Ok(mut reports) => {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
+use quaymaster_proto::NodeName;
 use quaymaster_proto::database::DatabaseLook;
-use quaymaster_proto::{Component, NodeName};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::followers::Seen;
@@ -55,25 +55,25 @@ where
         step: &Step,
         gate: Gate,
     ) -> Result<(), RunError> {
-        self.followers.open(plan, &self.state, &self.nodes);
+        self.followers.open(plan, &self.state, step.component, &self.nodes);
         let needed = plan.timings.healthy_for;
         let mut watch = Watch::new(&step.nodes);
-        for (node, seen) in self.followers.waiting(&step.nodes) {
+        for (node, seen) in self.followers.waiting(step) {
             watch.see(&node, seen, needed);
         }
         loop {
-            let judgement = self.judge(plan, gate, &mut watch).await;
+            let judgement = self.judge(plan, step, gate, &mut watch).await;
             if self.settle(step, judgement).await? == Look::Over {
                 return Ok(());
             }
             let wants_revision = gate == Gate::FirstNode && watch.wants_revision(plan);
             let confirm_at = watch.confirm_at;
             tokio::select! {
-                Some((node, seen)) = self.followers.next(&step.nodes) => {
+                Some((node, seen)) = self.followers.next(step) => {
                     watch.see(&node, seen, needed);
                 }
                 () = until(confirm_at), if confirm_at.is_some() => {
-                    for (node, seen) in self.confirm(plan, &step.nodes).await {
+                    for (node, seen) in self.confirm(plan, step).await {
                         watch.see(&node, seen, needed);
                     }
                 }
@@ -91,8 +91,8 @@ where
 
     /// What ends the gate is looked at once more, from the side that the
     /// reports do not show.
-    async fn judge(&self, plan: &Plan, gate: Gate, watch: &mut Watch) -> Judgement {
-        let judgement = watch.judge(plan, gate);
+    async fn judge(&self, plan: &Plan, step: &Step, gate: Gate, watch: &mut Watch) -> Judgement {
+        let judgement = watch.judge(plan, step, gate);
         let silent_since = watch.silent_since.take();
         match (gate, &judgement) {
             (Gate::FirstNode, Judgement::Pass(_)) => {
@@ -103,7 +103,7 @@ where
             }
             (Gate::FirstNode, Judgement::Fail(GateFailure::Exited { .. })) => {
                 watch.database = self.fresh_look(plan).await;
-                watch.judge(plan, gate)
+                watch.judge(plan, step, gate)
             }
             (_, Judgement::Pass(_) | Judgement::Fail(_) | Judgement::Wait(_)) => judgement,
         }
@@ -127,10 +127,11 @@ where
     }
 
     /// Asks now, rather than wait for the next report of the streams.
-    async fn confirm(&self, plan: &Plan, nodes: &[NodeName]) -> Vec<(NodeName, Seen)> {
-        join_all(nodes.iter().map(async |node| {
-            let container = order::staged(plan, &self.state, node);
-            let question = HealthQuestion { component: Component::Quay, container };
+    async fn confirm(&self, plan: &Plan, step: &Step) -> Vec<(NodeName, Seen)> {
+        let component = step.component;
+        join_all(step.nodes.iter().map(async |node| {
+            let container = order::staged(plan, &self.state, node, component);
+            let question = HealthQuestion { component, container };
             let report = self.nodes.health(node, &question).await;
             (node.clone(), report.map_err(|error| error.reason()))
         }))
@@ -158,13 +159,13 @@ impl Watch {
         }
     }
 
-    fn judge(&self, plan: &Plan, gate: Gate) -> Judgement {
+    fn judge(&self, plan: &Plan, step: &Step, gate: Gate) -> Judgement {
         let waited = self.begun.elapsed();
         match (gate, self.courses.as_slice()) {
             (Gate::FirstNode, [first]) => {
                 first_node::judge(plan, first, self.database.as_ref(), waited)
             }
-            (_, courses) => healthy::judge(plan, courses, waited),
+            (_, courses) => healthy::judge(plan, step.component, courses, waited),
         }
     }
 

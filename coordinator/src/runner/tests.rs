@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use quaymaster_proto::{ContainerStatus, Epoch, Mode, Reason};
+use quaymaster_proto::{Component, ContainerStatus, Epoch, Mode, Reason};
 use tokio::sync::mpsc::unbounded_channel;
 use ulid::Ulid;
 
@@ -106,11 +106,19 @@ fn second_window() -> Window {
 
 impl Stage {
     fn new(nodes: u8, window: &Window) -> Self {
+        Self::with(nodes, window, &[])
+    }
+
+    /// With containers beside the Quays.
+    fn with(nodes: u8, window: &Window, companions: &[(&str, Component)]) -> Self {
         let cluster = fixture::cluster(nodes);
-        let facts: ClusterFacts = match window.from.mode {
+        let mut facts: ClusterFacts = match window.from.mode {
             Mode::Absent => fixture::on_2_9_5(&cluster),
             Mode::Background | Mode::Complete | Mode::Other => fixture::on_background(&cluster),
         };
+        for (node, component) in companions {
+            fixture::add_companion(&mut facts, node, *component);
+        }
         let plan = fixture::plan(&cluster, &facts, window);
         let fleet = FakeFleet::new(&facts, &plan);
         Self { fleet, plan: Arc::new(plan.check().unwrap()), book: Notebook::default() }
@@ -220,6 +228,57 @@ async fn a_process_that_dies_at_any_record_is_followed_by_one_that_finishes() {
                 stage.assert_well_done();
             }
         }
+    }
+}
+
+const BESIDE: [(&str, Component); 4] = [
+    ("quay-1", Component::Clair),
+    ("quay-2", Component::Builder),
+    ("quay-3", Component::Builder),
+    ("quay-3", Component::Mirror),
+];
+
+#[tokio::test(start_paused = true)]
+async fn containers_beside_the_quays_stop_before_and_return_after_them() {
+    let stage = Stage::with(3, &first_window(Mode::Complete), &BESIDE);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(ended, Ended::Done);
+    stage.assert_well_done();
+    insta::assert_snapshot!(stage.fleet.tally().companions.join("\n"), @r"
+    stop builder quay-2
+    stop builder quay-3
+    stop mirror quay-3
+    stop clair quay-1
+    start builder quay-2
+    start builder quay-3
+    start clair quay-1
+    start mirror quay-3
+    promote builder quay-2
+    promote builder quay-3
+    promote clair quay-1
+    promote mirror quay-3
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_among_the_companions_is_followed_by_a_finish() {
+    for appends in 0.. {
+        let stage = Stage::with(3, &first_window(Mode::Complete), &BESIDE);
+        let mut runner = stage.runner(true).await;
+        stage.book.die(Some(Death { appends, keeps_last: appends % 2 == 0 }));
+        let ended = runner.drive(Patience::Leave).await;
+        drop(runner);
+        stage.book.die(None);
+        if ended.is_ok() {
+            assert!(appends > 40, "the whole run was written in {appends} appends");
+            break;
+        }
+        if stage.state().finished_at.is_none() {
+            let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+            assert_eq!(ended, Ended::Done, "died after {appends} appends");
+        }
+        stage.assert_well_done();
+        assert_eq!(stage.fleet.tally().companions.len(), 12, "died after {appends} appends");
     }
 }
 

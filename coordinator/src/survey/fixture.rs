@@ -14,7 +14,7 @@ use quaymaster_proto::node::{
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode, NodeName, RestartPolicy};
 
-use super::{ClusterFacts, DatabaseAnswer, NodeSurvey, Reader};
+use super::{ClusterFacts, Companion, DatabaseAnswer, NodeSurvey, Reader};
 use crate::catalogue::Catalogue;
 use crate::cluster::Cluster;
 use crate::nodes::ResolvedImage;
@@ -183,6 +183,7 @@ fn container(number: u8, found: &Found) -> ContainerFacts {
         has_override_config: false,
         effective_mode: (found.mode != Mode::Absent).then_some(found.mode),
         other_starters: Vec::new(),
+        owner_restart_policy: None,
     }
 }
 
@@ -207,6 +208,51 @@ fn database(found: &Found) -> DatabaseLook {
     }
 }
 
+/// Gives a node a container beside its Quay, as it would stand there.
+pub(crate) fn add_companion(facts: &mut ClusterFacts, node: &str, component: Component) {
+    let survey = facts.nodes.get_mut(&node.parse::<NodeName>().unwrap()).unwrap();
+    let quay = survey.quay_container().unwrap().clone();
+    let place = quay.state.id.as_str()[..2].parse().unwrap();
+    let (name, digit, image, repository) = match component {
+        Component::Quay => panic!("every node has its Quay"),
+        Component::Clair => ("clair", '4', "quay.io/coreos/clair-jwt:v2.0.7", "clair-jwt"),
+        Component::Builder => {
+            ("quay-builder", '5', "quay.io/coreos/quay-builder:v2.9.5", "quay-builder")
+        }
+        Component::Mirror => ("quay-mirror", '6', quay.image_reference.as_str(), "quay"),
+    };
+    let mut container = quay.clone();
+    container.state.id = hex(digit, place).parse().unwrap();
+    container.state.name = name.to_owned();
+    container.image_reference = image.to_owned();
+    container.spec = hex(digit, place).parse().unwrap();
+    if component != Component::Mirror {
+        container.state.image = format!("sha256:{}", hex(digit, 0)).parse().unwrap();
+        container.effective_mode = None;
+    }
+    survey.facts.components.push(ComponentFacts {
+        component,
+        container_name: name.to_owned(),
+        repositories: ["coreos", "redhat"].map(|of| format!("quay.io/{of}/{repository}")).to_vec(),
+        container: Some(container),
+        others: Vec::new(),
+    });
+}
+
+/// The same after a window that stopped it and started no successor.
+pub(crate) fn retire_companion(facts: &mut ClusterFacts, node: &str, component: Component) {
+    let survey = facts.nodes.get_mut(&node.parse::<NodeName>().unwrap()).unwrap();
+    let found = survey.facts.components.iter_mut().find(|facts| facts.component == component);
+    let found = found.unwrap();
+    let mut container = found.container.take().unwrap();
+    container.owner_restart_policy = Some(container.state.restart_policy);
+    container.state.restart_policy = RestartPolicy::No;
+    container.state.status = ContainerStatus::Exited;
+    container.state.finished_at = Some(survey_time());
+    container.state.name = format!("{}.quaymaster-q69g5fav-old", found.container_name);
+    found.others.push(container);
+}
+
 /// 64 digits that a reader can tell from others.
 pub(crate) fn hex(digit: char, number: u8) -> String {
     format!("{number:02x}{}", digit.to_string().repeat(62))
@@ -225,29 +271,49 @@ pub(crate) fn answers(facts: &ClusterFacts, window: &Window) -> Answers {
     for ((name, survey), number) in facts.nodes.iter().zip(1..) {
         let ConfigFacts::Readable(config) = &survey.facts.config else { continue };
         let preview = Preview {
-            config: ConfigChange::Edit {
+            config: Some(ConfigChange::Edit {
                 from: config.sha256.clone(),
                 to: hex('f', number).parse().unwrap(),
                 line: 41,
                 inserted: window.from.mode == Mode::Absent,
-            },
+            }),
             spec: if changes { spec_findings() } else { Vec::new() },
         };
-        answers.previews.insert(name.clone(), Ok(preview));
+        answers.previews.insert((name.clone(), Component::Quay), Ok(preview));
         if changes {
-            let digest = format!("sha256:{}", hex('e', 0)).parse().unwrap();
-            answers.images.insert(name.clone(), Ok(ResolvedImage { digest, present: None }));
+            answers.images.insert((name.clone(), Component::Quay), Ok(resolved('e')));
+        }
+        for Companion { component, .. } in survey.companions() {
+            let preview = Preview { config: None, spec: companion_findings(component) };
+            answers.previews.insert((name.clone(), component), Ok(preview));
+            if component != Component::Mirror {
+                answers.images.insert((name.clone(), component), Ok(resolved('9')));
+            }
         }
     }
     answers
 }
 
+fn resolved(digit: char) -> ResolvedImage {
+    ResolvedImage { digest: format!("sha256:{}", hex(digit, 0)).parse().unwrap(), present: None }
+}
+
+fn finding(verdict: SpecVerdict, subject: &str, reason: &str) -> SpecFinding {
+    SpecFinding { verdict, subject: subject.to_owned(), reason: reason.to_owned() }
+}
+
+fn companion_findings(component: Component) -> Vec<SpecFinding> {
+    match component {
+        Component::Clair => vec![finding(
+            SpecVerdict::Changed,
+            "mount /config",
+            "mounted at /clair/config too, where the next image looks for it",
+        )],
+        Component::Quay | Component::Builder | Component::Mirror => Vec::new(),
+    }
+}
+
 fn spec_findings() -> Vec<SpecFinding> {
-    let finding = |verdict, subject: &str, reason: &str| SpecFinding {
-        verdict,
-        subject: subject.to_owned(),
-        reason: reason.to_owned(),
-    };
     vec![
         finding(SpecVerdict::Changed, "port 80/tcp", "listens on 8080 in the next container"),
         finding(SpecVerdict::Changed, "port 443/tcp", "listens on 8443 in the next container"),
@@ -257,9 +323,18 @@ fn spec_findings() -> Vec<SpecFinding> {
 
 /// A plan of the window, as the coordinator makes it.
 pub(crate) fn plan(cluster: &Cluster, facts: &ClusterFacts, window: &Window) -> Plan {
+    plan_of(cluster, facts, window, &answers(facts, window))
+}
+
+/// The same with these answers.
+pub(crate) fn plan_of(
+    cluster: &Cluster,
+    facts: &ClusterFacts,
+    window: &Window,
+    answers: &Answers,
+) -> Plan {
     let catalogue = Catalogue::built_in();
-    let answers = answers(facts, window);
-    let situation = Situation { cluster, catalogue: &catalogue, facts, window, answers: &answers };
+    let situation = Situation { cluster, catalogue: &catalogue, facts, window, answers };
     let reader = Reader { catalogue: &catalogue, mirrors: &cluster.mirrors };
     let findings = of_cluster(reader, facts).and(of_window(&situation));
     build(&situation, &findings).unwrap()

@@ -1,7 +1,7 @@
 //! Orders to and from the wire, every field by name.
 
 use crate::act::{
-    Act, ActOutcome, EnsureRunning, EnsureStopped, ExpectedDatabase, How, Ordered, Promote,
+    Act, ActOutcome, EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, How, Ordered, Promote,
     PutConfig, StageConfig, StageContainer, StartMigrating,
 };
 use crate::database::DatabaseIdentity;
@@ -73,6 +73,7 @@ impl TryFrom<wire::StageContainerRequest> for Ordered<StageContainer> {
             spec_digest,
             generation,
             port_moves,
+            mount_copies,
         } = message;
         let order = StageContainer {
             component: Component::from_wire("component", component)?,
@@ -80,6 +81,7 @@ impl TryFrom<wire::StageContainerRequest> for Ordered<StageContainer> {
             spec: parsed("spec_digest", &spec_digest)?,
             generation: within("generation", generation)?,
             port_moves: each("port_moves", port_moves)?,
+            mount_copies: each("mount_copies", mount_copies)?,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -88,7 +90,8 @@ impl TryFrom<wire::StageContainerRequest> for Ordered<StageContainer> {
 impl From<Ordered<StageContainer>> for wire::StageContainerRequest {
     fn from(ordered: Ordered<StageContainer>) -> Self {
         let Ordered { act, order } = ordered;
-        let StageContainer { component, container, spec, generation, port_moves } = order;
+        let StageContainer { component, container, spec, generation, port_moves, mount_copies } =
+            order;
         Self {
             act: Some(act.into()),
             component: component.to_wire(),
@@ -96,6 +99,7 @@ impl From<Ordered<StageContainer>> for wire::StageContainerRequest {
             spec_digest: spec.into(),
             generation: Some(generation.into()),
             port_moves: port_moves.into_iter().map(Into::into).collect(),
+            mount_copies: mount_copies.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -130,8 +134,14 @@ impl TryFrom<wire::EnsureStoppedRequest> for Ordered<EnsureStopped> {
     type Error = InvalidField;
 
     fn try_from(message: wire::EnsureStoppedRequest) -> Result<Self, InvalidField> {
-        let wire::EnsureStoppedRequest { act, component, container_id, generation, grace_seconds } =
-            message;
+        let wire::EnsureStoppedRequest {
+            act,
+            component,
+            container_id,
+            generation,
+            grace_seconds,
+            restart_policy,
+        } = message;
         if grace_seconds > LONGEST_GRACE {
             let reason = format!("{grace_seconds} s is more than {LONGEST_GRACE} s");
             return Err(InvalidField::because("grace_seconds", reason));
@@ -141,6 +151,7 @@ impl TryFrom<wire::EnsureStoppedRequest> for Ordered<EnsureStopped> {
             container: parsed("container_id", &container_id)?,
             generation: within("generation", generation)?,
             grace_seconds,
+            restart_policy: within("restart_policy", restart_policy)?,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -149,13 +160,15 @@ impl TryFrom<wire::EnsureStoppedRequest> for Ordered<EnsureStopped> {
 impl From<Ordered<EnsureStopped>> for wire::EnsureStoppedRequest {
     fn from(ordered: Ordered<EnsureStopped>) -> Self {
         let Ordered { act, order } = ordered;
-        let EnsureStopped { component, container, generation, grace_seconds } = order;
+        let EnsureStopped { component, container, generation, grace_seconds, restart_policy } =
+            order;
         Self {
             act: Some(act.into()),
             component: component.to_wire(),
             container_id: container.into(),
             generation: Some(generation.into()),
             grace_seconds,
+            restart_policy: Some(restart_policy.into()),
         }
     }
 }
@@ -230,12 +243,24 @@ impl TryFrom<wire::EnsureRunningRequest> for Ordered<EnsureRunning> {
             database,
             config_sha256,
         } = message;
+        let component = Component::from_wire("component", component)?;
+        let is_bare = database.is_none() && config_sha256.is_empty();
+        let ground = match (component.migrates(), is_bare) {
+            (true, _) => Some(Ground {
+                database: within("database", database)?,
+                config: parsed("config_sha256", &config_sha256)?,
+            }),
+            (false, true) => None,
+            (false, false) => {
+                let reason = format!("a {component} proves no database");
+                return Err(InvalidField::because("database", reason));
+            }
+        };
         let order = EnsureRunning {
-            component: Component::from_wire("component", component)?,
+            component,
             container: parsed("container_id", &container_id)?,
             generation: within("generation", generation)?,
-            database: within("database", database)?,
-            config: parsed("config_sha256", &config_sha256)?,
+            ground,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -244,14 +269,16 @@ impl TryFrom<wire::EnsureRunningRequest> for Ordered<EnsureRunning> {
 impl From<Ordered<EnsureRunning>> for wire::EnsureRunningRequest {
     fn from(ordered: Ordered<EnsureRunning>) -> Self {
         let Ordered { act, order } = ordered;
-        let EnsureRunning { component, container, generation, database, config } = order;
+        let EnsureRunning { component, container, generation, ground } = order;
+        let (database, config) =
+            ground.map(|Ground { database, config }| (database, config)).unzip();
         Self {
             act: Some(act.into()),
             component: component.to_wire(),
             container_id: container.into(),
             generation: Some(generation.into()),
-            database: Some(database.into()),
-            config_sha256: config.into(),
+            database: database.map(Into::into),
+            config_sha256: or_empty(config),
         }
     }
 }

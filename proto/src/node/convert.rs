@@ -164,6 +164,7 @@ impl TryFrom<wire::ContainerDescription> for ContainerFacts {
             has_override_config,
             effective_mode,
             other_starters,
+            owner_restart_policy,
         } = message;
         let mode = |path, number: Option<i32>| {
             number.map(|number| Mode::from_wire(path, number)).transpose()
@@ -181,6 +182,7 @@ impl TryFrom<wire::ContainerDescription> for ContainerFacts {
             has_override_config,
             effective_mode: mode("effective_mode", effective_mode)?,
             other_starters,
+            owner_restart_policy: within_if_any("owner_restart_policy", owner_restart_policy)?,
         })
     }
 }
@@ -200,6 +202,7 @@ impl From<ContainerFacts> for wire::ContainerDescription {
             has_override_config,
             effective_mode,
             other_starters,
+            owner_restart_policy,
         } = facts;
         Self {
             state: Some(state.into()),
@@ -214,6 +217,7 @@ impl From<ContainerFacts> for wire::ContainerDescription {
             has_override_config,
             effective_mode: effective_mode.map(Mode::to_wire),
             other_starters,
+            owner_restart_policy: owner_restart_policy.map(Into::into),
         }
     }
 }

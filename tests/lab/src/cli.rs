@@ -58,6 +58,9 @@ struct Shape {
     /// What holds the registry's database.
     #[arg(long, value_enum, default_value_t = DatabaseKind::Sqlite)]
     database: DatabaseKind,
+    /// Builders on two nodes, Clair and a mirror worker on one each.
+    #[arg(long)]
+    companions: bool,
 }
 
 #[derive(Debug, Args)]

@@ -47,6 +47,10 @@ pub struct UpOptions {
     /// Further environment of both Quay images (`STANDIN_*`: faults).
     pub image_environment: Vec<(String, String)>,
     pub agents: Agents,
+    /// Builders on two nodes, Clair and a mirror on one each.
+    pub companions: bool,
+    /// One directory with one config.yaml for all nodes, as on NFS.
+    pub shared_config: bool,
 }
 
 /// Whether `up` starts the agents too. Tests that drive engines directly do without.
@@ -69,6 +73,8 @@ impl UpOptions {
             pace: Pace::for_people(tags, nodes),
             image_environment: Vec::new(),
             agents: Agents::Started,
+            companions: false,
+            shared_config: false,
         }
     }
 }

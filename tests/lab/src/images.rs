@@ -1,4 +1,4 @@
-//! The lab's two Quay images: what they are (pure), as entries of the stand-in registry and as a
+//! The lab's images: what they are (pure), as entries of the stand-in registry and as a
 //! `docker load` archive. The push to a real registry is `images/docker.rs`.
 
 mod archive;
@@ -6,6 +6,7 @@ mod docker;
 
 use std::path::Path;
 
+use quaymaster_proto::Component;
 use sha2::{Digest, Sha256};
 
 use crate::engine::{Image, ImageConfig, RegistryEntry, RegistryFile};
@@ -18,7 +19,8 @@ pub const PROGRAM: &str = "/quaymaster-lab-quay";
 
 /// One image of the lab.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct QuayImage {
+pub struct LabImage {
+    pub component: Component,
     /// As in `2.9.5`.
     pub release: &'static str,
     /// With the registry's host, as in `127.0.0.1:5000/quayio/coreos/quay`.
@@ -26,8 +28,8 @@ pub struct QuayImage {
     pub tag: String,
     /// `STANDIN_*`: the stand-in's own settings.
     pub environment: Vec<(String, String)>,
-    /// Inside the container: plain HTTP, then HTTPS.
-    pub ports: [u16; 2],
+    /// Inside the container; Quay's plain HTTP, then its HTTPS.
+    pub ports: Vec<u16>,
 }
 
 /// How a lab scales time. The product's own timings are not touched by it.
@@ -87,24 +89,87 @@ impl Pace {
     }
 }
 
-/// 2.9.5 and 3.0.5 as `registry` (`host:port`) has them, mirrored under `quayio/`. `further` goes
-/// into the environment of both.
+/// The images of a lab, before and after the upgrade.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LabImages {
+    pub old: Vec<LabImage>,
+    pub new: Vec<LabImage>,
+}
+
+impl LabImages {
+    /// Of Quay and of what stands beside it, as `registry` (`host:port`) has them, mirrored under
+    /// `quayio/`. `further` goes into the environment of both Quays.
+    pub fn of(registry: &str, pace: &Pace, companions: bool, further: &[(String, String)]) -> Self {
+        let (old, new) = quay_images(registry, pace, further);
+        let mut images = Self { old: vec![old], new: vec![new] };
+        if companions {
+            let image =
+                |component, release, owner| companion(registry, pace, component, release, owner);
+            images.old.extend([
+                image(Component::Clair, "2.0.7", "coreos"),
+                image(Component::Builder, "2.9.5", "coreos"),
+            ]);
+            images.new.extend([
+                image(Component::Clair, "3.0.5", "redhat"),
+                image(Component::Builder, "3.0.5", "redhat"),
+            ]);
+        }
+        images
+    }
+
+    pub fn all(&self) -> Vec<&LabImage> {
+        self.old.iter().chain(&self.new).collect()
+    }
+
+    /// What a cluster of before runs as this component; a mirror runs Quay's image.
+    pub fn old_of(&self, component: Component) -> Option<&LabImage> {
+        let component = if component == Component::Mirror { Component::Quay } else { component };
+        self.old.iter().find(|image| image.component == component)
+    }
+}
+
+/// 2.9.5 and 3.0.5.
 pub fn quay_images(
     registry: &str,
     pace: &Pace,
     further: &[(String, String)],
-) -> (QuayImage, QuayImage) {
-    let image = |release: &'static str, owner: &str, ports| QuayImage {
+) -> (LabImage, LabImage) {
+    let image = |release: &'static str, owner: &str, ports: [u16; 2]| LabImage {
+        component: Component::Quay,
         release,
         repository: format!("{registry}/quayio/{owner}/quay"),
         tag: format!("v{release}"),
         environment: pace.environment(release).into_iter().chain(further.to_vec()).collect(),
-        ports,
+        ports: ports.into(),
     };
     (image("2.9.5", "coreos", [80, 443]), image("3.0.5", "redhat", [8080, 8443]))
 }
 
-impl QuayImage {
+/// A Clair or a builder (quay-facts 5.4).
+fn companion(
+    registry: &str,
+    pace: &Pace,
+    component: Component,
+    release: &'static str,
+    owner: &str,
+) -> LabImage {
+    let (name, ports) = match component {
+        Component::Clair => ("clair-jwt", vec![6060, 6061]),
+        Component::Quay | Component::Builder | Component::Mirror => ("quay-builder", Vec::new()),
+    };
+    let mut environment = pace.environment(release);
+    environment.push(("STANDIN_COMPONENT".to_owned(), component.to_string()));
+    LabImage {
+        component,
+        release,
+        repository: format!("{registry}/quayio/{owner}/{name}"),
+        tag: format!("v{release}"),
+        environment,
+        ports,
+    }
+}
+
+impl LabImage {
     pub fn reference(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
     }
@@ -113,7 +178,12 @@ impl QuayImage {
         ImageConfig {
             env: self.environment.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             exposed_ports: self.ports.iter().map(|port| format!("{port}/tcp")).collect(),
-            volumes: ["/tmp", "/var/log"].map(str::to_owned).into(),
+            volumes: match self.component {
+                Component::Quay | Component::Mirror => {
+                    ["/tmp", "/var/log"].map(str::to_owned).into()
+                }
+                Component::Clair | Component::Builder => Default::default(),
+            },
             labels: [("release".to_owned(), self.release.to_owned())].into(),
             entrypoint: vec![PROGRAM.to_owned()],
             ..ImageConfig::default()
@@ -143,7 +213,7 @@ impl QuayImage {
 const SHOWN_SIZE: u64 = 1_100_000_000;
 
 /// The stand-in registry that has `images`, all run by `program` on this machine.
-pub fn stand_in_registry(images: &[&QuayImage], program: &Path) -> RegistryFile {
+pub fn stand_in_registry(images: &[&LabImage], program: &Path) -> RegistryFile {
     RegistryFile(images.iter().map(|image| image.entry(program)).collect())
 }
 

@@ -1,8 +1,10 @@
-//! A Quay cluster to practise on. `quay` is a stand-in Quay, `engine` a
-//! stand-in container engine, `witness` judges what they saw, `cluster` builds
+//! A Quay cluster to practise on. `quay` is a stand-in Quay, `beside` what stands
+//! beside one, `standin` the program that is either, `engine` a stand-in
+//! container engine, `witness` judges what they saw, `cluster` builds
 //! and ends a whole lab.
 
 pub mod bench;
+mod beside;
 pub mod check;
 pub mod cluster;
 pub mod demo;
@@ -16,4 +18,5 @@ pub mod postgres;
 pub mod quay;
 pub mod record;
 pub mod registry;
+pub mod standin;
 pub mod witness;

@@ -14,12 +14,12 @@ mod database_uri;
 mod life;
 mod log;
 mod migration;
-mod paths;
+pub(crate) mod paths;
 mod release;
 mod schema;
 mod seed;
 mod serve;
-mod settings;
+pub(crate) mod settings;
 mod start;
 mod witnessed;
 

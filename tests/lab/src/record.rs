@@ -5,6 +5,7 @@
 mod file;
 
 use jiff::Timestamp;
+use quaymaster_proto::Component;
 use serde::{Deserialize, Serialize};
 
 pub use file::{ReadError, RecordWriter, WriteError, read_directory};
@@ -49,6 +50,9 @@ pub struct QuayRecord {
     pub container_id: String,
     pub release: String,
     pub pid: u32,
+    /// A mirror's process: a Quay that migrates and serves nobody.
+    #[serde(default)]
+    pub is_mirror: bool,
     pub event: QuayEvent,
 }
 
@@ -123,11 +127,12 @@ pub struct Session {
     pub address: Option<String>,
 }
 
-/// An event of a container that belongs to a node's Quay.
+/// An event of a container that belongs to a node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineEvent {
     pub node: String,
+    pub component: Component,
     pub container_id: String,
     /// The container's name at the event; on a rename the new one.
     pub name: String,

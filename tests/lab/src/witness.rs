@@ -7,6 +7,7 @@ mod history;
 mod journal;
 mod load;
 mod migrations;
+mod moves;
 mod running;
 mod secrets;
 mod windows;
@@ -22,6 +23,7 @@ use crate::record::Record;
 
 pub use journal::{JournalClaim, Occurrence};
 pub use load::{LoadError, load};
+pub use moves::{Move, Turn};
 pub use secrets::{Secret, SecretFound, find_secrets};
 pub use windows::Window;
 
@@ -111,6 +113,8 @@ pub struct Violation {
 pub struct Observed {
     pub windows: Vec<Window>,
     pub backfill: Option<Backfill>,
+    /// What was stopped and started, and in which order.
+    pub moves: Vec<Move>,
     pub processes: Vec<Process>,
     pub database: Option<DatabaseState>,
     /// What the stand-ins themselves saw broken in the database.
@@ -153,6 +157,7 @@ pub fn judge(records: &Records, facts: &LabFacts) -> Verdict {
             progress: history::fraction(mapped, total),
             total_tags: total,
         }),
+        moves: moves::moves(&history.events),
         processes: history.runs.iter().map(history::Run::process).collect(),
         database: facts.database.clone(),
         damage: history.damage.iter().map(|(_, node, what)| format!("{node}: {what}")).collect(),

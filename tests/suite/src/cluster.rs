@@ -10,6 +10,7 @@ use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use quaymaster_lab::quay::inspect;
+use quaymaster_proto::Component;
 
 use crate::container::policy;
 use crate::lab::TestLab;
@@ -85,8 +86,13 @@ impl TestLab {
             .expect("the engine's socket can be named")
     }
 
-    /// Every container of a node, running or not, by id.
+    /// Every container of a node's Quay, running or not, by id.
     pub async fn containers(&self, node: &str) -> BTreeMap<String, ContainerInspectResponse> {
+        let own = self.lab().node(node).expect("the lab has that node").container.clone();
+        self.named(node, &own).await
+    }
+
+    async fn named(&self, node: &str, own: &str) -> BTreeMap<String, ContainerInspectResponse> {
         let engine = self.engine(node);
         let filters = BTreeMap::from([(
             "label".to_owned(),
@@ -96,14 +102,13 @@ impl TestLab {
         .collect();
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let listed = engine.list_containers(Some(options)).await.expect("the engine lists");
-        let own = &self.lab().node(node).expect("the lab has that node").container;
         let mut found = BTreeMap::new();
         for id in listed.into_iter().filter_map(|container| container.id) {
             let shown = engine.inspect_container(&id, None).await.expect("the engine inspects");
             let shown = ordered(shown);
             // One engine can be shared by all nodes.
             if name(&shown)
-                .strip_prefix(own.as_str())
+                .strip_prefix(own)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             {
                 found.insert(id, shown);
@@ -120,6 +125,22 @@ impl TestLab {
             .into_values()
             .find(|shown| name(shown) == own)
             .expect("the well-known name is taken")
+    }
+
+    /// Every container of a component: its node and its known name.
+    pub fn companions(&self, component: Component) -> Vec<(String, String)> {
+        let nodes = self.lab().nodes().iter();
+        nodes
+            .filter_map(|node| {
+                let companion = node.companion(component)?;
+                Some((node.name.clone(), companion.container.clone()))
+            })
+            .collect()
+    }
+
+    /// Every container that has a known name or one made from it.
+    pub async fn companion(&self, node: &str, known: &str) -> Vec<ContainerInspectResponse> {
+        self.named(node, known).await.into_values().collect()
     }
 
     /// A node's config.yaml.

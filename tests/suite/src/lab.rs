@@ -20,6 +20,10 @@ pub struct Shape {
     pub database: DatabaseKind,
     pub agents: Agents,
     pub pace: Pace,
+    /// Builders on two nodes, Clair and a mirror on one each.
+    pub companions: bool,
+    /// One config.yaml for all nodes.
+    pub shared_config: bool,
 }
 
 impl Shape {
@@ -32,6 +36,8 @@ impl Shape {
             database: DatabaseKind::Sqlite,
             agents: Agents::Started,
             pace: quick(),
+            companions: false,
+            shared_config: false,
         }
     }
 }
@@ -67,12 +73,15 @@ impl TestLab {
             .prefix("quaymaster-suite-")
             .tempdir_in("/tmp")
             .expect("a temporary directory can be made");
-        let Shape { nodes, tags, engine, database, agents, pace } = shape;
+        let Shape { nodes, tags, engine, database, agents, pace, companions, shared_config } =
+            shape;
         let mut options = UpOptions::new(dir.path().join("lab"), nodes, tags, binaries.clone());
         options.engine = engine;
         options.database = database;
         options.agents = agents;
         options.pace = pace;
+        options.companions = companions;
+        options.shared_config = shared_config;
         let lab = Lab::up(options, &say).await.expect("the lab stands");
         Self { lab, binaries, _dir: dir }
     }

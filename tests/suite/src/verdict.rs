@@ -68,6 +68,21 @@ impl Verdict {
         self.json["observed"]["processes"].as_array().cloned().unwrap_or_default()
     }
 
+    /// `stop builder: quay-2, quay-5` for everything that engines stopped and
+    /// started after the lab was made, in the order in which it was asked.
+    pub fn moves(&self) -> Vec<String> {
+        let moves = self.json["observed"]["moves"].as_array().cloned().unwrap_or_default();
+        let line = |one: &Value| {
+            let nodes = one["nodes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let word = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+            let nodes = nodes.collect::<Vec<_>>().join(", ");
+            format!("{} {}: {nodes}", word("turn"), word("component"))
+        };
+        let lines: Vec<String> = moves.iter().map(line).collect();
+        // Making the lab is nothing but starts.
+        lines.into_iter().skip_while(|line| line.starts_with("start ")).collect()
+    }
+
     /// How many processes changed the schema or moved the tags of the offline
     /// migration.
     pub fn migrations(&self) -> usize {

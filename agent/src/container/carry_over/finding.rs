@@ -33,6 +33,23 @@ pub enum Reason {
     /// A volume without a name at a path for passing things.
     #[error("a fresh one: nothing that lasts belongs there")]
     FreshVolume,
+    /// The next image looks for it at another path.
+    #[error("mounted at {at} too, where the next image looks for it")]
+    MountedTwice {
+        /// Inside the next container.
+        at: String,
+    },
+    /// What the next image looks for elsewhere is only a part of it.
+    #[error(
+        "holds {from}, which the next image looks for at {to}: create the container anew with a \
+         mount of its own at {from}"
+    )]
+    HoldsMovedPath {
+        /// Inside the container that runs now.
+        from: String,
+        /// Inside the next one.
+        to: String,
+    },
     /// Data would be left behind in a volume without a name.
     #[error(
         "its data lies in a volume without a name, which no other container gets: create the \
@@ -91,9 +108,12 @@ impl Reason {
     pub fn verdict(&self) -> SpecVerdict {
         match self {
             Self::AsItIs => SpecVerdict::Carried,
-            Self::PortMoves { .. } | Self::RestartPolicyWaits { .. } => SpecVerdict::Changed,
+            Self::PortMoves { .. }
+            | Self::RestartPolicyWaits { .. }
+            | Self::MountedTwice { .. } => SpecVerdict::Changed,
             Self::FreshVolume => SpecVerdict::Dropped,
             Self::DataInAnonymousVolume
+            | Self::HoldsMovedPath { .. }
             | Self::UnknownMount
             | Self::TakesVolumesFrom
             | Self::UsesHostNetwork

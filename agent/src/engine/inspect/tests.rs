@@ -28,6 +28,7 @@ fn demands() -> Demands {
     Demands {
         image: format!("sha256:{}", "b".repeat(64)).parse().unwrap(),
         port_moves: moves.map(|(from, to)| PortMove { from, to }).to_vec(),
+        mount_copies: Vec::new(),
         labels: [("io.quaymaster.run", "01ARZ3NDEKTSV4RRFFQ69G5FAV")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),

@@ -78,3 +78,25 @@ async fn a_background_quay_is_not_made_to_count() {
     targets.has_mode = false;
     assert_eq!(node.effective_mode(&mut targets).await, None);
 }
+
+#[tokio::test]
+async fn clair_is_asked_at_its_own_port_and_a_builder_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = node(&directory);
+    let health = async |answer: fn(&str) -> &'static str| {
+        let at = answering(answer).await.to_string();
+        let published = port(6061, "127.0.0.1", at.rsplit(':').next().unwrap().parse().unwrap());
+        let (instance, _, verdict) = node.ask_clair(&[published]).await;
+        (instance.problem, verdict)
+    };
+    let well = health(|asked| match asked.split(' ').nth(1) {
+        Some("/health") => "200 OK",
+        Some(_) | None => "404 Not Found",
+    });
+    assert_eq!(well.await, (String::new(), HealthVerdict::Healthy));
+    let sick = health(|_| "500 Internal Server Error").await;
+    assert_eq!(sick, ("Clair answered 500".to_owned(), HealthVerdict::Unhealthy));
+    let (unpublished, _, verdict) = node.ask_clair(&[]).await;
+    assert_eq!(verdict, HealthVerdict::Healthy);
+    assert!(unpublished.problem.contains("6061 is not published"), "{unpublished:?}");
+}

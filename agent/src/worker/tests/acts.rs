@@ -31,7 +31,7 @@ async fn a_container_that_is_not_as_the_plan_saw_it_is_not_staged_from() {
     foreign.container = rig.engine().run(5, "postgres", spec(image_id(1), &[]));
     refused(rig.next(foreign).await, Reason::NotOurs, "postgres");
     let mut missing = rig.stage();
-    missing.component = Component::Clair;
+    missing.component = Component::Builder;
     let tags = vec!["evil.org/quay:v3.0.5".to_owned()];
     rig.engine().state().tags.insert(image_id(NEW_IMAGE), tags);
     refused(rig.next(rig.stage()).await, Reason::Image, "evil.org/quay:v3.0.5");
@@ -161,7 +161,7 @@ async fn a_healthy_container_gets_name_and_policy_once_the_name_is_free() {
     };
     refused(rig.next(promote.clone()).await, Reason::Drifted, "created");
     rig.next(rig.start(&staged)).await.unwrap();
-    refused(rig.next(promote.clone()).await, Reason::Drifted, "does not serve");
+    refused(rig.next(promote.clone()).await, Reason::Drifted, "not healthy");
     rig.serve(&staged).await;
     rig.alter(&staged, |stored| stored.container.state.status = ContainerStatus::Restarting);
     refused(rig.next(promote.clone()).await, Reason::Drifted, "restarting");

@@ -135,6 +135,7 @@ async fn nothing_touches_a_container_that_may_be_migrating() {
         container: staged.clone(),
         generation: generation(NEW_IMAGE, Mode::Complete),
         grace_seconds: 10,
+        restart_policy: RestartPolicy::Always,
     };
     refused(rig.next(stop.clone()).await, Reason::NotOurs, "not proven");
     let promote = Promote {
@@ -143,7 +144,7 @@ async fn nothing_touches_a_container_that_may_be_migrating() {
         generation: generation(NEW_IMAGE, Mode::Complete),
         restart_policy: RestartPolicy::Always,
     };
-    refused(rig.next(promote).await, Reason::Drifted, "does not serve");
+    refused(rig.next(promote).await, Reason::Drifted, "not healthy");
     assert_eq!(rig.engine().look(&staged).state.status.to_string(), "running");
     // Its end is a proof.
     rig.engine().end(&staged, 255);
@@ -162,6 +163,7 @@ async fn a_lost_ledger_does_not_let_a_migration_be_stopped() {
         container: staged.clone(),
         generation: generation(NEW_IMAGE, Mode::Complete),
         grace_seconds: 10,
+        restart_policy: RestartPolicy::Always,
     };
     refused(rig.next(stop.clone()).await, Reason::NotOurs, "not proven");
     assert_eq!(rig.engine().look(&staged).state.status.to_string(), "running");
@@ -180,6 +182,7 @@ async fn a_quay_that_had_nothing_to_migrate_may_be_stopped_before_it_serves() {
         container: staged.clone(),
         generation: generation(NEW_IMAGE, Mode::Complete),
         grace_seconds: 10,
+        restart_policy: RestartPolicy::Always,
     };
     assert_eq!(rig.next(stop).await.unwrap().how, How::Changed);
 }

@@ -1,12 +1,14 @@
 use proptest::prelude::*;
-use quaymaster_proto::StepNumber;
+use quaymaster_proto::node::ConfigFacts;
+use quaymaster_proto::{RestartPolicy, StepNumber};
 
 use super::*;
 use crate::catalogue::Catalogue;
-use crate::cluster::Cluster;
+use crate::cluster::{Auxiliaries, Cluster};
 use crate::plan::request::{Request, Wanted, wanted};
-use crate::plan::{Gate, drift};
+use crate::plan::{Gate, Step, drift};
 use crate::preflight::common_generation;
+use crate::render::step_title;
 use crate::survey::{ClusterFacts, Reader, fixture};
 
 const BOTH_WAYS: [Mode; 2] = [Mode::Background, Mode::Complete];
@@ -50,6 +52,105 @@ fn every_plan_is_sound_and_after_the_last_there_is_nothing_to_do() {
     }
 }
 
+/// Builders on two of six nodes, Clair and a mirror on one.
+fn with_companions(facts: &mut ClusterFacts) {
+    for (node, component) in [
+        ("quay-2", Component::Builder),
+        ("quay-5", Component::Builder),
+        ("quay-1", Component::Clair),
+        ("quay-3", Component::Mirror),
+    ] {
+        fixture::add_companion(facts, node, component);
+    }
+}
+
+fn with_first_window(cluster: &Cluster) -> Cluster {
+    Cluster { auxiliaries: Auxiliaries::FirstWindow, ..cluster.clone() }
+}
+
+/// Every plan of a cluster that has them: both windows, in both orders, and one.
+fn plans_with_companions() -> Vec<Plan> {
+    let documented = fixture::cluster(6);
+    let eager = with_first_window(&documented);
+    let mut facts = fixture::on_2_9_5(&documented);
+    with_companions(&mut facts);
+    let mut between = fixture::on_background(&documented);
+    with_companions(&mut between);
+    let mut retired = between.clone();
+    for (node, component) in [
+        ("quay-2", Component::Builder),
+        ("quay-5", Component::Builder),
+        ("quay-1", Component::Clair),
+    ] {
+        fixture::retire_companion(&mut retired, node, component);
+    }
+    [
+        planned(&documented, &facts, Mode::Background),
+        planned(&documented, &retired, Mode::Background),
+        planned(&documented, &facts, Mode::Complete),
+        planned(&eager, &facts, Mode::Background),
+        planned(&eager, &between, Mode::Background),
+    ]
+    .map(Option::unwrap)
+    .to_vec()
+}
+
+/// `stop builder quay-2, quay-5` for every step that is not a Quay's.
+fn companion_steps(plan: &Plan) -> Vec<String> {
+    let own = plan.steps.iter().filter(|step| step.component != Component::Quay);
+    let nodes =
+        |step: &Step| step.nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+    own.map(|step| format!("{} {}: {}", step.number, step_title(step), nodes(step))).collect()
+}
+
+#[test]
+fn what_stands_beside_the_quays_stops_and_returns_with_the_cluster() {
+    let mut text = String::new();
+    for plan in plans_with_companions() {
+        let window = format!("{} to {}", plan.window.from, plan.window.to);
+        let returns = plan.companions.values().filter(|companion| companion.next.is_some()).count();
+        text.push_str(&format!("== {window}, {returns} of them return\n"));
+        text.push_str(&companion_steps(&plan).join("\n"));
+        text.push('\n');
+        // Their owner's policy comes back, also where a stop had taken it.
+        for node in &plan.nodes {
+            for companion in &node.companions {
+                assert_eq!(companion.container.restart_policy, RestartPolicy::Always);
+            }
+        }
+        plan.check().unwrap();
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_shared_config_is_edited_once() {
+    let cluster = fixture::cluster(3);
+    let mut facts = fixture::on_2_9_5(&cluster);
+    for survey in facts.nodes.values_mut() {
+        if let ConfigFacts::Readable(config) = &mut survey.facts.config {
+            config.file_identity = "nfs:filer:/quay:77".to_owned();
+            config.sha256 = fixture::hex('a', 1).parse().unwrap();
+        }
+    }
+    let window = fixture::window(1, 2, ("2.9.5", Mode::Absent), ("3.0.5", Mode::Background));
+    let mut answers = fixture::answers(&facts, &window);
+    let first = answers.previews[&("quay-1".parse().unwrap(), Component::Quay)].clone();
+    for ((_, component), answer) in &mut answers.previews {
+        assert_eq!(*component, Component::Quay);
+        *answer = first.clone();
+    }
+    let plan = fixture::plan_of(&cluster, &facts, &window, &answers);
+    let names: [NodeName; 1] = ["quay-1".parse().unwrap()];
+    for verb in [Verb::StageConfig, Verb::PutConfig] {
+        assert_eq!(plan.first_step(What::Act(verb)).unwrap().nodes, names);
+    }
+    plan.clone().check().unwrap();
+    let mut spoiled = plan;
+    spoiled.nodes[2].config.to = fixture::hex('9', 9).parse().unwrap();
+    assert!(in_words(&spoiled.check().unwrap_err()).contains("quay-3: its config.yaml"));
+}
+
 fn plan_of(count: u8, mode: Mode) -> Plan {
     let cluster = fixture::cluster(count);
     planned(&cluster, &fixture::on_2_9_5(&cluster), mode).unwrap()
@@ -86,6 +187,36 @@ proptest! {
                 || spoiled == plan;
             prop_assert_eq!(spoiled.check().is_ok(), is_free, "{:?} and {:?}", one, other);
         }
+    }
+
+    /// With companions some steps have no order among themselves; whatever stops,
+    /// starts or changes something has.
+    #[test]
+    fn no_step_of_a_companion_may_wander(index in 0_usize..5, one in 0_usize..60, other in 0_usize..60) {
+        let plan = plans_with_companions().swap_remove(index);
+        let mut spoiled = plan.clone();
+        let (one, other) = (one % plan.steps.len(), other % plan.steps.len());
+        spoiled.steps.swap(one, other);
+        renumber(&mut spoiled);
+        let is_preparation = |step: &Step| matches!(
+            step.what,
+            What::Act(Verb::Pull | Verb::StageContainer | Verb::StageConfig)
+        );
+        let is_same = (plan.steps[one].component, plan.steps[one].what)
+            == (plan.steps[other].component, plan.steps[other].what);
+        if spoiled.check().is_ok() {
+            let both = is_preparation(&plan.steps[one]) && is_preparation(&plan.steps[other]);
+            prop_assert!(is_same || both, "{:?} and {:?}", plan.steps[one], plan.steps[other]);
+        }
+    }
+
+    #[test]
+    fn no_step_of_a_companion_can_be_left_out(index in 0_usize..5, place in 0_usize..60) {
+        let mut plan = plans_with_companions().swap_remove(index);
+        let place = place % plan.steps.len();
+        plan.steps.remove(place);
+        renumber(&mut plan);
+        prop_assert!(plan.check().is_err());
     }
 
     /// No step can be left out.

@@ -133,7 +133,15 @@ pub(super) fn notes(
     if let ConfigFacts::Unusable { path, problem } = &node.facts.config {
         notes.push(format!("{path}: {problem}"));
     }
-    for other in node.quay().map(|quay| quay.others.as_slice()).unwrap_or_default() {
+    for companion in node.companions() {
+        let (component, state) = (companion.component, &companion.container.state);
+        if companion.is_retired {
+            notes.push(format!("{component} is stopped until a later window"));
+        } else if !state.status.is_alive() {
+            notes.push(format!("{component} ({}) is {}", state.name, state.status));
+        }
+    }
+    for other in node.facts.components.iter().flat_map(|facts| &facts.others) {
         if other.state.status.is_alive() {
             notes.push(format!("{} is {} as well", other.state.name, other.state.status));
         }

@@ -1,4 +1,4 @@
-//! The stand-in Quay as a container's first process.
+//! The stand-in Quay, Clair or builder as a container's first process.
 fn main() -> std::process::ExitCode {
-    quaymaster_lab::quay::main()
+    quaymaster_lab::standin::main()
 }

@@ -140,6 +140,7 @@ impl Shape {
         let mut options = UpOptions::new(dir, self.nodes, self.tags, binaries);
         options.engine = self.engine;
         options.database = self.database;
+        options.companions = self.companions;
         options
     }
 }

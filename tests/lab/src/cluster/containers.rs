@@ -45,12 +45,14 @@ pub enum ContainersError {
     RemoveNetwork { id: String, source: EngineError },
 }
 
-/// What an operator gave to `docker run` for one node's Quay.
+/// What an operator gave to `docker run` for one of a node's containers.
 #[derive(Clone, Debug)]
-pub(crate) struct QuayContainer {
+pub(crate) struct LabContainerSpec {
     pub(crate) name: String,
     pub(crate) lab: String,
     pub(crate) image: String,
+    /// Behind the image's name; empty = the image's own.
+    pub(crate) command: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// Source on the machine, target in the container.
     pub(crate) binds: Vec<(PathBuf, &'static str)>,
@@ -86,7 +88,7 @@ pub(crate) async fn pull(
 /// Creates and starts, and returns the id.
 pub(crate) async fn run(
     docker: &Docker,
-    container: &QuayContainer,
+    container: &LabContainerSpec,
     privileged: bool,
 ) -> Result<String, ContainersError> {
     let name = &container.name;
@@ -171,10 +173,20 @@ async fn remove_network(docker: &Docker, id: &str) -> Result<(), ContainersError
     }
 }
 
-impl QuayContainer {
+impl LabContainerSpec {
     fn body(&self, privileged: bool) -> ContainerCreateBody {
-        let Self { name: _, lab, image, environment, binds, address, ports, network, sysctl } =
-            self;
+        let Self {
+            name: _,
+            lab,
+            image,
+            command,
+            environment,
+            binds,
+            address,
+            ports,
+            network,
+            sysctl,
+        } = self;
         let bindings = ports.iter().map(|(inside, outside)| {
             let binding = PortBinding {
                 host_ip: Some(address.clone()),
@@ -187,6 +199,7 @@ impl QuayContainer {
         let sysctls = sysctl.then(|| [("net.core.somaxconn".into(), "4096".into())].into());
         ContainerCreateBody {
             image: Some(image.clone()),
+            cmd: (!command.is_empty()).then(|| command.clone()),
             env: Some(environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             labels: Some([(LABEL.to_owned(), lab.clone())].into()),
             exposed_ports: Some(ports.iter().map(|(inside, _)| format!("{inside}/tcp")).collect()),

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use quaymaster_proto::Component;
 use time::OffsetDateTime;
 
 use super::lab_file::LabFile;
@@ -72,8 +73,13 @@ pub(crate) fn random() -> Result<String, FilesError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The directories, apart from those that only one engine or database needs.
-pub(crate) fn make_directories(layout: &Layout, lab: &LabFile) -> Result<(), FilesError> {
+/// The directories, apart from those that only one engine or database needs. `shared_config` = one
+/// for all nodes, which each finds at its own path, as on a filer that is mounted everywhere.
+pub(crate) fn make_directories(
+    layout: &Layout,
+    lab: &LabFile,
+    shared_config: bool,
+) -> Result<(), FilesError> {
     let mut all = vec![
         layout.state(),
         layout.storage(),
@@ -82,10 +88,20 @@ pub(crate) fn make_directories(layout: &Layout, lab: &LabFile) -> Result<(), Fil
         layout.observed(),
     ];
     for node in &lab.nodes {
-        all.extend([layout.pki(&node.name), layout.config(&node.name), layout.log(&node.name)]);
+        all.extend([layout.pki(&node.name), layout.log(&node.name)]);
+        all.push(if shared_config { layout.shared_config() } else { layout.config(&node.name) });
+        if node.companion(Component::Clair).is_some() {
+            all.push(layout.clair(&node.name));
+        }
     }
     for path in all {
         fs::create_dir_all(&path).map_err(|source| FilesError::Write { path, source })?;
+    }
+    if shared_config {
+        for path in lab.nodes.iter().map(|node| layout.config(&node.name)) {
+            std::os::unix::fs::symlink(layout.shared_config(), &path)
+                .map_err(|source| FilesError::Write { path, source })?;
+        }
     }
     Ok(())
 }
@@ -117,7 +133,7 @@ fn write_identity(dir: &Path, name: &str, identity: &Identity) -> Result<(), Fil
     write(&dir.join(format!("{name}.key")), 0o600, &identity.key)
 }
 
-/// Quay's config.yaml of every node, each agent.yaml, and cluster.yaml.
+/// Quay's config.yaml of every node, Clair's, each agent.yaml, and cluster.yaml.
 pub(crate) fn write_configs(
     layout: &Layout,
     lab: &LabFile,
@@ -126,6 +142,11 @@ pub(crate) fn write_configs(
     for node in &lab.nodes {
         write(&layout.config_file(&node.name), 0o640, &texts::quay_config(keys))?;
         write(&layout.agent_file(&node.name), 0o644, &texts::agent_file(lab, node, layout))?;
+        if node.companion(Component::Clair).is_some() {
+            let clair = layout.clair(&node.name);
+            write(&clair.join("config.yaml"), 0o640, texts::CLAIR_CONFIG)?;
+            write(&clair.join("security_scanner.pem"), 0o600, texts::CLAIR_KEY)?;
+        }
     }
     write(&layout.cluster_file(), 0o644, &texts::cluster_file(lab))
 }

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use quaymaster_proto::Component;
 use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
@@ -69,7 +70,19 @@ pub struct LabNode {
     pub https_port: u16,
     /// The well-known name of the node's Quay container.
     pub container: String,
+    /// What stands beside it.
+    #[serde(default)]
+    pub companions: Vec<LabCompanion>,
     pub engine_socket: PathBuf,
+}
+
+/// A container beside a node's Quay.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabCompanion {
+    pub component: Component,
+    /// Its well-known name.
+    pub container: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -206,6 +219,10 @@ impl DatabaseKind {
 impl LabNode {
     pub fn agent(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.address, self.agent_port)
+    }
+
+    pub fn companion(&self, component: Component) -> Option<&LabCompanion> {
+        self.companions.iter().find(|companion| companion.component == component)
     }
 
     /// Where the node's Quay is published over plain HTTP.

@@ -62,6 +62,11 @@ impl Layout {
         self.config(node).join("config.yaml")
     }
 
+    /// Bound at `/config` of the node's Clair.
+    pub fn clair(&self, node: &str) -> PathBuf {
+        self.node(node).join("clair")
+    }
+
     pub fn log(&self, node: &str) -> PathBuf {
         self.node(node).join("log")
     }
@@ -69,6 +74,11 @@ impl Layout {
     /// What all nodes share; its `quay.db` is the SQLite database.
     pub fn shared(&self) -> PathBuf {
         self.dir.join("shared")
+    }
+
+    /// In place of each node's own, where all nodes share one.
+    pub fn shared_config(&self) -> PathBuf {
+        self.shared().join("config")
     }
 
     pub fn database_file(&self) -> PathBuf {

@@ -1,6 +1,8 @@
 //! The files that `up` writes for Quay, the agents and the coordinator. Text only, no disk.
 
-use super::lab_file::{LabFile, LabNode};
+use quaymaster_proto::Component;
+
+use super::lab_file::{LabCompanion, LabFile, LabNode};
 use super::layout::Layout;
 
 /// What goes into every node's config.yaml: the same bytes on all nodes.
@@ -47,8 +49,37 @@ TESTING: false
     )
 }
 
+/// Clair's own file: its paths are those of the old mount, and it is never edited
+/// (quay-facts 4.3).
+pub(crate) const CLAIR_CONFIG: &str = "\
+clair:
+  database: {type: pgsql, options: {source: 'host=127.0.0.1 dbname=clair'}}
+  api: {port: 6060, healthport: 6061, timeout: 900s}
+jwtproxy:
+  signer_proxy:
+    signer: {private_key_path: /config/security_scanner.pem}
+";
+
+/// No key: a stand-in reads no more than that it is there.
+pub(crate) const CLAIR_KEY: &str = "the stand-in's key\n";
+
 pub(crate) fn agent_file(lab: &LabFile, node: &LabNode, layout: &Layout) -> String {
     let registry = &lab.registry;
+    let companions: String = node
+        .companions
+        .iter()
+        .map(|LabCompanion { component, container }| {
+            let image = match component {
+                Component::Clair => "clair-jwt",
+                Component::Builder => "quay-builder",
+                Component::Quay | Component::Mirror => "quay",
+            };
+            format!(
+                "  {component}:\n    container: {container}\n    repositories: \
+                 [{registry}/quayio/coreos/{image}, {registry}/quayio/redhat/{image}]\n"
+            )
+        })
+        .collect();
     format!(
         r#"# The agent of {name}, made by quaymaster-lab.
 version: 1
@@ -64,7 +95,7 @@ components:
     config: {config}
     repositories: [{registry}/quayio/coreos/quay, {registry}/quayio/redhat/quay]
     probe: auto
-"#,
+{companions}"#,
         name = node.name,
         cluster = lab.cluster,
         listen = node.agent(),
@@ -92,7 +123,7 @@ nodes:
 {nodes}mirrors: {{ quay.io: "{registry}/quayio" }}
 # Low on purpose: a lab's Quays start and stop in seconds.
 timings:
-  stop_grace: {{ quay: 1s }}
+  stop_grace: {{ quay: 1s, clair: 2s, builder: 2s, mirror: 1s }}
   first_node_limit: 120s
   healthy_for: 0s
   backfill: {{ threshold: 0.99, samples: 3, poll: 250ms }}

@@ -1,17 +1,22 @@
 //! Builds a lab, step by step. What a step has started is in lab.json before the next begins, so
 //! that `down` finds it whatever happens.
 
+mod companions;
 mod database;
 mod quays;
 mod services;
 
 use std::path::PathBuf;
 
+use quaymaster_proto::Component;
+
 use super::binaries::Binaries;
 use super::containers::{self, ContainersError};
 use super::down::{DownError, down};
 use super::files::{self, FilesError};
-use super::lab_file::{DatabaseKind, EngineKind, LabFile, LabFileError, LabNode, Role, Secret};
+use super::lab_file::{
+    DatabaseKind, EngineKind, LabCompanion, LabFile, LabFileError, LabNode, Role, Secret,
+};
 use super::layout::Layout;
 use super::network::{self, AGENT_PORT, MOST_NODES, Network, NetworkError};
 use super::process::{EndError, StartError, boot_id};
@@ -19,7 +24,7 @@ use super::texts::QuayKeys;
 use super::wait::TimedOut;
 use super::{Agents, Lab, Say, UpOptions};
 use crate::engine::StoreError;
-use crate::images::{self, ImagesError, QuayImage};
+use crate::images::{ImagesError, LabImages};
 use crate::postgres::PostgresError;
 use crate::quay::SeedError;
 use crate::registry::{self, RegistryError};
@@ -106,8 +111,7 @@ struct Builder<'a> {
     options: UpOptions,
     say: &'a Say,
     secrets: Planted,
-    old: QuayImage,
-    new: QuayImage,
+    images: LabImages,
     /// Held until the agents hold their own ports.
     _network: Network,
 }
@@ -141,9 +145,9 @@ impl<'a> Builder<'a> {
         let file = lab_file(&options, &network, &layout, registry)?;
         files::check_sockets(&layout, &file)?;
         file.write(&layout.lab_file())?;
-        let (old, new) =
-            images::quay_images(&file.registry, &options.pace, &options.image_environment);
-        let mut builder = Self { layout, file, options, say, secrets, old, new, _network: network };
+        let (companions, further) = (options.companions, &options.image_environment);
+        let images = LabImages::of(&file.registry, &options.pace, companions, further);
+        let mut builder = Self { layout, file, options, say, secrets, images, _network: network };
         builder.list_secrets()?;
         Ok(builder)
     }
@@ -156,7 +160,7 @@ impl<'a> Builder<'a> {
                 first.name, last.name, first.address, last.address
             ));
         }
-        files::make_directories(&self.layout, &self.file)?;
+        files::make_directories(&self.layout, &self.file, self.options.shared_config)?;
         files::write_pki(&self.layout, &self.file)?;
         self.prepare_docker().await?;
         self.make_database().await?;
@@ -170,6 +174,7 @@ impl<'a> Builder<'a> {
         self.publish_images().await?;
         self.start_observer().await?;
         self.run_quays().await?;
+        self.run_companions().await?;
         if self.options.agents == Agents::Started {
             self.start_agents().await?;
         }
@@ -230,6 +235,26 @@ fn check(options: &UpOptions) -> Result<(), Why> {
     Ok(())
 }
 
+/// What stands beside the Quay of the node with that number: Clair on the first, builders on the
+/// second and the last but one, a mirror on the third, as far as there are so many.
+fn beside(options: &UpOptions, number: u8) -> Vec<Component> {
+    let last = options.nodes;
+    let place = |wanted: u8| wanted.min(last);
+    let mut found = Vec::new();
+    if options.companions {
+        if number == 1 {
+            found.push(Component::Clair);
+        }
+        if number == place(2) || number == last.saturating_sub(1).max(1) {
+            found.push(Component::Builder);
+        }
+        if number == place(3) {
+            found.push(Component::Mirror);
+        }
+    }
+    found
+}
+
 fn lab_file(
     options: &UpOptions,
     network: &Network,
@@ -246,6 +271,13 @@ fn lab_file(
             http_port,
             https_port,
             container: format!("{lab}-{name}-quay"),
+            companions: beside(options, number)
+                .into_iter()
+                .map(|component| LabCompanion {
+                    component,
+                    container: format!("{lab}-{name}-{component}"),
+                })
+                .collect(),
             engine_socket: match options.engine {
                 EngineKind::Standin => layout.engine_socket(&name),
                 EngineKind::Docker => DOCKER_SOCKET.into(),

@@ -222,6 +222,7 @@ mod tests {
             version: VERSION,
             violations,
             observed: Observed {
+                moves: Vec::new(),
                 windows: vec![
                     window("2.9.5", "3.0.5 background", Some(2.1)),
                     window("3.0.5 background", "3.0.5 complete", None),

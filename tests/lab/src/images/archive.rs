@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{QuayImage, sha256};
+use super::{LabImage, sha256};
 use crate::engine::ImageConfig;
 
 /// A file of an image.
@@ -27,7 +27,7 @@ pub enum ArchiveError {
 }
 
 /// Only `image` is in the archive; `files` are its common layer.
-pub(super) fn archive(image: &QuayImage, files: &[ImageFile]) -> Result<Vec<u8>, ArchiveError> {
+pub(super) fn archive(image: &LabImage, files: &[ImageFile]) -> Result<Vec<u8>, ArchiveError> {
     let common = layer(files)?;
     let own = layer(&[ImageFile {
         path: "/etc/quay-release".into(),

@@ -17,7 +17,7 @@ use bollard::query_parameters::{
 use futures::{StreamExt, TryStreamExt};
 
 use super::archive::archive;
-use super::{ArchiveError, ImageFile, PROGRAM, QuayImage};
+use super::{ArchiveError, ImageFile, LabImage, PROGRAM};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ImagesError {
@@ -43,7 +43,7 @@ pub enum ImagesError {
 /// for a stripped copy.
 pub async fn publish(
     docker: &Docker,
-    images: &[&QuayImage],
+    images: &[&LabImage],
     program: &Path,
     work: &Path,
 ) -> Result<(), ImagesError> {
@@ -62,7 +62,7 @@ pub async fn publish(
     Ok(())
 }
 
-async fn push(docker: &Docker, image: &QuayImage) -> Result<(), ImagesError> {
+async fn push(docker: &Docker, image: &LabImage) -> Result<(), ImagesError> {
     let failed = |said: String| ImagesError::Push { reference: image.reference(), said };
     let options = PushImageOptionsBuilder::default().tag(&image.tag).build();
     // The engine wants the header that credentials travel in even where none are needed.

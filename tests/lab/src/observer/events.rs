@@ -11,10 +11,11 @@ use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures::StreamExt;
 use jiff::Timestamp;
+use quaymaster_proto::Component;
 
 use super::ObserveError;
 use crate::cluster::containers::{LABEL, connect};
-use crate::cluster::lab_file::{EngineKind, LabFile};
+use crate::cluster::lab_file::LabFile;
 use crate::record::{EngineAction, EngineEvent, Seen};
 
 /// Between two attempts to reach an engine that is away (faults stop it on purpose).
@@ -25,24 +26,40 @@ const RETRY: Duration = Duration::from_millis(50);
 pub(super) struct Watch {
     socket: PathBuf,
     lab: String,
-    /// The nodes of that engine with their container's well-known name.
-    nodes: Vec<(String, String)>,
+    /// The well-known names of containers on that engine.
+    known: Vec<Known>,
+}
+
+/// A container's well-known name, and what it is.
+#[derive(Clone, Debug)]
+struct Known {
+    node: String,
+    component: Component,
+    container: String,
 }
 
 /// One stream for a shared engine, one for each engine otherwise.
 pub(super) fn watches(lab: &LabFile) -> Vec<Watch> {
-    let nodes = lab
-        .nodes
-        .iter()
-        .map(|node| (node.engine_socket.clone(), (node.name.clone(), node.container.clone())));
-    let of = |socket: PathBuf, nodes| Watch { socket, lab: lab.lab.clone(), nodes };
-    match lab.engine {
-        EngineKind::Standin => nodes.map(|(socket, node)| of(socket, vec![node])).collect(),
-        EngineKind::Docker => {
-            let (sockets, nodes): (Vec<_>, Vec<_>) = nodes.unzip();
-            sockets.into_iter().take(1).map(|socket| of(socket, nodes.clone())).collect()
+    let mut watches: Vec<Watch> = Vec::new();
+    for node in &lab.nodes {
+        let quay = (Component::Quay, &node.container);
+        let others =
+            node.companions.iter().map(|companion| (companion.component, &companion.container));
+        let known = std::iter::once(quay).chain(others).map(|(component, container)| Known {
+            node: node.name.clone(),
+            component,
+            container: container.clone(),
+        });
+        match watches.iter_mut().find(|watch| watch.socket == node.engine_socket) {
+            Some(watch) => watch.known.extend(known),
+            None => watches.push(Watch {
+                socket: node.engine_socket.clone(),
+                lab: lab.lab.clone(),
+                known: known.collect(),
+            }),
         }
     }
+    watches
 }
 
 /// Connects once, so that a wrong socket is an error, then follows in the background.
@@ -69,7 +86,7 @@ async fn keep_following(watch: Watch, docker: Docker, seen: mpsc::Sender<Seen>) 
             .build();
         let mut stream = std::pin::pin!(docker.events(Some(options)));
         while let Some(Ok(message)) = stream.next().await {
-            let Some(event) = event(&watch.nodes, &message) else { continue };
+            let Some(event) = event(&watch.known, &message) else { continue };
             let nanos = i128::from(event.engine_nanos);
             let action = message.action.clone().unwrap_or_default();
             if !known.insert((nanos, event.container_id.clone(), action)) {
@@ -84,15 +101,17 @@ async fn keep_following(watch: Watch, docker: Docker, seen: mpsc::Sender<Seen>) 
     }
 }
 
-/// `None` for what is no event of a node's Quay, or of no interest.
-fn event(nodes: &[(String, String)], message: &EventMessage) -> Option<EngineEvent> {
+/// `None` for what is no event of a node's containers, or of no interest.
+fn event(known: &[Known], message: &EventMessage) -> Option<EngineEvent> {
     let action = action(message.action.as_deref()?)?;
     let actor = message.actor.as_ref()?;
     let attributes = actor.attributes.as_ref()?;
     let name = attributes.get("name")?.trim_start_matches('/');
-    let (node, _) = nodes.iter().find(|(_, container)| belongs(name, container))?;
+    let Known { node, component, container: _ } =
+        known.iter().find(|known| belongs(name, &known.container))?;
     Some(EngineEvent {
         node: node.clone(),
+        component: *component,
         container_id: actor.id.clone()?,
         name: name.to_owned(),
         action,
@@ -146,12 +165,13 @@ mod tests {
         }
     }
 
+    fn known(node: &str, container: &str) -> Known {
+        Known { node: node.to_owned(), component: Component::Quay, container: container.to_owned() }
+    }
+
     #[test]
     fn a_staged_container_belongs_to_the_node_whose_name_it_bears() {
-        let nodes = [
-            ("quay-1".to_owned(), "lab-9-quay-1-quay".to_owned()),
-            ("quay-10".to_owned(), "lab-9-quay-10-quay".to_owned()),
-        ];
+        let nodes = [known("quay-1", "lab-9-quay-1-quay"), known("quay-10", "lab-9-quay-10-quay")];
         let node = |name| event(&nodes, &message("start", name)).map(|event| event.node);
         assert_eq!(node("lab-9-quay-10-quay").as_deref(), Some("quay-10"));
         assert_eq!(node("lab-9-quay-1-quay.quaymaster-01jd-next").as_deref(), Some("quay-1"));
@@ -160,7 +180,7 @@ mod tests {
 
     #[test]
     fn only_an_end_has_an_exit_code_and_other_events_are_passed_over() {
-        let nodes = [("quay-1".to_owned(), "q".to_owned())];
+        let nodes = [known("quay-1", "q")];
         assert_eq!(event(&nodes, &message("die", "q")).unwrap().exit_code, Some(137));
         assert_eq!(event(&nodes, &message("stop", "q")).unwrap().exit_code, None);
         assert_eq!(event(&nodes, &message("exec_create: sh", "q")), None);

@@ -21,6 +21,8 @@ use crate::record::{QuayEvent, RecordWriter};
 
 /// The stand-in itself could not begin: its image or its engine is at fault.
 const MISUSED: u8 = 2;
+/// The entrypoint's verb for a mirror worker.
+const MIRROR: &str = "repomirror";
 /// What a shell makes of `exit -1` in the entrypoint (quay-facts 2.1).
 const START_FAILED: u8 = 255;
 
@@ -39,7 +41,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(environment: &BTreeMap<String, String>) -> Result<u8, Box<dyn std::error::Error>> {
-    let settings = Settings::from_environment(environment)?;
+    let mut settings = Settings::from_environment(environment)?;
+    settings.is_mirror = std::env::args().nth(1).is_some_and(|verb| verb == MIRROR);
     let paths = Paths::new(settings.binds.clone(), settings.root.clone());
     let container_id = settings
         .container_id
@@ -54,6 +57,7 @@ fn run(environment: &BTreeMap<String, String>) -> Result<u8, Box<dyn std::error:
         node: settings.node.clone(),
         container_id,
         release: settings.release.to_string(),
+        is_mirror: settings.is_mirror,
     };
     let witnessed = Witnessed::new(writer, identity);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

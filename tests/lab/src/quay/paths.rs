@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use super::settings::Bind;
 
 #[derive(Clone, Debug)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     binds: Vec<Bind>,
     root: Option<PathBuf>,
 }
 
 impl Paths {
-    pub(super) fn new(binds: Vec<Bind>, root: Option<String>) -> Self {
+    pub(crate) fn new(binds: Vec<Bind>, root: Option<String>) -> Self {
         Self { binds, root: root.map(PathBuf::from) }
     }
 
     /// The deepest bind that holds `inside` decides, as mounts do.
-    pub(super) fn outside(&self, inside: &str) -> PathBuf {
+    pub(crate) fn outside(&self, inside: &str) -> PathBuf {
         let inside = Path::new(inside);
         self.binds
             .iter()

@@ -14,7 +14,7 @@ pub(super) enum Release {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the stand-in knows `2.9.5` and `3.0.5`, not `{0}`")]
-pub(super) struct UnknownRelease(String);
+pub(crate) struct UnknownRelease(String);
 
 /// From 2.9.0 to the last revision of the 3.0 line, oldest first (quay-facts 3.1).
 const CHAIN: [&str; 21] = [

@@ -2,6 +2,7 @@
 //! stand-in engine hands to a process in place of a container's walls. Pure.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -23,6 +24,8 @@ pub(super) struct Settings {
     pub(super) binds: Vec<Bind>,
     /// In place of /tmp: a directory that lives as long as the container.
     pub(super) root: Option<String>,
+    /// Started as `repomirror`, which before 3.3 does all that `registry` does (quay-facts 2.1).
+    pub(super) is_mirror: bool,
 }
 
 /// The real figures are the defaults; a lab scales them.
@@ -44,23 +47,23 @@ pub(super) struct Timing {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Bind {
-    pub(super) source: String,
-    pub(super) target: String,
+pub(crate) struct Bind {
+    pub(crate) source: String,
+    pub(crate) target: String,
     #[serde(default)]
-    pub(super) read_only: bool,
+    pub(crate) read_only: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Port {
-    pub(super) container_port: u16,
-    pub(super) host_address: String,
-    pub(super) host_port: u16,
+pub(crate) struct Port {
+    pub(crate) container_port: u16,
+    pub(crate) host_address: String,
+    pub(crate) host_port: u16,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SettingsError {
+pub(crate) enum SettingsError {
     #[error("`{name}` is not set; the image of the stand-in has to set it")]
     Missing { name: &'static str },
     #[error("`STANDIN_RELEASE` names a release that the stand-in does not know")]
@@ -101,11 +104,12 @@ impl Settings {
             ports: json(environment, "STANDIN_PORTS")?,
             binds: json(environment, "STANDIN_BINDS")?.unwrap_or_default(),
             root: text("STANDIN_ROOT"),
+            is_mirror: false,
         })
     }
 }
 
-fn number(
+pub(crate) fn number(
     environment: &BTreeMap<String, String>,
     name: &'static str,
     default: f64,
@@ -118,7 +122,7 @@ fn number(
         .ok_or_else(|| SettingsError::Number { name, value: value.clone() })
 }
 
-fn json<T: for<'a> Deserialize<'a>>(
+pub(crate) fn json<T: for<'a> Deserialize<'a>>(
     environment: &BTreeMap<String, String>,
     name: &'static str,
 ) -> Result<Option<Vec<T>>, SettingsError> {
@@ -127,6 +131,22 @@ fn json<T: for<'a> Deserialize<'a>>(
         .map(|text| serde_json::from_str(text))
         .transpose()
         .map_err(|source| SettingsError::Json { name, source })
+}
+
+/// Where a port of the container is to be listened on: as published under the stand-in engine,
+/// everywhere in a real container.
+pub(crate) fn published(ports: Option<&[Port]>, inside: u16) -> Vec<SocketAddr> {
+    let Some(ports) = ports else { return vec![SocketAddr::from(([0, 0, 0, 0], inside))] };
+    let published = ports.iter().filter(|port| port.container_port == inside);
+    published
+        .filter_map(|port| {
+            let address = match port.host_address.as_str() {
+                "" => "0.0.0.0",
+                address => address,
+            };
+            Some(SocketAddr::new(address.parse().ok()?, port.host_port))
+        })
+        .collect()
 }
 
 #[cfg(test)]

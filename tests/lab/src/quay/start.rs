@@ -19,7 +19,7 @@ use super::paths::Paths;
 use super::release::{FULL_BACKFILL, Release};
 use super::schema;
 use super::serve::{self, Serving, SharedPhase};
-use super::settings::{Settings, Timing};
+use super::settings::{Settings, Timing, published};
 use super::witnessed::Witnessed;
 use crate::record::QuayEvent;
 
@@ -218,21 +218,7 @@ impl Start {
     }
 
     fn addresses(&self) -> Vec<SocketAddr> {
-        let port = self.settings.release.http_port();
-        match &self.settings.ports {
-            None => vec![SocketAddr::from(([0, 0, 0, 0], port))],
-            Some(ports) => ports
-                .iter()
-                .filter(|published| published.container_port == port)
-                .filter_map(|published| {
-                    let address = match published.host_address.as_str() {
-                        "" => "0.0.0.0",
-                        address => address,
-                    };
-                    Some(SocketAddr::new(address.parse().ok()?, published.host_port))
-                })
-                .collect(),
-        }
+        published(self.settings.ports.as_deref(), self.settings.release.http_port())
     }
 
     /// Whether this is the first time that the container gets as far as its proxy. The socket stays

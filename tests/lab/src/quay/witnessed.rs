@@ -16,6 +16,7 @@ pub(super) struct Identity {
     pub(super) node: String,
     pub(super) container_id: String,
     pub(super) release: String,
+    pub(super) is_mirror: bool,
 }
 
 impl Witnessed {
@@ -25,8 +26,9 @@ impl Witnessed {
 
     /// Puts an event on the disk before returning.
     pub(super) fn saw(&self, event: QuayEvent) {
-        let Identity { node, container_id, release } = self.identity.clone();
-        let record = QuayRecord { node, container_id, release, pid: std::process::id(), event };
+        let Identity { node, container_id, release, is_mirror } = self.identity.clone();
+        let pid = std::process::id();
+        let record = QuayRecord { node, container_id, release, pid, is_mirror, event };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = writer.write(Seen::Quay(record)) {
             log::error(&format!("stand-in: the witness is blind: {error}"));

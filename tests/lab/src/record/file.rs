@@ -129,6 +129,7 @@ mod tests {
 
     fn healthy(node: &str) -> Seen {
         Seen::Quay(QuayRecord {
+            is_mirror: false,
             node: node.into(),
             container_id: "ab".into(),
             release: "3.0.5".into(),

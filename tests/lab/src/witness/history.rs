@@ -28,6 +28,8 @@ pub(super) struct History {
 pub(super) struct Run {
     pub(super) node: String,
     pub(super) container_id: String,
+    /// It serves nobody, and migrates like any other.
+    pub(super) is_mirror: bool,
     pub(super) generation: Generation,
     pub(super) started: Timestamp,
     /// `None` while it runs.
@@ -85,11 +87,12 @@ impl History {
     }
 
     fn take(&mut self, at: Timestamp, quay: &QuayRecord, leaving: &mut Vec<Option<Leaving>>) {
-        let QuayRecord { node, container_id, release, pid: _, event } = quay;
+        let QuayRecord { node, container_id, release, pid: _, is_mirror, event } = quay;
         if let QuayEvent::Started { mode, config_sha256: _, revision: _ } = event {
             self.runs.push(Run {
                 node: node.clone(),
                 container_id: container_id.clone(),
+                is_mirror: *is_mirror,
                 generation: Generation::new(release, mode.as_deref()),
                 started: at,
                 ended: None,

@@ -36,6 +36,7 @@ impl Scene {
     fn quay(&mut self, millis: i64, container: &str, release: &str, event: QuayEvent) {
         let (node, _) = container.rsplit_once('/').unwrap();
         let quay = QuayRecord {
+            is_mirror: false,
             node: node.into(),
             container_id: container.into(),
             release: release.into(),
@@ -50,6 +51,7 @@ impl Scene {
         let exit_code = (action == EngineAction::Die).then_some(137);
         let engine_nanos = i64::try_from(moment(millis).as_nanosecond()).unwrap();
         let event = EngineEvent {
+            component: quaymaster_proto::Component::Quay,
             node: node.into(),
             container_id: container.into(),
             name: "quay".into(),

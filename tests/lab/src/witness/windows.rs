@@ -59,7 +59,9 @@ pub(super) fn segments(runs: &[Run]) -> Vec<Segment<'_>> {
 }
 
 pub(super) fn windows(history: &History, dark_gates: &[f64]) -> Vec<Window> {
-    let segments = segments(&history.runs);
+    // A mirror's stops and starts are no part of any outage.
+    let serving: Vec<Run> = history.runs.iter().filter(|run| !run.is_mirror).cloned().collect();
+    let segments = segments(&serving);
     segments
         .windows(2)
         .filter(|pair| pair[1].is_forward)

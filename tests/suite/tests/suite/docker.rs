@@ -39,6 +39,20 @@ async fn three_nodes_in_two_windows() {
     assert_eq!(verdict.migrations(), 2);
 }
 
+mod companions {
+    use quaymaster_lab::cluster::lab_file::EngineKind;
+
+    #[tokio::test]
+    async fn they_return_with_the_last_window_of_the_background_way() {
+        crate::companions::background(EngineKind::Docker).await;
+    }
+
+    #[tokio::test]
+    async fn they_return_with_the_one_window_of_the_synchronous_way() {
+        crate::companions::synchronous(EngineKind::Docker).await;
+    }
+}
+
 /// Where the database is one address for the containers and another for the agents.
 mod postgres {
     use quaymaster_lab::cluster::lab_file::{DatabaseKind, EngineKind};

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
 mod by_hand;
+mod companions;
 mod demo;
 mod docker;
 mod kills;

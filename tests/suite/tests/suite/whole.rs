@@ -101,6 +101,29 @@ async fn one_node_goes_both_ways() {
     }
 }
 
+/// As on a filer that every node mounts: the one file is edited once in each window.
+#[tokio::test]
+async fn nodes_that_share_one_config_have_it_edited_once() {
+    let mut shape = Shape::of(3);
+    shape.shared_config = true;
+    let lab = TestLab::up(shape).await;
+    let before = lab.look().await;
+    let plan = lab.plan(BACKGROUND).await;
+    for verb in ["stage-config", "put-config"] {
+        let steps = plan.json["steps"].as_array().unwrap().iter();
+        let editing: Vec<_> = steps.filter(|step| step["what"]["act"] == verb).collect();
+        assert_eq!(editing.len(), 1, "{verb}");
+        assert_eq!(editing[0]["nodes"], serde_json::json!(["quay-1"]), "{verb}");
+    }
+    lab.apply(&plan).await.expect_code(0);
+    let between = lab.look().await;
+    succeeded(&lab, &before, &between, "background").await;
+    lab.apply(&lab.plan(None).await).await.expect_code(0);
+    let after = lab.look().await;
+    succeeded(&lab, &before, &after, "complete").await;
+    lab.check().await.expect_clean();
+}
+
 /// Every node runs a fresh container of the new generation under the known
 /// name, with all that its owner asked for; the old one is put aside; and its
 /// config.yaml differs in the one line.

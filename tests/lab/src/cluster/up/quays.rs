@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 
-use super::super::containers::{self, ContainersError, QuayContainer};
+use quaymaster_proto::Component;
+
+use super::super::containers::{self, ContainersError, LabContainerSpec};
 use super::super::lab_file::{EngineKind, LabContainer, LabNode};
 use super::super::wait::until;
 use super::{Builder, Why};
 use crate::http::Connection;
-use crate::images;
+use crate::images::{self, LabImage};
 
 /// How long a Quay may take to become healthy; scaled down, it takes about a second, and much
 /// longer where many start at once.
-const HEALTHY: Duration = Duration::from_secs(90);
+pub(super) const HEALTHY: Duration = Duration::from_secs(90);
 
 impl Builder<'_> {
     /// Into a real registry, and 3.0.5 out of the engine again: the upgrade has to pull it.
@@ -21,9 +23,11 @@ impl Builder<'_> {
         let Some(socket) = self.docker_socket() else { return Ok(()) };
         (self.say)("making the Quay images and pushing them into the registry");
         let docker = containers::connect(&socket).await?;
-        let both = [&self.old, &self.new];
-        images::publish(&docker, &both, &self.binaries().quay, &self.layout.registry()).await?;
-        images::remove(&docker, &self.new.reference()).await?;
+        let (all, program) = (self.images.all(), &self.binaries().quay);
+        images::publish(&docker, &all, program, &self.layout.registry()).await?;
+        for image in &self.images.new {
+            images::remove(&docker, &image.reference()).await?;
+        }
         Ok(())
     }
 
@@ -58,19 +62,26 @@ impl Builder<'_> {
     async fn run_quay(&self, node: &LabNode, privileged: bool) -> Result<String, Why> {
         let docker = containers::connect(&node.engine_socket).await?;
         if self.options.engine == EngineKind::Standin {
-            containers::pull(&docker, &self.old.repository, &self.old.tag).await?;
+            let image = self.old_image(Component::Quay);
+            containers::pull(&docker, &image.repository, &image.tag).await?;
         }
         Ok(containers::run(&docker, &self.quay_of(node), privileged).await?)
     }
 
-    fn quay_of(&self, node: &LabNode) -> QuayContainer {
+    pub(super) fn old_image(&self, component: Component) -> &LabImage {
+        self.images.old_of(component).expect("a lab has images of what it runs")
+    }
+
+    pub(super) fn quay_of(&self, node: &LabNode) -> LabContainerSpec {
         let wanted = format!("LAB_SECRET of {}", node.name);
         let secret = self.file.secrets.iter().find(|secret| secret.name == wanted);
-        let [http, https] = self.old.ports;
-        QuayContainer {
+        let image = self.old_image(Component::Quay);
+        let outside = [node.http_port, node.https_port];
+        LabContainerSpec {
             name: node.container.clone(),
             lab: self.file.lab.clone(),
-            image: self.old.reference(),
+            image: image.reference(),
+            command: Vec::new(),
             environment: vec![
                 ("LAB_NODE".to_owned(), node.name.clone()),
                 ("LAB_SECRET".to_owned(), secret.map(|one| one.value.clone()).unwrap_or_default()),
@@ -82,13 +93,13 @@ impl Builder<'_> {
                 (self.layout.witness(), "/witness"),
             ],
             address: node.address.to_string(),
-            ports: vec![(http, node.http_port), (https, node.https_port)],
+            ports: image.ports.iter().copied().zip(outside).collect(),
             network: self.file.network.as_ref().map(|network| network.id.clone()),
             sysctl: self.options.engine == EngineKind::Docker,
         }
     }
 
-    fn keep_container(&mut self, node: &LabNode, id: String) -> Result<(), Why> {
+    pub(super) fn keep_container(&mut self, node: &LabNode, id: String) -> Result<(), Why> {
         self.file.containers.push(LabContainer { node: node.name.clone(), id });
         self.save()
     }

@@ -32,7 +32,7 @@ impl Builder<'_> {
             return Ok(());
         }
         (self.say)("starting a stand-in engine for each node");
-        let entries = images::stand_in_registry(&[&self.old, &self.new], &self.binaries().quay);
+        let entries = images::stand_in_registry(&self.images.all(), &self.binaries().quay);
         let text = serde_json::to_string_pretty(&entries)
             .map_err(|source| Why::StandInRegistry { source })?;
         files::write(&self.layout.image_file(), 0o644, &text)?;

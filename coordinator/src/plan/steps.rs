@@ -1,0 +1,146 @@
+//! The steps of a window in their order. Everything that can be done while the
+//! registry serves is done before its first stop; the last look for the dark
+//! comes right before the migrating start; what is no registry returns when
+//! every Quay is healthy.
+
+use std::collections::BTreeMap;
+
+use quaymaster_proto::{Component, NodeName, StepNumber};
+
+use super::companion::{STARTS, STOPS_AFTER_QUAY, STOPS_BEFORE_QUAY};
+use super::{
+    CompanionPlan, Gate, Inverse, PlannedImage, PlannedNode, Stage, Step, Verb, What, Width,
+};
+
+/// What the steps are made of.
+pub(super) struct Ingredients<'a> {
+    pub(super) nodes: &'a [PlannedNode],
+    pub(super) first: &'a NodeName,
+    pub(super) image: &'a PlannedImage,
+    pub(super) companions: &'a BTreeMap<Component, CompanionPlan>,
+    /// The nodes work on the tags while they serve, and have to be far enough.
+    pub(super) has_backfill: bool,
+}
+
+pub(super) fn steps(of: &Ingredients<'_>) -> Vec<Step> {
+    let mut steps =
+        Steps { of, stage: Stage::Serving, number: StepNumber::FIRST, done: Vec::new() };
+    steps.prepare();
+    steps.go_dark();
+    steps.migrate();
+    for component in STARTS {
+        steps.act(component, Verb::Start, Width::Having);
+    }
+    for component in STARTS {
+        steps.gate(component, Gate::Healthy, Width::Having);
+        steps.act(component, Verb::Promote, Width::Having);
+    }
+    steps.done
+}
+
+struct Steps<'a> {
+    of: &'a Ingredients<'a>,
+    stage: Stage,
+    number: StepNumber,
+    done: Vec<Step>,
+}
+
+impl Steps<'_> {
+    fn prepare(&mut self) {
+        if self.of.has_backfill {
+            self.gate(Component::Quay, Gate::Backfill, Width::All);
+        }
+        if is_pulled(self.of.image) {
+            self.act(Component::Quay, Verb::Pull, Width::All);
+        }
+        for (component, plan) in self.of.companions {
+            // A mirror's image is Quay's, and there already.
+            let is_own = *component != Component::Mirror;
+            if is_own && plan.next.as_ref().is_some_and(|next| is_pulled(&next.image)) {
+                self.act(*component, Verb::Pull, Width::Having);
+            }
+        }
+        self.act(Component::Quay, Verb::StageContainer, Width::All);
+        for component in self.of.companions.keys() {
+            self.act(*component, Verb::StageContainer, Width::Having);
+        }
+        self.act(Component::Quay, Verb::StageConfig, Width::Writers);
+        self.gate(Component::Quay, Gate::Approval, Width::All);
+        self.gate(Component::Quay, Gate::Unchanged, Width::All);
+    }
+
+    fn go_dark(&mut self) {
+        for component in STOPS_BEFORE_QUAY {
+            self.act(component, Verb::Stop, Width::Having);
+        }
+        self.stage = Stage::Dark;
+        self.act(Component::Quay, Verb::Stop, Width::All);
+        for component in STOPS_AFTER_QUAY {
+            self.act(component, Verb::Stop, Width::Having);
+        }
+        self.gate(Component::Quay, Gate::Dark, Width::All);
+        self.act(Component::Quay, Verb::PutConfig, Width::Writers);
+        self.gate(Component::Quay, Gate::Dark, Width::All);
+    }
+
+    fn migrate(&mut self) {
+        self.stage = Stage::Beyond;
+        self.act(Component::Quay, Verb::StartMigrating, Width::First);
+        self.gate(Component::Quay, Gate::FirstNode, Width::First);
+        self.act(Component::Quay, Verb::Start, Width::Rest);
+        self.gate(Component::Quay, Gate::Healthy, Width::Rest);
+        self.act(Component::Quay, Verb::Promote, Width::All);
+    }
+
+    fn act(&mut self, component: Component, verb: Verb, width: Width) {
+        self.add(component, What::Act(verb), width, inverse(verb));
+    }
+
+    fn gate(&mut self, component: Component, gate: Gate, width: Width) {
+        self.add(component, What::Gate(gate), width, Inverse::Nothing);
+    }
+
+    /// A step that concerns no node is none.
+    fn add(&mut self, component: Component, what: What, width: Width, inverse: Inverse) {
+        let nodes: Vec<NodeName> = self
+            .of
+            .nodes
+            .iter()
+            .filter(|node| match width {
+                Width::All => true,
+                Width::First => node.name == *self.of.first,
+                Width::Rest => node.name != *self.of.first,
+                Width::Having => node.companion(component).is_some_and(|companion| match what {
+                    What::Act(Verb::Stop) => companion.fate.stops(),
+                    What::Act(_) | What::Gate(_) => companion.fate.starts(),
+                }),
+                Width::Writers => node.config.writer == node.name,
+            })
+            .map(|node| node.name.clone())
+            .collect();
+        if nodes.is_empty() {
+            return;
+        }
+        let (number, stage) = (self.number, self.stage);
+        self.done.push(Step { number, stage, component, what, nodes, width, inverse });
+        self.number = number.next();
+    }
+}
+
+fn is_pulled(image: &PlannedImage) -> bool {
+    match image {
+        PlannedImage::Pull { .. } => true,
+        PlannedImage::Present { .. } => false,
+    }
+}
+
+fn inverse(verb: Verb) -> Inverse {
+    match verb {
+        Verb::Pull => Inverse::Harmless,
+        Verb::StageContainer => Inverse::RemoveStaged,
+        Verb::StageConfig => Inverse::RemoveFile,
+        Verb::Stop => Inverse::Recreate,
+        Verb::PutConfig => Inverse::RestoreConfig,
+        Verb::StartMigrating | Verb::Start | Verb::Promote => Inverse::None,
+    }
+}
