@@ -1,195 +1,11 @@
-//! The stand-in Quay as a process, on SQLite: what the real one does when it is treated well, and
-//! what it leaves behind when it is not.
-#![expect(clippy::disallowed_methods, reason = "a test of processes: files, waits and bounds")]
-#![expect(clippy::unwrap_used, reason = "a test may unwrap")]
+//! What a Quay does when it is treated well, and what it leaves behind when it is not.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use quaymaster_lab::quay::{DatabaseState, inspect, seed};
-use quaymaster_lab::record::{MigrationResult, QuayEvent, QuayRecord, Seen, read_directory};
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use quaymaster_lab::record::{MigrationResult, QuayEvent};
+use rustix::process::Signal;
 
-/// No wait in these tests is longer than a broken stand-in.
-const BOUND: Duration = Duration::from_secs(30);
-
-/// A cluster of nothing but a database and one config directory a node.
-struct Lab {
-    dir: TempDir,
-}
-
-/// One container: what outlives a process of it is its directory.
-struct Container {
-    name: String,
-    release: &'static str,
-    port: u16,
-}
-
-impl Lab {
-    async fn new(tags: u32) -> Self {
-        let lab = Self { dir: tempfile::tempdir().unwrap() };
-        std::fs::create_dir_all(lab.path("shared/storage")).unwrap();
-        seed(&lab.uri(), tags).await.unwrap();
-        lab
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn uri(&self) -> String {
-        format!("sqlite:///{}", self.path("shared/quay.db").display())
-    }
-
-    async fn state(&self) -> DatabaseState {
-        inspect(&self.uri()).await.unwrap()
-    }
-
-    fn container(name: &str, release: &'static str) -> Container {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        Container { name: name.to_owned(), release, port: free.local_addr().unwrap().port() }
-    }
-
-    fn start(&self, container: &Container, config: &str) -> Child {
-        self.start_with(container, config, &[])
-    }
-
-    /// `config` is what stands beside DB_URI in config.yaml.
-    fn start_with(&self, container: &Container, config: &str, settings: &[(&str, &str)]) -> Child {
-        let Container { name, release, port } = container;
-        let (configs, root) = (self.path(&format!("{name}/config")), self.path(name));
-        std::fs::create_dir_all(&configs).unwrap();
-        let yaml = format!("DB_URI: sqlite:////var/quay-db/quay.db\n{config}");
-        std::fs::write(configs.join("config.yaml"), yaml).unwrap();
-        let bind = |source: &Path, target: &str| {
-            format!(r#"{{"source":"{}","target":"{target}"}}"#, source.display())
-        };
-        let binds = [
-            bind(&configs, "/conf/stack"),
-            bind(&self.path("shared"), "/var/quay-db"),
-            bind(&self.path("shared/storage"), "/datastorage"),
-            bind(&self.path("witness"), "/witness"),
-        ];
-        let inside = if *release == "2.9.5" { 80 } else { 8080 };
-        let ports = format!(
-            r#"[{{"container_port":{inside},"host_address":"127.0.0.1","host_port":{port}}}]"#
-        );
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quaymaster-lab-quay"));
-        command
-            .env_clear()
-            .envs([
-                ("LAB_NODE", name.as_str()),
-                ("LAB_SECRET", "planted-secret"),
-                ("STANDIN_RELEASE", release),
-                ("STANDIN_START_SECONDS", "0.4"),
-                ("STANDIN_REVISION_SECONDS", "0.02"),
-                ("STANDIN_STAGGER_SECONDS", "0"),
-                ("STANDIN_BACKFILL_RATE", "1000"),
-                ("STANDIN_OFFLINE_RATE", "1000"),
-                ("STANDIN_STOP_SECONDS", "0.1"),
-            ])
-            .env("STANDIN_CONTAINER_ID", format!("{name}-id"))
-            .env("STANDIN_ROOT", root)
-            .env("STANDIN_BINDS", format!("[{}]", binds.join(",")))
-            .env("STANDIN_PORTS", ports)
-            .envs(settings.iter().copied());
-        let log = std::fs::File::options()
-            .append(true)
-            .create(true)
-            .open(self.path(&format!("{name}.log")))
-            .unwrap();
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
-    }
-
-    fn log(&self, container: &Container) -> String {
-        std::fs::read_to_string(self.path(&format!("{}.log", container.name))).unwrap()
-    }
-
-    fn events(&self, container: &Container) -> Vec<QuayEvent> {
-        read_directory(&self.path("witness"))
-            .unwrap()
-            .into_iter()
-            .filter_map(|record| match record.seen {
-                Seen::Quay(QuayRecord { node, event, .. }) => {
-                    (node == container.name).then_some(event)
-                }
-                Seen::Engine(_) | Seen::Probe(_) | Seen::Config(_) => None,
-            })
-            .collect()
-    }
-
-    /// Waits until the container has seen an event, and gives all that it has seen.
-    async fn until(
-        &self,
-        container: &Container,
-        wanted: impl Fn(&QuayEvent) -> bool,
-    ) -> Vec<QuayEvent> {
-        let since = Instant::now();
-        loop {
-            let events = self.events(container);
-            if events.iter().any(&wanted) {
-                return events;
-            }
-            assert!(since.elapsed() < BOUND, "{events:?}\n{}", self.log(container));
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    async fn until_healthy(&self, container: &Container) -> Vec<QuayEvent> {
-        self.until(container, |event| *event == QuayEvent::Healthy).await
-    }
-}
-
-impl Container {
-    async fn get(&self, path: &str) -> (u16, String) {
-        self.try_get(path).await.unwrap()
-    }
-
-    async fn try_get(&self, path: &str) -> Result<(u16, String), reqwest::Error> {
-        // reqwest wants a TLS provider even for plain HTTP; a second installation is no harm.
-        let _installed = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
-        let response = client.get(url).send().await?;
-        Ok((response.status().as_u16(), response.text().await?))
-    }
-
-    async fn until_progress_is_full(&self) {
-        let since = Instant::now();
-        loop {
-            let (status, body) = self.get("/upgradeprogress/").await;
-            assert_eq!(status, 200);
-            if body.starts_with("{\"progress\":1.0,") {
-                return;
-            }
-            assert!(since.elapsed() < BOUND, "{body}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-async fn exit_code(child: &mut Child) -> Option<i32> {
-    tokio::time::timeout(BOUND, child.wait()).await.expect("it ends").unwrap().code()
-}
-
-fn send(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id().unwrap()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
-const SET_UP: &str = "SETUP_COMPLETE: true\n";
-const BACKGROUND: &str = "SETUP_COMPLETE: true\nV3_UPGRADE_MODE: background\n";
-const COMPLETE: &str = "SETUP_COMPLETE: true\nV3_UPGRADE_MODE: complete\n";
+use crate::lab::{BACKGROUND, BOUND, COMPLETE, Lab, SET_UP, exit_code, send};
 
 #[tokio::test]
 async fn without_a_mode_3_0_5_is_refused_and_nothing_is_changed() {
@@ -259,18 +75,10 @@ async fn a_container_that_has_run_never_gets_healthy_again() {
     lab.until_healthy(&container).await;
     quay.kill().await.unwrap();
     let _again = lab.start(&container, COMPLETE);
-    let since = Instant::now();
-    loop {
-        if let Ok((status, body)) = container.try_get("/health/instance").await
-            && body.contains("\"registry_gunicorn\":true")
-        {
-            assert!(body.contains("\"jwtproxy\":false"), "{body}");
-            assert_eq!(status, 503);
-            break;
-        }
-        assert!(since.elapsed() < BOUND, "{}", lab.log(&container));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    container.until_registry_serves().await;
+    let (status, body) = container.get("/health/instance").await;
+    assert!(body.contains("\"jwtproxy\":false"), "{body}");
+    assert_eq!(status, 503);
 }
 
 #[tokio::test]
