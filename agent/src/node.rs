@@ -377,6 +377,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_config_at_which_something_is_mounted_cannot_be_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(&directory);
+        // Of what is mounted on any host, the one that is always there.
+        std::os::unix::fs::symlink("/proc", directory.path().join("config.yaml")).unwrap();
+        let refusal = node.refuse_mounted_file().await.unwrap_err();
+        assert!(refusal.message.contains("mounted right at `/proc`"), "{refusal}");
+    }
+
+    #[tokio::test]
     async fn in_the_dark_the_newest_staged_container_shows_what_will_be_read() {
         let directory = tempfile::tempdir().unwrap();
         let node = node(&directory);
