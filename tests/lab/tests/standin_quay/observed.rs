@@ -72,12 +72,16 @@ fn compared(headers: impl IntoIterator<Item = (String, String)>) -> Vec<(String,
     kept
 }
 
-/// Asks what was asked then, at the name under which the real one was asked.
+/// Asks what was asked then, under the name by which the real one was asked.
 async fn ask(container: &Container, asked: &Asked) -> Answer {
+    ask_by(container, asked, "localhost:8080").await
+}
+
+async fn ask_by(container: &Container, asked: &Asked, host: &str) -> Answer {
     let client = Container::client();
     let url = format!("{}{}", container.base(), asked.path);
     let mut request = client.request(asked.method.parse().unwrap(), url);
-    request = request.header("host", "localhost:8080");
+    request = request.header("host", host);
     for (name, value) in &asked.headers {
         match (name.as_str(), asked.path.starts_with("/v2/auth")) {
             // Whoever names an account to the stand-in is mistaken.
@@ -225,6 +229,29 @@ async fn in_complete_mode_it_answers_as_recorded() {
         "upgradeprogress_slash--complete-db-down",
     ];
     answers_as(&container, &names).await;
+}
+
+/// The node is asked by its address, not by the registry's name.
+#[tokio::test]
+async fn the_name_by_which_it_is_asked_shows_in_redirects_alone() {
+    let lab = Lab::new(4).await;
+    let container = Lab::container("first", "3.0.5");
+    let _quay = lab.start(&container, &format!("{SETTINGS}V3_UPGRADE_MODE: background\n"));
+    lab.until_healthy(&container).await;
+    for name in [
+        "upgradeprogress_slash--background-4tags-0done",
+        "health_instance--background-0tags",
+        "v2_slash--background-0tags",
+        "push-list-put--background",
+    ] {
+        let asked = recorded(name).request;
+        let by_address = ask_by(&container, &asked, "10.0.0.11:9999").await;
+        assert_eq!(by_address, ask(&container, &asked).await, "{name}");
+    }
+    let asked = recorded("upgradeprogress--background-0tags").request;
+    let answer = ask_by(&container, &asked, "10.0.0.11:9999").await;
+    let location = ("location".to_owned(), "http://10.0.0.11/upgradeprogress/".to_owned());
+    assert!(answer.headers.unwrap().contains(&location));
 }
 
 /// Nobody recorded a push without login in complete mode. That the login is looked at after the
