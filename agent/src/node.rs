@@ -244,7 +244,10 @@ impl<E: Engine> Node<E> {
                     real.display()
                 ),
             )
-            .with_remedy("mount its directory instead"));
+            .with_remedy(
+                "mount its directory instead; in the unit of the agent, `ReadWritePaths=` names the \
+                 directory",
+            ));
         }
         let is_file = |source: &String| is_place(source, file) || is_place(source, &real);
         for listed in self.containers_of(Component::Quay).await? {
