@@ -3,10 +3,13 @@
 //! At every instant the file is byte for byte the old or the new one: new
 //! bytes wait in a sibling with the same owner, mode, ACL and label, and one
 //! rename makes them the file. The sibling itself gets its name only when it
-//! has all of these.
+//! has all of these. So does the kept copy of the old file, which lies beside
+//! it too: elsewhere its ACL or label might mean nothing.
 #![expect(clippy::disallowed_methods, reason = "an effect room: the file is its job")]
 
 mod attributes;
+mod identity;
+mod mounts;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -93,8 +96,7 @@ pub(crate) struct ConfigFile {
     pub(crate) group: u32,
     /// Permission bits.
     pub(crate) permissions: u32,
-    /// `device:inode`.
-    pub(crate) identity: String,
+    place: mounts::Place,
 }
 
 impl std::fmt::Debug for ConfigFile {
@@ -129,7 +131,7 @@ impl ConfigFile {
             owner: metadata.uid(),
             group: metadata.gid(),
             permissions: metadata.mode() & 0o7777,
-            identity: format!("{}:{}", metadata.dev(), metadata.ino()),
+            place: identity::place(&real, &file, &metadata),
             path: real,
         })
     }
@@ -145,24 +147,34 @@ impl ConfigFile {
         self.path.with_file_name(format!(".{name}.quaymaster-{}", run.short()))
     }
 
-    /// Writes the next bytes into the sibling; on disk, with the file's owner,
-    /// mode and attributes, when this returns. Until then they have a name
-    /// that is never put in place.
+    /// The same on two nodes exactly if they share the file, whatever they
+    /// call it; another one after each rename.
+    pub(crate) fn identity(&self) -> String {
+        identity::of(&self.place)
+    }
+
+    /// Writes the next bytes into the sibling.
     pub(crate) fn stage(&self, run: RunId, next: &[u8]) -> Result<(), ConfigFileError> {
-        let sibling = self.sibling(run);
-        let mut unfinished = sibling.clone().into_os_string();
+        self.write_beside(&self.sibling(run), next)
+    }
+
+    /// Writes a file beside this one; on disk, with this one's owner, mode and
+    /// attributes, when this returns. Until then it has a name that is never
+    /// put in place.
+    fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<(), ConfigFileError> {
+        let mut unfinished = path.to_owned().into_os_string();
         unfinished.push("-unfinished");
         let unfinished = PathBuf::from(unfinished);
-        write_anew(&unfinished, next)?;
+        write_anew(&unfinished, bytes)?;
         attributes::copy(self, &unfinished)?;
         File::open(&unfinished)
             .and_then(|file| file.sync_all())
             .map_err(ConfigFileError::disk("sync", &unfinished))?;
-        if Self::read(&unfinished)?.digest != digest(next) {
+        if Self::read(&unfinished)?.digest != digest(bytes) {
             return Err(ConfigFileError::Unfaithful { path: unfinished });
         }
-        std::fs::rename(&unfinished, &sibling)
-            .map_err(ConfigFileError::disk("rename to its sibling's name", &unfinished))?;
+        std::fs::rename(&unfinished, path)
+            .map_err(ConfigFileError::disk("give its final name to", &unfinished))?;
         sync_directory(self.directory())
     }
 
@@ -200,18 +212,30 @@ impl ConfigFile {
         sync_directory(self.directory())
     }
 
-    /// Keeps a copy of the file in the agent's state, named by its digest, for
-    /// the agent alone.
-    pub(crate) fn keep(&self, state: &Path) -> Result<(), ConfigFileError> {
-        let directory = state.join("kept");
-        std::fs::create_dir_all(&directory).map_err(ConfigFileError::disk("make", &directory))?;
-        let path = directory.join(self.digest.as_str());
-        if Self::read(&path).is_ok_and(|kept| kept.digest == self.digest) {
+    /// Where the file with this digest is kept.
+    pub(crate) fn kept_path(&self, digest: &FileDigest) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.path.with_file_name(format!(".{name}.quaymaster-kept-{digest}"))
+    }
+
+    /// Keeps a copy of the file beside it, named by its digest: whole and with
+    /// all that the file has beside its bytes, or not there.
+    pub(crate) fn keep(&self) -> Result<(), ConfigFileError> {
+        let path = self.kept_path(&self.digest);
+        let is_file = path.symlink_metadata().is_ok_and(|seen| seen.is_file());
+        if is_file
+            && Self::read(&path).is_ok_and(|kept| kept.digest == self.digest)
+            && attributes::are_on(self, &path)?
+        {
             return Ok(());
         }
-        write_anew(&path, &self.bytes)?;
-        sync_directory(&directory)
+        self.write_beside(&path, &self.bytes)
     }
+}
+
+/// Whether something is mounted right at `path`: it cannot be replaced then.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    identity::is_mount_point(path)
 }
 
 /// sha256 of bytes.

@@ -10,7 +10,7 @@ use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::{Act, Component, ContainerId, FileDigest, Reason, Refusal};
 
 use crate::config::{AgentConfig, ComponentConfig};
-use crate::config_file::ConfigFile;
+use crate::config_file::{self, ConfigFile};
 use crate::container::ContainerSpec;
 use crate::container::spec::SpecKey;
 use crate::disk;
@@ -231,11 +231,24 @@ impl<E: Engine> Node<E> {
         ConfigFile::read(&self.config.quay_config).map_err(refused)
     }
 
-    /// Refuses a config.yaml that a container mounts as a file: it would never
-    /// see the renamed one.
+    /// Refuses a config.yaml that is mounted as a file: a container would never
+    /// see the renamed one, and this host could not rename at all.
     pub(crate) async fn refuse_mounted_file(&self) -> Result<(), Refusal> {
         let file = &self.config.quay_config;
         let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+        if config_file::is_mount_point(&real) {
+            return Err(Refusal::new(
+                Reason::Config,
+                format!(
+                    "something is mounted right at `{}`: it cannot be replaced",
+                    real.display()
+                ),
+            )
+            .with_remedy(
+                "mount its directory instead; in the unit of the agent, `ReadWritePaths=` names the \
+                 directory",
+            ));
+        }
         let is_file = |source: &String| is_place(source, file) || is_place(source, &real);
         for listed in self.containers_of(Component::Quay).await? {
             if listed.sources.iter().any(is_file) {
@@ -364,6 +377,16 @@ mod tests {
         let source = link.join("config.yaml").display().to_string();
         node.engine.run(6, "another", spec(image_id(1), &[(&source, "/conf/stack/config.yaml")]));
         node.refuse_mounted_file().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_config_at_which_something_is_mounted_cannot_be_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(&directory);
+        // Of what is mounted on any host, the one that is always there.
+        std::os::unix::fs::symlink("/proc", directory.path().join("config.yaml")).unwrap();
+        let refusal = node.refuse_mounted_file().await.unwrap_err();
+        assert!(refusal.message.contains("mounted right at `/proc`"), "{refusal}");
     }
 
     #[tokio::test]

@@ -185,7 +185,8 @@ pub struct ReadableConfig {
     pub group: u32,
     /// Permission bits.
     pub permissions: u32,
-    /// `device:inode` of the file behind any symlink.
+    /// Of the file behind any symlink: the same on two nodes exactly if they
+    /// share it.
     pub file_identity: String,
     /// Keyed digest (hex) of each upper-case top-level key's value, and of
     /// each TLS file beside it as `file:NAME`.

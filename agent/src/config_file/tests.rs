@@ -14,31 +14,130 @@ fn set_up() -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
+const ACL: &str = "system.posix_acl_access";
+
+/// As the kernel takes it: version 2, then tag, rights and id of each entry.
+fn list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+/// The owner rw, user 4242 r, the group r, mask rw, others none.
+fn foreign_reader() -> Vec<u8> {
+    list(&[(1, 6, u32::MAX), (2, 4, 4242), (4, 4, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)])
+}
+
+fn set_attribute(path: &Path, name: &str, value: &[u8]) -> rustix::io::Result<()> {
+    rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty())
+}
+
+fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut value = [0; 256];
+    let length = rustix::fs::getxattr(path, name, &mut value[..]).ok()?;
+    Some(value[..length].to_vec())
+}
+
+/// A file with an owner, a mode, an access control list and an attribute that
+/// no new file there would have.
+fn set_up_attributed() -> (tempfile::TempDir, PathBuf) {
+    let beside_tests = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    for place in [std::env::temp_dir(), beside_tests] {
+        let directory = tempfile::tempdir_in(place).unwrap();
+        let path = directory.path().join("config.yaml");
+        std::fs::write(&path, "A: 1\n").unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1001), Some(1002)).unwrap();
+        }
+        if set_attribute(&path, ACL, &foreign_reader()).is_ok()
+            && set_attribute(&path, "user.quaymaster", b"label").is_ok()
+        {
+            return (directory, path);
+        }
+    }
+    panic!("no file system at hand keeps access control lists and user attributes");
+}
+
+/// All that a file has beside its bytes.
+fn dress(path: &Path) -> (u32, u32, u32, Option<Vec<u8>>, Option<Vec<u8>>) {
+    let seen = path.metadata().unwrap();
+    let mode = seen.permissions().mode() & 0o7777;
+    (seen.uid(), seen.gid(), mode, attribute(path, ACL), attribute(path, "user.quaymaster"))
+}
+
 #[test]
 fn the_new_file_has_what_the_old_one_had_beside_its_bytes() {
-    let (_directory, path) = set_up();
-    let attribute =
-        rustix::fs::setxattr(&path, "user.quaymaster", b"label", rustix::fs::XattrFlags::empty());
-    let is_root = rustix::process::geteuid().is_root();
-    if is_root {
-        std::os::unix::fs::chown(&path, Some(1001), Some(1002)).unwrap();
-    }
+    let (_directory, path) = set_up_attributed();
+    let before = dress(&path);
+    assert_eq!(before.3.as_deref(), Some(&foreign_reader()[..]));
     let old = ConfigFile::read(&path).unwrap();
     old.stage(run(), b"A: 2\n").unwrap();
     assert_eq!(old.staged(run()).unwrap(), Some(digest(b"A: 2\n")));
     assert_eq!(std::fs::read(&path).unwrap(), b"A: 1\n");
+    assert_eq!(dress(&old.sibling(run())), before);
     old.put(run()).unwrap();
     let new = ConfigFile::read(&path).unwrap();
     assert_eq!(new.bytes, b"A: 2\n");
-    assert_eq!((new.owner, new.group, new.permissions), (old.owner, old.group, old.permissions));
-    assert_ne!(new.identity, old.identity);
+    assert_eq!(dress(&path), before);
+    assert_ne!(new.identity(), old.identity());
     assert_eq!(new.staged(run()).unwrap(), None);
-    // Where the file system has attributes at all.
-    if attribute.is_ok() {
-        let mut value = [0; 16];
-        let length = rustix::fs::getxattr(&path, "user.quaymaster", &mut value[..]).unwrap();
-        assert_eq!(&value[..length], b"label");
+}
+
+#[test]
+fn a_sibling_without_the_files_list_or_attribute_is_not_dressed() {
+    let (_directory, path) = set_up_attributed();
+    let file = ConfigFile::read(&path).unwrap();
+    for name in [ACL, "user.quaymaster"] {
+        file.stage(run(), b"A: 2\n").unwrap();
+        assert!(file.is_dressed(run()).unwrap());
+        rustix::fs::removexattr(file.sibling(run()), name).unwrap();
+        // What is left of the list is in the mode; it is not what is looked at.
+        std::fs::set_permissions(file.sibling(run()), path.metadata().unwrap().permissions())
+            .unwrap();
+        assert!(!file.is_dressed(run()).unwrap(), "{name}");
     }
+}
+
+/// A security module's label is one more attribute; where none is loaded, root
+/// may write what name it likes.
+#[test]
+fn a_security_label_is_kept() {
+    let (_directory, path) = set_up_attributed();
+    let label = b"system_u:object_r:container_file_t:s0\0";
+    let _ = set_attribute(&path, "security.selinux", label);
+    let before = attribute(&path, "security.selinux");
+    let file = ConfigFile::read(&path).unwrap();
+    file.stage(run(), b"A: 2\n").unwrap();
+    file.put(run()).unwrap();
+    assert_eq!(attribute(&path, "security.selinux"), before);
+}
+
+/// Two agents on one machine see one file; a link's target is the file.
+#[test]
+fn one_file_has_one_identity_whatever_it_is_called() {
+    let (directory, path) = set_up();
+    let link = directory.path().join("link.yaml");
+    symlink(&path, &link).unwrap();
+    let (one, other) = (ConfigFile::read(&path).unwrap(), ConfigFile::read(&link).unwrap());
+    assert_eq!(one.identity(), other.identity());
+    assert_eq!(one.identity(), ConfigFile::read(&path).unwrap().identity());
+    let copy = directory.path().join("copy.yaml");
+    std::fs::copy(&path, &copy).unwrap();
+    assert_ne!(one.identity(), ConfigFile::read(&copy).unwrap().identity());
+    // Of this running kernel, not only of its numbering.
+    let own = format!("{}:{}", path.metadata().unwrap().dev(), path.metadata().unwrap().ino());
+    assert!(one.identity().ends_with(&own) && one.identity() != own, "{}", one.identity());
+}
+
+#[test]
+fn a_mount_point_is_told_from_a_file() {
+    let (_directory, path) = set_up();
+    assert!(is_mount_point(Path::new("/proc")));
+    assert!(!is_mount_point(&path));
 }
 
 #[test]
@@ -76,14 +175,54 @@ fn a_sibling_that_is_a_link_is_not_put_in_place() {
 }
 
 #[test]
-fn the_kept_copy_is_for_the_agent_alone() {
-    let (directory, path) = set_up();
+fn the_kept_copy_is_the_file_in_all_but_its_name() {
+    let (_directory, path) = set_up_attributed();
     let file = ConfigFile::read(&path).unwrap();
-    file.keep(directory.path()).unwrap();
-    file.keep(directory.path()).unwrap();
-    let kept = directory.path().join("kept").join(file.digest.as_str());
+    let kept = file.kept_path(&file.digest);
+    file.keep().unwrap();
     assert_eq!(std::fs::read(&kept).unwrap(), b"A: 1\n");
-    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(dress(&kept), dress(&path));
+    let inode = kept.metadata().unwrap().ino();
+    assert_ne!(inode, path.metadata().unwrap().ino());
+    file.keep().unwrap();
+    assert_eq!(kept.metadata().unwrap().ino(), inode, "written twice");
+    // It outlives the file's change, and another file's does not touch it.
+    file.stage(run(), b"A: 2\n").unwrap();
+    file.put(run()).unwrap();
+    ConfigFile::read(&path).unwrap().keep().unwrap();
+    assert_eq!(std::fs::read(&kept).unwrap(), b"A: 1\n");
+    assert_eq!(std::fs::read(file.kept_path(&digest(b"A: 2\n"))).unwrap(), b"A: 2\n");
+}
+
+#[test]
+fn a_kept_copy_is_whole_or_not_there() {
+    let (directory, path) = set_up();
+    let mut file = ConfigFile::read(&path).unwrap();
+    let kept = file.kept_path(&file.digest);
+    // Other bytes under its name, as someone's hand left them, or a link.
+    std::fs::write(&kept, "A: ").unwrap();
+    file.keep().unwrap();
+    assert_eq!(std::fs::read(&kept).unwrap(), b"A: 1\n");
+    std::fs::remove_file(&kept).unwrap();
+    let elsewhere = directory.path().join("elsewhere");
+    std::fs::write(&elsewhere, "A: 1\n").unwrap();
+    symlink(&elsewhere, &kept).unwrap();
+    file.keep().unwrap();
+    assert!(kept.symlink_metadata().unwrap().is_file());
+    // One that cannot be dressed never gets the name.
+    std::fs::remove_file(&kept).unwrap();
+    undressable(&mut file);
+    assert!(matches!(file.keep(), Err(ConfigFileError::Attribute { .. })));
+    assert!(!kept.exists());
+}
+
+/// So that not even root can give a file what this one has.
+fn undressable(file: &mut ConfigFile) {
+    // There is no such owner, for anybody.
+    file.owner = u32::MAX - 1;
+    if rustix::process::geteuid().is_root() {
+        file.path = file.path.with_file_name("gone.yaml");
+    }
 }
 
 fn permissions(path: &Path) -> u32 {
@@ -107,12 +246,7 @@ fn right_bytes_without_the_files_mode_are_not_staged() {
 fn bytes_that_cannot_be_dressed_never_get_the_siblings_name() {
     let (_directory, path) = set_up();
     let mut file = ConfigFile::read(&path).unwrap();
-    // There is no such owner, for anybody.
-    file.owner = u32::MAX - 1;
-    let is_root = rustix::process::geteuid().is_root();
-    if is_root {
-        file.path = path.with_file_name("gone.yaml");
-    }
+    undressable(&mut file);
     assert!(matches!(file.stage(run(), b"A: 2\n"), Err(ConfigFileError::Attribute { .. })));
     assert_eq!(file.staged(run()).unwrap(), None);
 }
@@ -131,25 +265,17 @@ fn what_changed_beside_the_bytes_since_the_staging_stays_changed() {
 
 #[test]
 fn a_list_that_the_directory_gives_is_not_kept() {
-    let (directory, path) = set_up();
-    // Version 2; the owner rw, user 4242 rwx, the group r, mask rwx, others none.
-    let entries: [(u16, u16, u32); 5] =
+    let (directory, path) = set_up_attributed();
+    rustix::fs::removexattr(&path, ACL).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    // User 4242 rwx.
+    let entries =
         [(1, 6, u32::MAX), (2, 7, 4242), (4, 4, u32::MAX), (16, 7, u32::MAX), (32, 0, u32::MAX)];
-    let mut list = 2_u32.to_le_bytes().to_vec();
-    for (tag, rights, id) in entries {
-        list.extend(tag.to_le_bytes());
-        list.extend(rights.to_le_bytes());
-        list.extend(id.to_le_bytes());
-    }
-    let flags = rustix::fs::XattrFlags::empty();
-    if rustix::fs::setxattr(directory.path(), "system.posix_acl_default", &list, flags).is_err() {
-        return; // This file system has no such lists.
-    }
+    set_attribute(directory.path(), "system.posix_acl_default", &list(&entries)).unwrap();
     let file = ConfigFile::read(&path).unwrap();
     file.stage(run(), b"A: 2\n").unwrap();
     assert!(file.is_dressed(run()).unwrap());
     file.put(run()).unwrap();
-    let mut value = [0; 256];
-    assert!(rustix::fs::getxattr(&path, "system.posix_acl_access", &mut value[..]).is_err());
+    assert_eq!(attribute(&path, ACL), None);
     assert_eq!(permissions(&path), 0o640);
 }

@@ -159,12 +159,12 @@ impl<E: Engine> Node<E> {
         };
         ConfigFacts::Readable(ReadableConfig {
             path,
+            file_identity: file.identity(),
             size: file.bytes.len() as u64,
             sha256: file.digest,
             owner: file.owner,
             group: file.group,
             permissions: file.permissions,
-            file_identity: file.identity,
             keyed_values,
             mode,
             setup_complete,

@@ -6,6 +6,7 @@
 //! is refused. Nothing here touches a file.
 
 mod place;
+mod reader;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -94,17 +95,22 @@ pub fn set(file: &[u8], key: PlainWord<'_>, value: PlainWord<'_>) -> Result<Edit
         Some(body) => (BYTE_ORDER_MARK, body),
         None => ("", text),
     };
-    place::refuse_foreign_line_breaks(body)?;
+    reader::refuse_characters(body)?;
     let document = parse(body)?;
     let entries = top_level(&document)?;
+    reader::refuse_tabs(body, &document)?;
+    document.root.iter().try_for_each(|root| reader::refuse_foreign_tags(body, root))?;
     let before = values(&document)?;
     let ours: Vec<&(Node, Node)> =
-        entries.iter().filter(|(name, _)| place::is_key(name, key.0)).collect();
+        entries.iter().filter(|(name, _)| place::means_key(&document, name, key.0)).collect();
     let (candidates, old) = match ours[..] {
         [] if before.get(key.0).is_some() => {
             return Err(EditRefusal::OnlyInMerge { key: key.0.to_owned() });
         }
         [] => (place::insertions(body, entries, key.0, value.0), None),
+        [(Node { content: Content::Alias(_), .. }, _)] => {
+            return Err(EditRefusal::OnlyInMerge { key: key.0.to_owned() });
+        }
         [(name, present)] => {
             let (splice, old) = place::replacement(body, name, present, value.0)?;
             (vec![splice], Some(old))
@@ -150,7 +156,8 @@ impl Wanted<'_> {
         let (Ok(after), Ok(entries)) = (values(&document), top_level(&document)) else {
             return false;
         };
-        entries.iter().filter(|(name, _)| place::is_key(name, self.key.0)).count() == 1
+        let is_ours = |(name, _): &&(Node, Node)| place::means_key(&document, name, self.key.0);
+        entries.iter().filter(is_ours).count() == 1
             && after.get(self.key.0).and_then(Value::as_text) == Some(self.value.0)
             && after.without(self.key.0) == self.before.without(self.key.0)
     }

@@ -46,7 +46,7 @@ pub(super) async fn stage<E: Engine>(
         return Ok(outcome(How::Already, to));
     }
     turn.intend()?;
-    file.keep(&node.config.state).map_err(refused)?;
+    file.keep().map_err(refused)?;
     file.stage(run, &edit.bytes).map_err(refused)?;
     Ok(outcome(How::Changed, to))
 }

@@ -1,10 +1,22 @@
 //! A stand-in for Red Hat Quay 2.9.5 and 3.0.5: it starts, migrates, serves and dies as the facts
 //! say the real one does, with the same damage when it is mistreated, and writes down what it saw.
 //!
-//! It departs from Quay on purpose in these: it migrates SQLite (real Quay skips that), its
-//! revisions are one small table each, it has no TLS, no web pages and no images, and Redis is
-//! taken to be up. Its own settings come from the environment of its image (`settings`), so that a
-//! product that carries a container's environment over does not carry these.
+//! Its answers are those of the recorded real one (`tests/standin_quay/observed.rs`). It departs from
+//! Quay on purpose in these:
+//! - it migrates SQLite (real Quay skips that), and its revisions are one small table each;
+//! - it has no TLS, no web pages, no API and no images: below `/v2/` only the challenge, anonymous
+//!   tokens and refusals, and no other path is there, such as `/secscan` (301) or `/v2/_catalog`;
+//! - it has no accounts: whoever names one is refused (401), is never a superuser who would be told
+//!   more by the health routes, and is never locked out (429); a token is a word, not a JWT;
+//! - Redis is taken to be up, and a database that comes back serves at once, where the real one's
+//!   workers give some 500s on their stale connections (quay-observed 2);
+//! - while it starts or stops its 502 is nginx's plain page, and its 405 is short; nobody recorded the
+//!   real ones;
+//! - the answers of 2.9.5 are taken to be those of 3.0.5 without a mode and without `disk_space`:
+//!   nobody observed a 2.9.
+//!
+//! Its own settings come from the environment of its image (`settings`), so that a product that
+//! carries a container's environment over does not carry these.
 
 mod answers;
 mod backfill;

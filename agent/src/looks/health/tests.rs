@@ -1,3 +1,6 @@
+mod probe;
+mod server;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

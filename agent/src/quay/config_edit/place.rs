@@ -1,7 +1,7 @@
 //! Where in a text a value is replaced or a line is added.
 
 use super::EditRefusal;
-use crate::quay::yaml::{Content, Node, Notation, Style};
+use crate::quay::yaml::{Content, Document, Node, Notation, Style};
 
 /// Bytes that take the place of others.
 pub(super) struct Splice {
@@ -23,11 +23,15 @@ impl Splice {
     }
 }
 
-/// Whether a node is this key, quoted or not.
-pub(super) fn is_key(node: &Node, key: &str) -> bool {
+/// Whether a node is this key, quoted or not, or an alias of it.
+pub(super) fn means_key(document: &Document, node: &Node, key: &str) -> bool {
     match &node.content {
         Content::Scalar(text, _) => text == key,
-        Content::Sequence(..) | Content::Mapping(..) | Content::Alias(_) => false,
+        Content::Alias(anchor) => document
+            .anchored
+            .get(anchor)
+            .is_some_and(|node| matches!(&node.content, Content::Scalar(text, _) if text == key)),
+        Content::Sequence(..) | Content::Mapping(..) => false,
     }
 }
 
@@ -37,14 +41,6 @@ pub(super) fn line_at(text: &str, offset: usize) -> u32 {
     let line_feeds = before.matches('\n').count();
     let lone_returns = before.matches('\r').count() - before.matches("\r\n").count();
     u32::try_from(line_feeds + lone_returns + 1).unwrap_or(u32::MAX)
-}
-
-/// PyYAML reads YAML 1.1, which ends a line at three more characters.
-pub(super) fn refuse_foreign_line_breaks(text: &str) -> Result<(), EditRefusal> {
-    match text.find(['\u{85}', '\u{2028}', '\u{2029}']) {
-        Some(offset) => Err(EditRefusal::ForeignLineBreak { line: line_at(text, offset) }),
-        None => Ok(()),
-    }
 }
 
 /// Puts `word` in the place of a value; also what the value was. Its quotes

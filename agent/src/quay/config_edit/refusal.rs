@@ -28,6 +28,24 @@ pub enum EditRefusal {
         /// Where.
         line: u32,
     },
+    /// A character that Quay's parser takes nowhere.
+    #[error("line {line} holds a control character, which Quay's parser refuses: remove it")]
+    ControlCharacter {
+        /// Where.
+        line: u32,
+    },
+    /// A tab between words.
+    #[error("line {line} holds a tab outside of quotes, which Quay's parser refuses: use spaces")]
+    Tab {
+        /// Where.
+        line: u32,
+    },
+    /// A tag that YAML 1.1 does not define.
+    #[error("the value in line {line} has a tag that Quay's parser does not know: remove it")]
+    ForeignTag {
+        /// Where.
+        line: u32,
+    },
     /// Does not parse.
     #[error("the file is not YAML at line {line}: correct it, Quay could not read it either")]
     NotYaml {

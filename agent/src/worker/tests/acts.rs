@@ -87,7 +87,7 @@ async fn config_waits_beside_the_file_until_no_quay_lives() {
     assert_eq!(rig.next(stage.clone()).await.unwrap().how, How::Changed);
     assert_eq!(rig.again(stage.clone()).await.unwrap().how, How::Already);
     assert_eq!(std::fs::read(rig.config()).unwrap(), before);
-    let kept = rig.directory.path().join("state/kept").join(from.as_str());
+    let kept = config_file::ConfigFile::read(&rig.config()).unwrap().kept_path(&from);
     assert_eq!(std::fs::read(kept).unwrap(), before);
     refused(rig.next(put.clone()).await, Reason::Drifted, "is running");
     rig.next(rig.stop()).await.unwrap();

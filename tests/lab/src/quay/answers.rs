@@ -25,6 +25,7 @@ pub(super) enum Route {
     WebPing,
     RegistryPing,
     VerbsPing,
+    ScannerPing,
     NginxPing,
     Progress,
     ProgressWithoutSlash,
@@ -95,6 +96,7 @@ impl Route {
             "/_internal_ping" => Self::WebPing,
             "/v1/_internal_ping" => Self::RegistryPing,
             "/c1/_internal_ping" => Self::VerbsPing,
+            "/secscan/_internal_ping" => Self::ScannerPing,
             "/v1/_ping" => Self::NginxPing,
             "/upgradeprogress/" => Self::Progress,
             "/upgradeprogress" => Self::ProgressWithoutSlash,
@@ -131,7 +133,9 @@ impl Route {
 /// The answer to `asked` at `route`.
 pub(super) fn answer(route: Route, asked: &Asked, now: &Situation) -> Answer {
     if route == Route::NginxPing {
-        return Answer::new(200, "text/plain", "true")
+        // nginx's own answer, with the type of the file twice over.
+        return Answer::new(200, "application/octet-stream", "true")
+            .with("Content-Type", "text/plain")
             .with("X-Docker-Registry-Version", "0.6.0")
             .with("X-Docker-Registry-Standalone", "0");
     }
@@ -157,9 +161,11 @@ pub(super) fn answer(route: Route, asked: &Asked, now: &Situation) -> Answer {
             ("storage", now.storage),
         ]),
         Route::HealthWarning => health(vec![("disk_space_warning", true)]),
-        Route::WebPing | Route::RegistryPing | Route::VerbsPing | Route::NginxPing => {
-            Answer::new(200, HTML, "true").with("X-Frame-Options", "DENY")
-        }
+        Route::WebPing
+        | Route::RegistryPing
+        | Route::VerbsPing
+        | Route::ScannerPing
+        | Route::NginxPing => Answer::new(200, HTML, "true").with("X-Frame-Options", "DENY"),
         Route::Progress => progress(now),
         Route::ProgressWithoutSlash => redirect(asked, "/upgradeprogress/"),
         Route::Registry => challenge(Answer::new(401, HTML, "true"), now),
@@ -211,11 +217,16 @@ fn progress(now: &Situation) -> Answer {
             let body = json!({
                 "progress": progress, "tags_remaining": remaining, "total_tags": total
             });
-            Answer::json(200, &body)
-                .with("Cache-Control", "no-cache, no-store, must-revalidate")
-                .with("X-Frame-Options", "DENY")
+            fresh(Answer::json(200, &body))
         }
     }
+}
+
+/// What Flask says beside a good answer that nobody may keep.
+fn fresh(answer: Answer) -> Answer {
+    answer
+        .with("Cache-Control", "no-cache, no-store, must-revalidate")
+        .with("X-Frame-Options", "DENY")
 }
 
 /// Without credentials. The mode is looked at before the token, so that an unauthenticated PUT
@@ -247,7 +258,7 @@ fn token(asked: &Asked, now: &Situation) -> Answer {
     }
     match (asked.has_scope, now.database) {
         (false, _) => unauthorized(now),
-        (true, true) => Answer::json(200, &json!({ "token": "stand-in" })),
+        (true, true) => fresh(Answer::json(200, &json!({ "token": "stand-in" }))),
         (true, false) => Answer::new(500, BARE_HTML, SERVER_ERROR),
     }
 }
