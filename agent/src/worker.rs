@@ -10,6 +10,7 @@ pub(crate) mod names;
 
 mod ensure_stopped;
 mod promote;
+mod pulse;
 mod stage_container;
 mod start;
 
@@ -36,6 +37,7 @@ pub(crate) struct Worker<E> {
 struct Desk {
     baton: tokio::sync::Mutex<()>,
     in_flight: Mutex<Option<InFlight>>,
+    pulse: pulse::Pulse,
 }
 
 /// The step at work, and how many callers want its answer.
@@ -131,6 +133,12 @@ async fn take_turn<E: Engine>(
 ) -> Result<ActOutcome, Refusal> {
     let _place = desk.enter(act, &order)?;
     let _baton = desk.baton.lock().await;
+    let bound = pulse::bound(&order);
+    desk.pulse.carry(bound, meet(node, act, order)).await
+}
+
+/// One order, from its admission to its record.
+async fn meet<E: Engine>(node: &Node<E>, act: &Act, order: Order) -> Result<ActOutcome, Refusal> {
     let work = Work::Act(order);
     let admission = node.admit(act, &work)?;
     let mut turn = Turn { node, act, work: &work, admission };
