@@ -107,8 +107,7 @@ impl<E: Engine> Worker<E> {
         order: Order,
     ) -> Result<ActOutcome, Refusal> {
         let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
-        // A task of its own: what has begun ends, whoever hangs up.
-        let task = tokio::spawn(async move {
+        let task = pulse::on_own_thread(async move {
             let result = take_turn(&node, &desk, &act, order.clone()).await;
             report(&who, &act, order.verb(), &result);
             result

@@ -1,20 +1,22 @@
 //! Proof that the worker works, for whoever watches over the process.
 //!
 //! A question is answered in one of two ways. Where no act is at work, it is
-//! asked as an act comes in: by a task of its own that gets the desk's baton.
-//! Where an act holds the baton, the very task that does the act answers,
-//! between two of its steps. So there is no answer where the runtime runs no
-//! task, where an act's task is stuck (in a lock, or in a system call on a file
-//! server that is gone), or where an act takes longer than any act may. An act
-//! that waits for its engine within that bound does answer: to kill the agent
-//! would not bring that engine back, and the act would begin anew.
+//! asked as an act comes in: on a thread of its own that gets the desk's baton.
+//! Where an act holds the baton, the very thread that does the act answers,
+//! between two of its steps. So there is no answer where the runtime is stuck,
+//! where an act is (in a lock, or in a system call on a file server that is
+//! gone), or where an act takes longer than any act may. An act that waits for
+//! its engine within that bound does answer: to kill the agent would not bring
+//! that engine back, and the act would begin anew.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it waits for an act's bound")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use quaymaster_proto::act::Order;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::{Desk, Worker};
 use crate::engine::Engine;
@@ -28,6 +30,15 @@ const BESIDE_GRACE: Duration = Duration::from_secs(30 * 60);
 pub(super) fn bound(order: &Order) -> Duration {
     let grace = if let Order::EnsureStopped(order) = order { order.grace_seconds } else { 0 };
     Duration::from_secs(grace.into()) + BESIDE_GRACE
+}
+
+/// Does work that ends whoever hangs up, and on a thread that it may block:
+/// acts wait for disks, and the agent answers looks meanwhile.
+pub(super) fn on_own_thread<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(work))
 }
 
 /// Questions and answers.
@@ -76,7 +87,7 @@ impl<E: Engine> Worker<E> {
     /// Returns when the worker has shown that it works; else never.
     pub(crate) async fn prove_alive(&self) {
         let desk = Arc::clone(&self.desk);
-        if tokio::spawn(async move { desk.answer().await }).await.is_err() {
+        if on_own_thread(async move { desk.answer().await }).await.is_err() {
             // Broken off: nothing is proven.
             std::future::pending::<()>().await;
         }
@@ -97,8 +108,6 @@ mod tests {
         let desk = Arc::<Desk>::default();
         let (end, ended) = oneshot::channel::<()>();
         let at = Arc::clone(&desk);
-        let baton = at.baton.try_lock().unwrap();
-        drop(baton);
         tokio::spawn(async move {
             let _baton = at.baton.lock().await;
             at.pulse.carry(bound, async { ended.await.unwrap_or_default() }).await;
@@ -135,6 +144,34 @@ mod tests {
         let desk = Desk::default();
         let _forgotten = desk.baton.lock().await;
         assert!(!answers(&desk).await);
+    }
+
+    /// As in a system call that does not return.
+    #[test]
+    fn an_act_that_is_stuck_does_not_answer_though_everything_else_runs() {
+        let of_the_act = tokio::runtime::Runtime::new().unwrap();
+        let desk = Arc::<Desk>::default();
+        let (begun, has_begun) = std::sync::mpsc::channel::<()>();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let at = Arc::clone(&desk);
+        let act = async move {
+            let _baton = at.baton.lock().await;
+            let stuck = async move {
+                begun.send(()).unwrap();
+                ended.recv().unwrap();
+            };
+            at.pulse.carry(LIMIT, stuck).await;
+        };
+        let act = of_the_act.spawn(async { on_own_thread(act).await.unwrap() });
+        has_begun.recv().unwrap();
+        let mut of_the_question = tokio::runtime::Builder::new_current_thread();
+        let of_the_question = of_the_question.enable_time().start_paused(true).build().unwrap();
+        of_the_question.block_on(async {
+            assert!(!answers(&desk).await);
+            end.send(()).unwrap();
+            desk.answer().await;
+        });
+        of_the_act.block_on(act).unwrap();
     }
 
     #[test]
