@@ -112,6 +112,13 @@ pub(crate) fn load_identity(config: &AgentConfig) -> Result<Identity, AppError> 
     Ok(identity)
 }
 
+/// Refuses certificates that this agent's callers would refuse.
+pub(crate) fn verify_as_callers(config: &AgentConfig) -> Result<(), TlsError> {
+    let TlsFiles { ca, certificate, key } = &config.tls;
+    let files = rpc::tls::TlsFiles { ca, certificate, key };
+    rpc::tls::verify_as_callers(files, config.node.as_str())
+}
+
 /// Serves until SIGTERM or SIGINT; SIGHUP has the certificates read anew.
 pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
     let config = read_config(path)?;
@@ -170,7 +177,12 @@ impl<E: Engine> Attending<'_, E> {
     /// what it has: a reload never makes a node unreachable.
     fn reload(&self) {
         host::reloading();
-        match load_identity(&self.node.config) {
+        let config = &self.node.config;
+        let renewed = load_identity(config).and_then(|identity| {
+            verify_as_callers(config).map_err(AppError::Tls)?;
+            Ok(identity)
+        });
+        match renewed {
             Ok(Identity { config, peer, not_after }) => {
                 self.certificates.send_replace(config);
                 self.node.set_certificate_end(not_after);

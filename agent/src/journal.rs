@@ -24,11 +24,7 @@ pub(crate) enum Lines {
 impl Lines {
     /// The way of this process's stderr.
     pub(crate) fn of_stderr() -> Self {
-        let named = std::env::var("JOURNAL_STREAM").ok();
-        // The descriptor itself, not a file of that name.
-        let stderr = std::fs::metadata("/proc/self/fd/2").ok();
-        let stderr = stderr.map(|metadata| (metadata.dev(), metadata.ino()));
-        if is_journal(named.as_deref(), stderr) { Self::journal() } else { Self::plain() }
+        if leads_to_journal() { Self::journal() } else { Self::plain() }
     }
 
     fn plain() -> Self {
@@ -38,6 +34,17 @@ impl Lines {
     fn journal() -> Self {
         Self::Journal(tracing_subscriber::fmt::format().without_time().with_level(false))
     }
+}
+
+/// What goes before a line on stderr that is no event of the log.
+pub(crate) fn prefix(level: Level) -> String {
+    if leads_to_journal() { format!("<{}>", priority(level)) } else { String::new() }
+}
+
+fn leads_to_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = std::fs::metadata("/proc/self/fd/2").ok();
+    is_journal(named.as_deref(), stderr.map(|metadata| (metadata.dev(), metadata.ino())))
 }
 
 /// Whether stderr (its device and inode) is the stream that systemd names:

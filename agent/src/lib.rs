@@ -101,7 +101,8 @@ fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
 
 /// Says why, once, with every cause.
 fn failed(error: &dyn Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "error: {}", chain(error)); // nobody left to tell
+    let prefix = journal::prefix(tracing::Level::ERROR);
+    let _ = writeln!(std::io::stderr(), "{prefix}error: {}", chain(error)); // nobody left to tell
     ExitCode::FAILURE
 }
 

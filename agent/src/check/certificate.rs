@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use quaymaster_proto::Peer;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::ring;
-use rustls_pki_types::{ServerName, UnixTime};
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -57,9 +55,8 @@ fn identity(config: &AgentConfig) -> Finding {
     if end < now {
         return Finding::bad(about, format!("`{}` ended on {end}", identity.peer), anew());
     }
-    if let Err(error) = as_callers_see_it(config) {
-        let text = format!("callers would refuse `{}`: {}", identity.peer, crate::chain(&*error));
-        return Finding::bad(about, text, anew());
+    if let Err(error) = app::verify_as_callers(config) {
+        return Finding::bad(about, crate::chain(&error), anew());
     }
     let text = format!("`{}`, until {end}", identity.peer);
     if end < now + SOON {
@@ -68,17 +65,6 @@ fn identity(config: &AgentConfig) -> Finding {
         return Finding::note(about, text, remedy);
     }
     Finding::good(about, text)
-}
-
-/// Authority, dates, purpose and name, all of which callers insist on.
-fn as_callers_see_it(config: &AgentConfig) -> Result<(), Box<dyn std::error::Error>> {
-    let roots = Arc::new(tls::roots(&config.tls.ca)?);
-    let chain = tls::certificates("certificate", &config.tls.certificate)?;
-    let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
-    let name = ServerName::try_from(config.node.as_str())?;
-    verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now())?;
-    Ok(())
 }
 
 /// Who serves at an address, if it is somebody of this authority with the name

@@ -13,7 +13,7 @@ use crate::{jobs, ledger, spec_key};
 
 pub(super) fn check(config: &AgentConfig) -> Vec<Finding> {
     let mut findings = quay_config(&config.quay_config);
-    findings.push(state(&config.state));
+    findings.extend(state(&config.state));
     findings.push(ledger(&config.state));
     if let Some(path) = &config.registry_credentials {
         findings.push(logins(config, path));
@@ -57,7 +57,7 @@ fn quay_config(path: &Path) -> Vec<Finding> {
         ),
         Err(error) => {
             let text = format!("cannot read `{shown}`: {}", crate::chain(&error));
-            Finding::bad(about, text, "correct it; Quay reads the same text")
+            Finding::bad(about, text, "Quay reads the same text")
         }
     };
     let replace = match file.try_sibling() {
@@ -96,25 +96,30 @@ fn irreplaceable(error: &ConfigFileError) -> &'static str {
 }
 
 /// The state directory holds what must outlive the agent.
-fn state(path: &Path) -> Finding {
-    let about = "state";
+fn state(path: &Path) -> Vec<Finding> {
     let shown = path.display();
     let trial = path.join(".check");
-    let tried = spec_key::look(path).map_err(|error| crate::chain(&error)).and_then(|()| {
-        std::fs::write(&trial, b"")
-            .and_then(|()| std::fs::remove_file(&trial))
-            .map_err(|error| format!("cannot write in `{shown}`: {error}"))
-    });
-    match tried {
-        Ok(()) => Finding::good(about, format!("`{shown}` can be written")),
-        Err(text) => Finding::bad(
-            about,
-            text,
+    let tried = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial));
+    let writable = match tried {
+        Ok(()) => Finding::good("state", format!("`{shown}` can be written")),
+        Err(error) => Finding::bad(
+            "state",
+            format!("cannot write in `{shown}`: {error}"),
             format!(
-                "systemd makes it; by hand: install -d -o quaymaster -g quaymaster -m 0700 {shown}"
+                "the unit's StateDirectory= makes it; by hand: install -d -o quaymaster \
+                 -g quaymaster -m 0700 {shown}"
             ),
         ),
-    }
+    };
+    let key = spec_key::look(path).err().map(|error| {
+        Finding::bad(
+            "state",
+            crate::chain(&error),
+            "let the agent's user read it; a damaged one may be moved aside: the agent makes \
+             another, and plans that were made before are stale",
+        )
+    });
+    std::iter::once(writable).chain(key).collect()
 }
 
 fn ledger(state: &Path) -> Finding {

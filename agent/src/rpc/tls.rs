@@ -5,6 +5,8 @@
 //! is slow, silent or speaks plain text holds up nobody else.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it reads certificates and waits")]
 
+mod callers;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
+
+pub(crate) use self::callers::verify_as_callers;
 
 /// How long a peer may take for its handshake: ten times what the slowest link
 /// to a node should need.
@@ -79,6 +83,14 @@ pub(crate) enum TlsError {
     /// Certificate and key do not belong together, or neither is usable.
     #[error("cannot serve with certificate `{}` and its key", path.display())]
     Identity {
+        /// The certificate.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// It is a certificate, and callers will have none of it.
+    #[error("callers would refuse certificate `{}`", path.display())]
+    Refused {
         /// The certificate.
         path: PathBuf,
         /// Why.
