@@ -7,16 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::config::{AgentConfig, ConfigError, TlsFiles};
+use crate::engine::Engine;
 use crate::engine::docker::{ConnectError, DockerEngine};
+use crate::host::{self, Signals, Wish};
 use crate::jobs::Jobs;
 use crate::ledger::LedgerSlot;
 use crate::node::{Kept, Node};
 use crate::quay::http::QuayClient;
-use crate::rpc::tls::{Identity, TlsError};
+use crate::rpc::tls::{Connection, Identity, TlsError};
 use crate::rpc::{self, Service};
 use crate::spec_key::{self, SpecKeyError};
 use crate::worker::Worker;
@@ -108,14 +112,21 @@ pub(crate) fn load_identity(config: &AgentConfig) -> Result<Identity, AppError> 
     Ok(identity)
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Refuses certificates that this agent's callers would refuse.
+pub(crate) fn verify_as_callers(config: &AgentConfig) -> Result<(), TlsError> {
+    let TlsFiles { ca, certificate, key } = &config.tls;
+    let files = rpc::tls::TlsFiles { ca, certificate, key };
+    rpc::tls::verify_as_callers(files, config.node.as_str())
+}
+
+/// Serves until SIGTERM or SIGINT; SIGHUP has the certificates read anew.
 pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
     let config = read_config(path)?;
     let identity = load_identity(&config)?;
     let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
     let quay = QuayClient::new().map_err(AppError::Client)?;
     let ledger = LedgerSlot::open(&config.state);
-    if let LedgerSlot::Closed { state: _, error } = &ledger {
+    if let Some(error) = ledger.problem() {
         let refusal = error.refusal();
         tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
     }
@@ -124,12 +135,76 @@ pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
     let address = config.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
+    // Before anybody is told that the agent is ready: a signal must not end it then.
+    let signals = Signals::listen().map_err(AppError::Signals)?;
     tracing::info!(cluster = %config.cluster, node = %config.node, %address, "Serving.");
     let node = Arc::new(Node::new(config, engine, quay, identity.not_after, kept));
     let worker = Arc::new(Worker::new(Arc::clone(&node)));
-    let jobs = Jobs::new(Arc::clone(&node));
-    let service = Service::new(node, Arc::clone(&worker), jobs);
-    let connections = rpc::tls::connections(listener, identity.config);
+    let certificates = watch::Sender::new(identity.config);
+    let connections = rpc::tls::connections(listener, certificates.subscribe());
+    let service =
+        Service::new(Arc::clone(&node), Arc::clone(&worker), Jobs::new(Arc::clone(&node)));
+    host::ready(&node);
+    // Until the very end: an act that settles at the end feeds the watchdog too.
+    let attending = Attending { node: &node, worker: &worker, signals, certificates };
+    tokio::select! {
+        ended = serve(service, connections, attending) => ended,
+        never = host::tell_status(&node) => match never {},
+        never = host::keep_alive(&worker) => match never {},
+    }
+}
+
+/// What is attended to while the agent serves.
+struct Attending<'a, E> {
+    node: &'a Node<E>,
+    worker: &'a Worker<E>,
+    signals: Signals,
+    certificates: watch::Sender<Arc<ServerConfig>>,
+}
+
+impl<E: Engine> Attending<'_, E> {
+    /// Returns the signal that ends the agent.
+    async fn until_told_to_stop(&mut self) -> &'static str {
+        loop {
+            match self.signals.next().await {
+                Wish::Stop(signal) => return signal,
+                Wish::Reload => self.reload(),
+            }
+        }
+    }
+
+    /// Reads the certificates anew. Where they are of no use the agent keeps
+    /// what it has: a reload never makes a node unreachable.
+    fn reload(&self) {
+        host::reloading();
+        let config = &self.node.config;
+        let renewed = load_identity(config).and_then(|identity| {
+            verify_as_callers(config).map_err(AppError::Tls)?;
+            Ok(identity)
+        });
+        match renewed {
+            Ok(Identity { config, peer, not_after }) => {
+                self.certificates.send_replace(config);
+                self.node.set_certificate_end(not_after);
+                self.node.board.reloaded(None);
+                tracing::info!(%peer, %not_after, "Reloaded the certificates.");
+            }
+            Err(error) => {
+                let problem = crate::chain(&error);
+                let not_after = self.node.certificate_end();
+                tracing::error!(%not_after, "Kept the certificates as they were: {problem}.");
+                self.node.board.reloaded(Some(problem));
+            }
+        }
+        host::ready(self.node);
+    }
+}
+
+async fn serve<E: Engine>(
+    service: Service<E>,
+    connections: ReceiverStream<io::Result<Connection>>,
+    mut attending: Attending<'_, E>,
+) -> Result<(), AppError> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = rpc::serve(service, connections, async {
         let _ = stopped.await; // a dropped sender stops as well
@@ -137,10 +212,12 @@ pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended.map_err(AppError::Serve),
-        signal = stop_signal() => tracing::info!("Stopping after {}.", signal.map_err(AppError::Signals)?),
+        signal = attending.until_told_to_stop() => tracing::info!("Stopping after {signal}."),
     }
+    host::stopping();
     let _ = stop.send(()); // the service ended by itself
     // An act in flight settles, and its answer goes out; streams are cut.
+    let worker = attending.worker;
     let farewell = async {
         worker.drain().await;
         tokio::time::sleep(FAREWELL).await;
@@ -152,13 +229,4 @@ pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
     worker.drain().await;
     tracing::info!("Stopped.");
     Ok(())
-}
-
-async fn stop_signal() -> io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
 }

@@ -15,14 +15,17 @@ pub(crate) struct Args {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Serve this node until SIGTERM or SIGINT.
+    /// Serve this node until SIGTERM or SIGINT; SIGHUP has the certificates
+    /// read anew. Exit code 0: told to stop; 1: it cannot serve, and why; 2: usage.
     Run {
         /// The agent.yaml of this node.
         #[arg(long, value_name = "FILE", default_value = "/etc/quaymaster/agent.yaml")]
         config: PathBuf,
     },
-    /// Look whether this node could be served, change nothing, and say what is
-    /// found. Exit code 0: it could; 1: it could not; 2: usage.
+    /// Look whether this node could be served, finding by finding, each with
+    /// what to do about it. Whether config.yaml could be replaced is found out
+    /// by an empty file beside it that is taken away again; else nothing is
+    /// touched. Exit code 0: nothing is bad; 1: something is; 2: usage.
     Check {
         /// The agent.yaml of this node.
         #[arg(long, value_name = "FILE", default_value = "/etc/quaymaster/agent.yaml")]

@@ -1,109 +1,125 @@
-//! `check`: whether this node could be served, finding by finding.
-#![expect(clippy::disallowed_methods, reason = "an effect room: it asks the clock")]
+//! `check`: whether this node could be served, finding by finding: everything
+//! that `run` and its acts will need, asked now and by this very process. It
+//! leaves nothing behind; what can be written is found out by writing.
 
+mod certificate;
+mod engine;
+mod files;
+mod port;
+
+use std::fmt;
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use crate::app;
-use crate::config::AgentConfig;
-use crate::config_file::ConfigFile;
-use crate::engine::EngineLooks as _;
-use crate::engine::docker::DockerEngine;
-use crate::jobs;
-use crate::quay::settings::Settings;
+
+/// What a finding means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// It would do.
+    Good,
+    /// It would do, but not for ever, or not for everybody.
+    Note,
+    /// It would not do.
+    Bad,
+}
 
 /// What was looked at and what was found.
-#[derive(Debug)]
-pub(crate) struct Finding {
-    /// Whether it would do.
-    pub(crate) is_good: bool,
-    /// In words.
-    pub(crate) text: String,
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Finding {
+    verdict: Verdict,
+    about: &'static str,
+    text: String,
+    /// What to do; empty where nothing is to be done.
+    remedy: String,
 }
 
-fn good(text: String) -> Finding {
-    Finding { is_good: true, text }
+impl Finding {
+    fn good(about: &'static str, text: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Good, about, text: text.into(), remedy: String::new() }
+    }
+
+    fn note(about: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Note, about, text: text.into(), remedy: remedy.into() }
+    }
+
+    fn bad(about: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Bad, about, text: text.into(), remedy: remedy.into() }
+    }
 }
 
-fn bad(error: &dyn std::error::Error) -> Finding {
-    Finding { is_good: false, text: crate::chain(error) }
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdict, about, text, remedy } = self;
+        let mark = match verdict {
+            Verdict::Good => "ok",
+            Verdict::Note => "note",
+            Verdict::Bad => "BAD",
+        };
+        let text = text.replace('\n', "\n                   ");
+        write!(formatter, "{mark:<5} {about:<12} {text}")?;
+        if !remedy.is_empty() {
+            write!(formatter, "\n                   -> {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All findings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Whether the agent could do all of its work here.
+    pub(crate) fn are_good(&self) -> bool {
+        self.count(Verdict::Bad) == 0
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.0.iter().filter(|finding| finding.verdict == verdict).count()
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.0 {
+            writeln!(formatter, "{finding}")?;
+        }
+        let [good, notes, bad] =
+            [Verdict::Good, Verdict::Note, Verdict::Bad].map(|v| self.count(v));
+        let so = if self.are_good() { "can be served" } else { "cannot be served yet" };
+        writeln!(formatter, "{good} good, {notes} to note, {bad} bad: this node {so}")
+    }
 }
 
 /// Everything that `run` would need, in its order.
-pub(crate) async fn check(path: &Path) -> Vec<Finding> {
+pub(crate) async fn check(path: &Path) -> Findings {
     let config = match app::read_config(path) {
         Ok(config) => config,
-        Err(error) => return vec![bad(&error)],
-    };
-    let AgentConfig { cluster, node, listen, .. } = &config;
-    let mut findings =
-        vec![good(format!("agent of node `{node}` in cluster `{cluster}`, listening on {listen}"))];
-    findings.push(match app::load_identity(&config) {
-        Ok(identity) if identity.not_after < Timestamp::now() => Finding {
-            is_good: false,
-            text: format!("the certificate ended on {}", identity.not_after),
-        },
-        Ok(identity) => {
-            good(format!("certificate `{}`, valid until {}", identity.peer, identity.not_after))
+        Err(error) => {
+            let remedy = "correct it; every key is in the example that comes with the agent";
+            return Findings(vec![Finding::bad("agent.yaml", crate::chain(&error), remedy)]);
         }
-        Err(error) => bad(&error),
-    });
-    findings.push(config_file(&config));
-    findings.extend(logins(&config));
-    findings.extend(engine(&config).await);
-    findings
+    };
+    let mut findings = vec![Finding::good(
+        "agent.yaml",
+        format!("node `{}` of cluster `{}`", config.node, config.cluster),
+    )];
+    findings.extend(whose_rights());
+    findings.extend(certificate::check(&config));
+    findings.extend(files::check(&config));
+    findings.extend(engine::check(&config).await);
+    findings.push(port::check(&config).await);
+    Findings(findings)
 }
 
-/// The file with the registries' logins, where agent.yaml names one.
-fn logins(config: &AgentConfig) -> Option<Finding> {
-    let path = config.registry_credentials.as_ref()?;
-    let quay = &config.components[&quaymaster_proto::Component::Quay];
-    let repositories = quay.repositories.iter().map(ToString::to_string);
-    Some(match jobs::read_logins(path, repositories) {
-        Ok(count) => {
-            good(format!("`{}`: logins for {count} of Quay's repositories", path.display()))
-        }
-        Err(text) => Finding { is_good: false, text },
+/// What root may do says nothing of what the service may do.
+fn whose_rights() -> Option<Finding> {
+    rustix::process::geteuid().is_root().then(|| {
+        Finding::note(
+            "user",
+            "this check runs as root; the service runs as another user and may do less",
+            "run it with the service's rights: `systemd-run` with User= and the rest of the unit, \
+             as the install guide shows",
+        )
     })
-}
-
-fn config_file(config: &AgentConfig) -> Finding {
-    match ConfigFile::read(&config.quay_config) {
-        Ok(file) => match Settings::read(&file.bytes) {
-            Ok(settings) => good(format!(
-                "`{}`: {}, mode {}",
-                file.path.display(),
-                file.digest.short(),
-                settings.mode()
-            )),
-            Err(error) => bad(&error),
-        },
-        Err(error) => bad(&error),
-    }
-}
-
-async fn engine(config: &AgentConfig) -> Vec<Finding> {
-    let engine = match DockerEngine::connect(config.engine.path()).await {
-        Ok(engine) => engine,
-        Err(error) => return vec![bad(&error)],
-    };
-    let mut findings = vec![match engine.facts().await {
-        Ok(facts) => good(format!("{} {}, API {}", facts.name, facts.version, facts.api_version)),
-        Err(error) => bad(&error),
-    }];
-    for (component, settings) in &config.components {
-        let name = settings.container.as_str();
-        findings.push(match engine.container(name).await {
-            Ok(Some(found)) => {
-                good(format!("{component}: container `{name}` is {}", found.state.status))
-            }
-            Ok(None) => Finding {
-                is_good: false,
-                text: format!("{component}: the engine has no container `{name}`"),
-            },
-            Err(error) => bad(&error),
-        });
-    }
-    findings
 }

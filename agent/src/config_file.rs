@@ -143,8 +143,12 @@ impl ConfigFile {
 
     /// Where the next bytes of a run wait.
     pub(crate) fn sibling(&self, run: RunId) -> PathBuf {
+        self.beside(&run.short())
+    }
+
+    fn beside(&self, end: &str) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        self.path.with_file_name(format!(".{name}.quaymaster-{}", run.short()))
+        self.path.with_file_name(format!(".{name}.quaymaster-{end}"))
     }
 
     /// The same on two nodes exactly if they share the file, whatever they
@@ -176,6 +180,16 @@ impl ConfigFile {
         std::fs::rename(&unfinished, path)
             .map_err(ConfigFileError::disk("give its final name to", &unfinished))?;
         sync_directory(self.directory())
+    }
+
+    /// Makes a sibling without a byte in it, dressed as the file is, and takes
+    /// it away again: whether this process could replace the file at all.
+    pub(crate) fn try_sibling(&self) -> Result<(), ConfigFileError> {
+        let path = self.beside("check");
+        write_anew(&path, b"")?;
+        let dressed = attributes::copy(self, &path);
+        let removed = std::fs::remove_file(&path).map_err(ConfigFileError::disk("remove", &path));
+        dressed.and(removed)
     }
 
     /// Whether the sibling has the file's owner, mode and attributes, as they

@@ -233,6 +233,18 @@ impl Ledger {
     }
 }
 
+/// How many records a ledger has, without opening it: whether it could be.
+pub(crate) fn look(state: &Path) -> Result<usize, LedgerError> {
+    let path = state.join(FILE_NAME);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(source) => return Err(LedgerError::Disk { verb: "read", path, source }),
+    };
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    Ok(parse(&bytes[..whole], &path)?.len())
+}
+
 /// The records of whole lines.
 fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Record>, LedgerError> {
     /// Read before anything else of a line.
@@ -292,6 +304,14 @@ impl LedgerSlot {
         match self {
             Self::Open(ledger) => Ok(ledger),
             Self::Closed { state: _, error } => Err(error.refusal()),
+        }
+    }
+
+    /// Why no act is accepted, where none is.
+    pub(crate) fn problem(&self) -> Option<&LedgerError> {
+        match self {
+            Self::Open(_) => None,
+            Self::Closed { state: _, error } => Some(error),
         }
     }
 

@@ -6,6 +6,7 @@
 //! - `container`: what an owner asked of a container, and what the next gets;
 //!   `engine::inspect` translates the engine's words
 //! - `secret`: a text that no log can print
+//! - `standing`: what the agent is at, for people
 //! - `quay`: what a Quay is: its config.yaml, database address, health, mode,
 //!   backfill and start-up log
 //!
@@ -18,6 +19,7 @@
 //! - `looks`: answers that change nothing
 //! - `worker`: acts, one at a time; `jobs`: pulls
 //! - `rpc`: the service over mutual TLS
+//! - `host`: systemd and signals; `journal`: how a line of the log is written
 //! - `app`, `check`, `args`: the wiring, and the command line
 
 mod app;
@@ -28,7 +30,9 @@ mod config_file;
 pub mod container;
 mod disk;
 pub mod engine;
+mod host;
 mod jobs;
+mod journal;
 mod ledger;
 mod looks;
 mod node;
@@ -36,6 +40,7 @@ pub mod quay;
 mod rpc;
 pub mod secret;
 mod spec_key;
+mod standing;
 mod worker;
 
 use std::error::Error;
@@ -70,7 +75,8 @@ pub fn main() -> ExitCode {
 fn run(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal())
+        .event_format(journal::Lines::of_stderr());
     tracing_subscriber::registry().with(lines).with(wanted_lines()).init();
     match runtime.block_on(app::run(config)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,21 +95,14 @@ fn wanted_lines() -> Targets {
 
 fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
     let findings = runtime.block_on(check::check(config));
-    let mut out = std::io::stdout().lock();
-    for check::Finding { is_good, text } in &findings {
-        let mark = if *is_good { "ok " } else { "BAD" };
-        let _ = writeln!(out, "{mark}  {text}"); // a closed pipe is no failure of the node
-    }
-    if findings.iter().all(|finding| finding.is_good) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let _ = write!(std::io::stdout(), "{findings}"); // a closed pipe is no failure of the node
+    if findings.are_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Says why, once, with every cause.
 fn failed(error: &dyn Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "error: {}", chain(error)); // nobody left to tell
+    let prefix = journal::prefix(tracing::Level::ERROR);
+    let _ = writeln!(std::io::stderr(), "{prefix}error: {}", chain(error)); // nobody left to tell
     ExitCode::FAILURE
 }
 

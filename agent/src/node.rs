@@ -20,6 +20,7 @@ use crate::quay::database::{self, Asked};
 use crate::quay::http::QuayClient;
 use crate::quay::settings::Settings;
 use crate::secret::Secret;
+use crate::standing::Board;
 use crate::worker::config::refused;
 use crate::worker::names::{self, Owner};
 
@@ -32,10 +33,11 @@ pub(crate) struct Node<E> {
     pub(crate) engine: E,
     /// For probes.
     pub(crate) quay: QuayClient,
-    /// End of this agent's certificate.
-    pub(crate) certificate_end: Timestamp,
     /// Of its spec digests.
     pub(crate) spec_key: SpecKey,
+    /// What it is at, for people.
+    pub(crate) board: Board,
+    certificate_end: Mutex<Timestamp>,
     ledger: Mutex<LedgerSlot>,
 }
 
@@ -91,7 +93,19 @@ impl<E: Engine> Node<E> {
         kept: Kept,
     ) -> Self {
         let Kept { ledger, spec_key } = kept;
-        Self { config, engine, quay, certificate_end, spec_key, ledger: Mutex::new(ledger) }
+        let (certificate_end, ledger) = (Mutex::new(certificate_end), Mutex::new(ledger));
+        let board = Board::default();
+        Self { config, engine, quay, spec_key, board, certificate_end, ledger }
+    }
+
+    /// End of this agent's certificate.
+    pub(crate) fn certificate_end(&self) -> Timestamp {
+        *self.certificate_end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is a new certificate.
+    pub(crate) fn set_certificate_end(&self, end: Timestamp) {
+        *self.certificate_end.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
 
     /// The ledger; never held across an await.
@@ -111,11 +125,14 @@ impl<E: Engine> Node<E> {
             )
             .with_remedy("plan for this cluster"));
         }
-        self.ledger().get()?.index().admit(act, work)
+        let admission = self.ledger().get()?.index().admit(act, work)?;
+        self.board.begins(act, work);
+        Ok(admission)
     }
 
     /// Puts on record what became of an order.
     pub(crate) fn record(&self, act: &Act, work: &Work, event: Event) -> Result<(), Refusal> {
+        self.board.ends(act, work, &event);
         let mut ledger = self.ledger();
         ledger.get()?.append(act, work, event).map_err(|error| error.refusal())
     }

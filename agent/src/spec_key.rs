@@ -43,6 +43,16 @@ pub(crate) fn load_or_make(state: &Path) -> Result<SpecKey, SpecKeyError> {
     Ok(SpecKey::new(bytes))
 }
 
+/// Whether the key in `state`, where there is one, can be used.
+pub(crate) fn look(state: &Path) -> Result<(), SpecKeyError> {
+    let path = state.join(FILE_NAME);
+    match File::open(&path).and_then(bytes_of) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(SpecKeyError { verb: "read", path, source }),
+    }
+}
+
 fn bytes_of(mut file: File) -> io::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     file.read_exact(&mut bytes)?;

@@ -10,6 +10,7 @@ pub(crate) mod names;
 
 mod ensure_stopped;
 mod promote;
+mod pulse;
 mod stage_container;
 mod start;
 
@@ -36,6 +37,7 @@ pub(crate) struct Worker<E> {
 struct Desk {
     baton: tokio::sync::Mutex<()>,
     in_flight: Mutex<Option<InFlight>>,
+    pulse: pulse::Pulse,
 }
 
 /// The step at work, and how many callers want its answer.
@@ -105,8 +107,7 @@ impl<E: Engine> Worker<E> {
         order: Order,
     ) -> Result<ActOutcome, Refusal> {
         let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
-        // A task of its own: what has begun ends, whoever hangs up.
-        let task = tokio::spawn(async move {
+        let task = pulse::on_own_thread(async move {
             let result = take_turn(&node, &desk, &act, order.clone()).await;
             report(&who, &act, order.verb(), &result);
             result
@@ -131,6 +132,12 @@ async fn take_turn<E: Engine>(
 ) -> Result<ActOutcome, Refusal> {
     let _place = desk.enter(act, &order)?;
     let _baton = desk.baton.lock().await;
+    let bound = pulse::bound(&order);
+    desk.pulse.carry(bound, meet(node, act, order)).await
+}
+
+/// One order, from its admission to its record.
+async fn meet<E: Engine>(node: &Node<E>, act: &Act, order: Order) -> Result<ActOutcome, Refusal> {
     let work = Work::Act(order);
     let admission = node.admit(act, &work)?;
     let mut turn = Turn { node, act, work: &work, admission };

@@ -29,8 +29,11 @@ pub struct Mistake {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Problem {
     /// Not a key of this file.
-    #[error("unknown key")]
-    UnknownKey,
+    #[error("unknown key; known here: {}", .known.join(", "))]
+    UnknownKey {
+        /// Every key that would mean something.
+        known: Vec<String>,
+    },
     /// Not there.
     #[error("is missing")]
     Missing,

@@ -13,6 +13,8 @@ pub(super) struct Section {
     /// Ends with a dot, or is empty.
     prefix: String,
     keys: Mapping,
+    /// What was asked for.
+    known: Vec<String>,
     mistakes: Mistakes,
 }
 
@@ -25,7 +27,8 @@ pub(super) fn open(yaml: &str) -> Result<(Section, Mistakes), ConfigError> {
         return Err(ConfigError::NotYaml { problem });
     };
     let mistakes = Mistakes::default();
-    Ok((Section { prefix: String::new(), keys, mistakes: mistakes.clone() }, mistakes))
+    let prefix = String::new();
+    Ok((Section { prefix, keys, known: Vec::new(), mistakes: mistakes.clone() }, mistakes))
 }
 
 impl Section {
@@ -39,12 +42,13 @@ impl Section {
         for key in self.keys.keys() {
             let written = || serde_yaml::to_string(key).unwrap_or_default();
             let name = key.as_str().map_or_else(written, ToOwned::to_owned);
-            self.mistake(name.trim(), Problem::UnknownKey);
+            self.mistake(name.trim(), Problem::UnknownKey { known: self.known.clone() });
         }
     }
 
     /// A key that may be left out or null.
     fn take(&mut self, key: &str) -> Option<Value> {
+        self.known.push(key.to_owned());
         self.keys.remove(key).filter(|value| !value.is_null())
     }
 
@@ -167,7 +171,7 @@ impl Section {
     fn inner(&self, key: &str, value: Value) -> Option<Self> {
         let keys = self.of_kind(key, "a mapping", as_mapping, value)?;
         let prefix = format!("{}{key}.", self.prefix);
-        Some(Self { prefix, keys, mistakes: self.mistakes.clone() })
+        Some(Self { prefix, keys, known: Vec::new(), mistakes: self.mistakes.clone() })
     }
 
     /// A key that has its place in the file before it has its use.

@@ -145,3 +145,54 @@ fn a_probe_is_auto_or_an_address_with_its_port() {
         assert!(bad.parse::<Probe>().is_err(), "{bad}");
     }
 }
+
+/// What the agent is installed with.
+const EXAMPLE: &str = include_str!("../../../deploy/examples/agent.yaml");
+
+#[test]
+fn the_example_is_a_good_file_and_has_every_component() {
+    let config = parse(EXAMPLE).unwrap();
+    assert_eq!(config.tls.key, Path::new("/etc/quaymaster/pki/agent.key"));
+    assert_eq!(config.components.len(), 4);
+}
+
+#[test]
+fn the_example_has_every_key_that_there_is() {
+    let mut example = serde_yaml::from_str(EXAMPLE).unwrap();
+    let present = keys(&example, "");
+    add_unknown_keys(&mut example);
+    let ConfigError::Mistakes(mistakes) =
+        parse(&serde_yaml::to_string(&example).unwrap()).expect_err("unknown keys are refused")
+    else {
+        panic!("it is YAML");
+    };
+    let mut mappings = 0;
+    for Mistake { path, problem } in mistakes {
+        let Problem::UnknownKey { known } = problem else { panic!("{path}: {problem}") };
+        let prefix = path.strip_suffix("of-nobody").unwrap();
+        mappings += 1;
+        for key in known {
+            assert!(present.contains(&format!("{prefix}{key}")), "{prefix}{key} is missing");
+        }
+    }
+    // The top, tls, registries, components, four of them, telemetry.
+    assert_eq!(mappings, 9);
+}
+
+/// Every key below a mapping, from the top.
+fn keys(value: &serde_yaml::Value, prefix: &str) -> Vec<String> {
+    let Some(mapping) = value.as_mapping() else { return Vec::new() };
+    let each = mapping.iter().flat_map(|(key, value)| {
+        let path = format!("{prefix}{}", key.as_str().unwrap());
+        let below = keys(value, &format!("{path}."));
+        std::iter::once(path).chain(below)
+    });
+    each.collect()
+}
+
+/// One more key for every mapping: its refusal names all that are known there.
+fn add_unknown_keys(value: &mut serde_yaml::Value) {
+    let Some(mapping) = value.as_mapping_mut() else { return };
+    mapping.values_mut().for_each(add_unknown_keys);
+    mapping.insert("of-nobody".into(), 1.into());
+}

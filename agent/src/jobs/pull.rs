@@ -32,6 +32,7 @@ pub(super) async fn pull<E: Engine>(
     order: &PullImage,
     report: &watch::Sender<JobReport>,
 ) -> JobState {
+    let shown = node.board.pulling(order);
     let login = match node.login(&order.repository) {
         Ok(login) => login,
         Err(refusal) => {
@@ -45,6 +46,7 @@ pub(super) async fn pull<E: Engine>(
             Ok(step) => {
                 layers.take(&step);
                 let (done, total) = layers.bytes();
+                shown.has_come_to(done, total);
                 report.send_modify(|report| {
                     (report.done_bytes, report.total_bytes) = (done, total);
                 });

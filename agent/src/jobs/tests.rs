@@ -119,6 +119,8 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(rig.engine().state().done.len(), 1);
+    let mut board = rig.jobs.node.board.subscribe();
+    assert_eq!(board.borrow().line("us", None), "serving us; pulling 30 %");
     let over = rig.jobs.cancel("tester", &Act { epoch: Epoch::FIRST, ..act(1) }, "none");
     assert_eq!(over.unwrap_err().reason, Reason::Invalid);
     let stranger = Act { run: "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap(), ..act(1) };
@@ -132,6 +134,7 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
     let cancelled = rig.jobs.cancel("tester", &act(2), &first.id).unwrap();
     assert_eq!((cancelled.state, cancelled.done_bytes), (JobState::Cancelled, 3));
     assert_eq!(rig.end().await.state, JobState::Cancelled);
+    board.wait_for(|standing| standing.line("us", None) == "serving us").await.unwrap();
     // Asked again, it is tried again.
     rig.engine().state().faults.clear();
     assert_eq!(rig.pull(3).await.unwrap().state, JobState::Running);

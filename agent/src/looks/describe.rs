@@ -56,7 +56,7 @@ impl<E: Engine> Node<E> {
             node: self.config.node.clone(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             now: Timestamp::now(),
-            certificate_not_after: self.certificate_end,
+            certificate_not_after: self.certificate_end(),
             engine,
             components,
             config: self.describe_config(key, over.as_ref()),

@@ -100,7 +100,7 @@ async fn serve_one() -> Served {
     let service = Service::new(Arc::clone(&node), worker, Jobs::new(node));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let connections = tls::connections(listener, identity.config);
+    let connections = tls::connections(listener, tokio::sync::watch::channel(identity.config).1);
     tokio::spawn(serve(service, connections, std::future::pending()));
     Served { address, authority, _directory: directory }
 }

@@ -5,6 +5,8 @@
 //! is slow, silent or speaks plain text holds up nobody else.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it reads certificates and waits")]
 
+mod callers;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,11 +25,13 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
+
+pub(crate) use self::callers::verify_as_callers;
 
 /// How long a peer may take for its handshake: ten times what the slowest link
 /// to a node should need.
@@ -84,6 +88,14 @@ pub(crate) enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// It is a certificate, and callers will have none of it.
+    #[error("callers would refuse certificate `{}`", path.display())]
+    Refused {
+        /// The certificate.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
     /// The certificate does not say what it must.
     #[error("cannot serve with certificate `{}`", path.display())]
     Name {
@@ -116,7 +128,11 @@ pub(crate) struct Identity {
     pub(crate) not_after: Timestamp,
 }
 
-fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates of a PEM file; at least one.
+pub(crate) fn certificates(
+    what: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let file = |source| TlsError::File { what, path: path.to_owned(), source };
     let all = CertificateDer::pem_file_iter(path).map_err(file)?;
     let all: Vec<_> = all.collect::<Result<_, _>>().map_err(file)?;
@@ -126,21 +142,26 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     Ok(all)
 }
 
+/// The authority behind everyone's certificates.
+pub(crate) fn roots(ca: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates("authority", ca)? {
+        roots
+            .add(authority)
+            .map_err(|source| TlsError::Authority { path: ca.to_owned(), source })?;
+    }
+    Ok(roots)
+}
+
 impl Identity {
     /// Reads the files.
     pub(crate) fn load(files: TlsFiles<'_>) -> Result<Self, TlsError> {
         let TlsFiles { ca, certificate, key } = files;
         let provider = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        for authority in certificates("authority", ca)? {
-            roots
-                .add(authority)
-                .map_err(|source| TlsError::Authority { path: ca.to_owned(), source })?;
-        }
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-                .map_err(|source| TlsError::Verifier { path: ca.to_owned(), source })?;
+        let roots = Arc::new(roots(ca)?);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .build()
+            .map_err(|source| TlsError::Verifier { path: ca.to_owned(), source })?;
         let chain = certificates("certificate", certificate)?;
         let own = chain[0].clone();
         let secret = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
@@ -201,13 +222,13 @@ impl Connected for Connection {
     }
 }
 
-/// Accepts connections until the returned stream is dropped.
+/// Accepts connections until the returned stream is dropped, each with the
+/// certificates that `config` holds at that moment.
 pub(crate) fn connections(
     listener: TcpListener,
-    config: Arc<ServerConfig>,
+    config: watch::Receiver<Arc<ServerConfig>>,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (ready, stream) = mpsc::channel(16);
-    let acceptor = TlsAcceptor::from(config);
     tokio::spawn(async move {
         let slots = Arc::new(Semaphore::new(HANDSHAKES));
         loop {
@@ -224,7 +245,8 @@ pub(crate) fn connections(
                     continue;
                 }
             };
-            let (acceptor, ready) = (acceptor.clone(), ready.clone());
+            let acceptor = TlsAcceptor::from(Arc::clone(&config.borrow()));
+            let ready = ready.clone();
             tokio::spawn(async move {
                 if let Some(connection) = shake_hands(&acceptor, stream, address).await {
                     let _ = ready.send(Ok(connection)).await; // closed = shutting down

@@ -116,3 +116,75 @@ fn a_key_given_twice_is_not_yaml() {
         Err(ClusterFileError::Yaml { .. })
     ));
 }
+
+/// What operators begin with.
+const EXAMPLE: &str = include_str!("../../../deploy/examples/cluster.yaml");
+
+#[test]
+fn the_example_is_a_good_file_and_shows_the_defaults_of_time() {
+    let cluster = parse(EXAMPLE).unwrap();
+    assert_eq!(cluster.nodes.len(), 3);
+    let Timings { stop_grace: _, first_node_limit, healthy_for, backfill, connect } =
+        Timings::default();
+    let shown = &cluster.timings;
+    assert_eq!(
+        (shown.first_node_limit, shown.healthy_for, shown.backfill, shown.connect),
+        (first_node_limit, healthy_for, backfill, connect)
+    );
+    for component in [Component::Quay, Component::Clair, Component::Builder, Component::Mirror] {
+        assert_eq!(shown.stop_grace(component), Timings::default().stop_grace(component));
+    }
+}
+
+#[test]
+fn the_example_has_every_key_that_there_is() {
+    let mut example = serde_yaml::from_str(EXAMPLE).unwrap();
+    let present = keys(&example, "");
+    add_unknown_keys(&mut example);
+    let ClusterFileError::Mistakes(mistakes) =
+        parse(&serde_yaml::to_string(&example).unwrap()).expect_err("unknown keys are refused")
+    else {
+        panic!("it is YAML");
+    };
+    let mut mappings = 0;
+    for Mistake { path, trouble } in mistakes {
+        let Trouble::UnknownKey { known } = trouble else { panic!("{path}: {trouble}") };
+        let prefix = path.strip_suffix("of-nobody").unwrap();
+        mappings += 1;
+        for key in known {
+            assert!(present.contains(&format!("{prefix}{key}")), "{prefix}{key} is missing");
+        }
+    }
+    // The top, tls, three nodes, database, timings, stop_grace, backfill.
+    assert_eq!(mappings, 9);
+}
+
+/// Every key below a value, from the top.
+fn keys(value: &serde_yaml::Value, prefix: &str) -> Vec<String> {
+    let below = |value: &serde_yaml::Value, path: String| -> Vec<String> {
+        let Some(items) = value.as_sequence() else { return keys(value, &format!("{path}.")) };
+        let each = items.iter().enumerate();
+        each.flat_map(|(index, item)| keys(item, &format!("{path}[{index}]."))).collect()
+    };
+    let Some(mapping) = value.as_mapping() else { return Vec::new() };
+    let each = mapping.iter().flat_map(|(key, value)| {
+        let path = format!("{prefix}{}", key.as_str().unwrap());
+        std::iter::once(path.clone()).chain(below(value, path))
+    });
+    each.collect()
+}
+
+/// One more key for every mapping but the one with free keys: its refusal
+/// names all that are known there.
+fn add_unknown_keys(value: &mut serde_yaml::Value) {
+    if let Some(items) = value.as_sequence_mut() {
+        items.iter_mut().for_each(add_unknown_keys);
+    }
+    let Some(mapping) = value.as_mapping_mut() else { return };
+    for (key, value) in mapping.iter_mut() {
+        if key.as_str() != Some("mirrors") {
+            add_unknown_keys(value);
+        }
+    }
+    mapping.insert("of-nobody".into(), 1.into());
+}

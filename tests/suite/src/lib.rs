@@ -1,14 +1,16 @@
 //! What the suites have in common: a small quick lab that is always taken down
 //! (`lab`), the product's commands and their outcomes (`command`, `upgrade`),
 //! the witness's word (`verdict`), what can be seen of a cluster from outside
-//! (`cluster`, `container`), and snapshots in which only what an operator reads
-//! differs (`redact`).
+//! (`cluster`, `container`), an agent as systemd runs it (`service`, `unit`), and
+//! snapshots in which only what an operator reads differs (`redact`).
 
 pub mod cluster;
 pub mod command;
 pub mod container;
 pub mod lab;
 pub mod redact;
+pub mod service;
+pub mod unit;
 pub mod upgrade;
 pub mod verdict;
 

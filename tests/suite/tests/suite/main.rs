@@ -1,11 +1,13 @@
 //! The suites. `docker` drives a real engine and `postgres` a real PostgreSQL;
-//! the others run on every machine.
+//! `deploy` asks systemd's own tools, and `deploy::rights` changes users; the
+//! others run on every machine.
 #![expect(clippy::disallowed_methods, reason = "tests of processes: files, clocks and waits")]
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
 mod by_hand;
 mod companions;
 mod demo;
+mod deploy;
 mod docker;
 mod kills;
 mod naive;

@@ -1,0 +1,153 @@
+//! The files: config.yaml, the state directory with its ledger, and logins.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it tries what can be written")]
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::Finding;
+use crate::config::AgentConfig;
+use crate::config_file::{ConfigFile, ConfigFileError};
+use crate::quay::settings::Settings;
+use crate::{jobs, ledger, spec_key};
+
+pub(super) fn check(config: &AgentConfig) -> Vec<Finding> {
+    let mut findings = quay_config(&config.quay_config);
+    findings.extend(state(&config.state));
+    findings.push(ledger(&config.state));
+    if let Some(path) = &config.registry_credentials {
+        findings.push(logins(config, path));
+        findings.extend(others_may_read("logins", path));
+    }
+    findings
+}
+
+/// A secret that everybody on this host can read.
+pub(super) fn others_may_read(about: &'static str, path: &Path) -> Option<Finding> {
+    // What cannot be looked at is told by whoever reads it.
+    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
+    let shown = path.display();
+    if mode & 0o007 == 0 {
+        return Some(Finding::good(about, format!("`{shown}` is not for everybody ({mode:04o})")));
+    }
+    let text = format!("everybody on this host may use `{shown}` (mode {mode:04o})");
+    Some(Finding::bad(about, text, format!("chmod o= {shown}; and renew it if anybody did")))
+}
+
+fn quay_config(path: &Path) -> Vec<Finding> {
+    let about = "config.yaml";
+    let file = match ConfigFile::read(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let is_denied = matches!(&error, ConfigFileError::Disk { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied);
+            let remedy = if is_denied {
+                "run the agent with CAP_DAC_OVERRIDE, as its unit does, or let its user read it"
+            } else {
+                "set components.quay.config to the file that Quay reads at /conf/stack"
+            };
+            return vec![Finding::bad(about, crate::chain(&error), remedy)];
+        }
+    };
+    let shown = file.path.display();
+    let read = match Settings::read(&file.bytes) {
+        Ok(settings) => Finding::good(
+            about,
+            format!("`{shown}`: {}, mode {}", file.digest.short(), settings.mode()),
+        ),
+        Err(error) => {
+            let text = format!("cannot read `{shown}`: {}", crate::chain(&error));
+            Finding::bad(about, text, "Quay reads the same text")
+        }
+    };
+    let replace = match file.try_sibling() {
+        Ok(()) => Finding::good(
+            about,
+            format!(
+                "a file like it can be put in its place (owner {}, group {}, mode {:04o})",
+                file.owner, file.group, file.permissions
+            ),
+        ),
+        Err(error) => Finding::bad(about, crate::chain(&error), irreplaceable(&error)),
+    };
+    vec![read, replace]
+}
+
+/// What to do where config.yaml can be read and not replaced.
+fn irreplaceable(error: &ConfigFileError) -> &'static str {
+    match error {
+        ConfigFileError::Disk { source, .. }
+            if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+        {
+            "name its directory in ReadWritePaths= of the unit (systemctl edit quaymaster-agent)"
+        }
+        ConfigFileError::Disk { .. } => {
+            "run the agent with CAP_DAC_OVERRIDE, as its unit does; on NFS capabilities of this \
+             host count for nothing: let the agent's user write there"
+        }
+        ConfigFileError::Attribute { .. } => {
+            "run the agent with CAP_CHOWN and CAP_FOWNER, as its unit does; on NFS capabilities of \
+             this host count for nothing: give config.yaml to the agent's user"
+        }
+        ConfigFileError::NotAFile { .. }
+        | ConfigFileError::TooLong { .. }
+        | ConfigFileError::Unfaithful { .. } => "see what else uses that directory",
+    }
+}
+
+/// The state directory holds what must outlive the agent.
+fn state(path: &Path) -> Vec<Finding> {
+    let shown = path.display();
+    let trial = path.join(".check");
+    let tried = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial));
+    let writable = match tried {
+        Ok(()) => Finding::good("state", format!("`{shown}` can be written")),
+        Err(error) => Finding::bad(
+            "state",
+            format!("cannot write in `{shown}`: {error}"),
+            format!(
+                "the unit's StateDirectory= makes it; by hand: install -d -o quaymaster \
+                 -g quaymaster -m 0700 {shown}"
+            ),
+        ),
+    };
+    let key = spec_key::look(path).err().map(|error| {
+        Finding::bad(
+            "state",
+            crate::chain(&error),
+            "let the agent's user read it; a damaged one may be moved aside: the agent makes \
+             another, and plans that were made before are stale",
+        )
+    });
+    std::iter::once(writable).chain(key).collect()
+}
+
+fn ledger(state: &Path) -> Finding {
+    match ledger::look(state) {
+        Ok(0) => Finding::good("ledger", "no record yet"),
+        Ok(1) => Finding::good("ledger", "1 record, whole"),
+        Ok(count) => Finding::good("ledger", format!("{count} records, whole")),
+        Err(error) => {
+            let refusal = error.refusal();
+            Finding::bad("ledger", refusal.message, refusal.remedy)
+        }
+    }
+}
+
+/// The file with the registries' logins.
+fn logins(config: &AgentConfig, path: &Path) -> Finding {
+    let all = config.components.values().flat_map(|component| &component.repositories);
+    let all: Vec<String> = all.map(ToString::to_string).collect();
+    let known = all.len();
+    match jobs::read_logins(path, all.into_iter()) {
+        Ok(count) => Finding::good(
+            "logins",
+            format!("`{}`: for {count} of {known} repositories", path.display()),
+        ),
+        Err(text) => {
+            let remedy = "write it with `docker login` without a credential helper; the agent's \
+                          group must be able to read it";
+            Finding::bad("logins", text, remedy)
+        }
+    }
+}
