@@ -41,6 +41,9 @@ pub struct ContainerSpec {
     /// Everything else, by the engine's own names and in its own words: limits,
     /// capabilities, sysctls, logging, name resolution, ...
     pub options: BTreeMap<String, Value>,
+    /// Settings that the engine shows and this agent does not know, by their
+    /// paths: `HostConfig.Example`.
+    pub unknown: BTreeSet<String>,
 }
 
 /// What is started. `None` and empty = the image's.
@@ -96,6 +99,9 @@ pub struct NetworkSpec {
     pub exposed: BTreeSet<ContainerPort>,
     /// No network at all, whatever the mode says.
     pub is_disabled: bool,
+    /// Its hardware address in the network that the mode names, if somebody
+    /// chose it.
+    pub mac_address: Option<String>,
 }
 
 /// A container's place in a network.
@@ -113,6 +119,8 @@ pub struct EndpointSpec {
     pub links: Vec<String>,
     /// Of the network's driver.
     pub driver_options: BTreeMap<String, String>,
+    /// Which of several networks leads outside: the highest.
+    pub gateway_priority: i64,
 }
 
 /// What an image brings into its containers' settings.
@@ -146,6 +154,19 @@ impl ContainerSpec {
     /// environment's values are in it.
     pub fn digest(&self, key: &SpecKey) -> SpecDigest {
         digest::of(self, key)
+    }
+
+    /// Where two specs differ, by name: `environment`, `options.Memory`. Their
+    /// values stay out of it, for they may be secrets.
+    pub(crate) fn unlike(&self, other: &Self) -> Vec<String> {
+        let mut unlike = digest::unlike(self, other);
+        if self.image != other.image {
+            unlike.push("image".to_owned());
+        }
+        if self.restart_policy != other.restart_policy {
+            unlike.push("restart policy".to_owned());
+        }
+        unlike
     }
 }
 

@@ -57,15 +57,18 @@ pub enum Reason {
     /// Made without one.
     #[error("is switched off for this container: create the container anew with one")]
     HasNoNetwork,
-    /// More networks than one.
-    #[error("is on several networks: only one is supported, leave the others")]
-    SeveralNetworks,
     /// Links.
     #[error("links to another container: use a network of the engine instead")]
     HasLinks,
     /// Removed by the engine as soon as it stops: there would be no way back.
     #[error("would be gone as soon as it stops: create the container anew without --rm")]
     RemovesItself,
+    /// A setting of an engine newer than this agent.
+    #[error(
+        "is not known to this agent, which would lose it: update the agent, or create the container \
+         anew without it"
+    )]
+    NotUnderstood,
     /// A namespace of another container.
     #[error("is shared with container `{container}`: create the container anew with its own")]
     SharesNamespace {
@@ -99,9 +102,9 @@ impl Reason {
             | Self::UsesHostNetwork
             | Self::SharesNetwork
             | Self::HasNoNetwork
-            | Self::SeveralNetworks
             | Self::HasLinks
             | Self::RemovesItself
+            | Self::NotUnderstood
             | Self::SharesNamespace { .. }
             | Self::PortOfEnginesChoice
             | Self::PortsCollide { .. } => SpecVerdict::Refused,
