@@ -20,6 +20,7 @@ use crate::quay::database::{self, Asked};
 use crate::quay::http::QuayClient;
 use crate::quay::settings::Settings;
 use crate::secret::Secret;
+use crate::starters::files::Starters;
 use crate::worker::config::refused;
 use crate::worker::names::{self, Owner};
 
@@ -36,23 +37,29 @@ pub(crate) struct Node<E> {
     pub(crate) certificate_end: Timestamp,
     /// Of its spec digests.
     pub(crate) spec_key: SpecKey,
+    /// Who else starts containers here.
+    pub(crate) starters: Starters,
     ledger: Mutex<LedgerSlot>,
 }
 
-/// What the agent keeps in its state directory.
+/// What the agent keeps in its state directory, and what it looks at on the
+/// host.
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// Orders and what became of them.
     pub(crate) ledger: LedgerSlot,
     /// Of its spec digests.
     pub(crate) spec_key: SpecKey,
+    /// Who else starts containers here.
+    pub(crate) starters: Starters,
 }
 
 #[cfg(test)]
 impl Kept {
-    /// With a key that every test knows.
+    /// With a key that every test knows, on a host without any files.
     pub(crate) fn in_tests(ledger: LedgerSlot) -> Self {
-        Self { ledger, spec_key: Self::spec_key_in_tests() }
+        let starters = Starters::under("/nonexistent");
+        Self { ledger, spec_key: Self::spec_key_in_tests(), starters }
     }
 
     pub(crate) fn spec_key_in_tests() -> SpecKey {
@@ -90,8 +97,9 @@ impl<E: Engine> Node<E> {
         certificate_end: Timestamp,
         kept: Kept,
     ) -> Self {
-        let Kept { ledger, spec_key } = kept;
-        Self { config, engine, quay, certificate_end, spec_key, ledger: Mutex::new(ledger) }
+        let Kept { ledger, spec_key, starters } = kept;
+        let ledger = Mutex::new(ledger);
+        Self { config, engine, quay, certificate_end, spec_key, starters, ledger }
     }
 
     /// The ledger; never held across an await.

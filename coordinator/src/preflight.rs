@@ -125,7 +125,7 @@ pub fn of_cluster(reader: Reader<'_>, facts: &ClusterFacts) -> Findings {
         found.extend(node::agent(facts, name, survey).map(Finding::from));
         found.extend(node::engine(name, survey).map(Finding::from));
         found.extend(generation::known(reader, facts, name, survey).map(Finding::from));
-        found.extend(container::starters(name, survey).map(Finding::from));
+        found.extend(container::starters(name, survey).into_iter().map(Finding::from));
         found.extend(container::strays(name, survey).into_iter().map(Finding::from));
         found.extend(container::overrides(name, survey).map(Finding::from));
         found.extend(config::usable(name, survey).map(Finding::from));

@@ -1,6 +1,7 @@
 //! The Quay containers: who starts them, who lives beside them, and whether
 //! the next one can be made from them.
 
+use quaymaster_proto::node::OtherStarter;
 use quaymaster_proto::preview::SpecVerdict;
 use quaymaster_proto::{ContainerStatus, Mode, NodeName};
 use serde::Serialize;
@@ -14,14 +15,17 @@ use crate::survey::NodeSurvey;
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum ContainerFinding {
     /// Somebody else starts it.
-    #[error("{node}: container `{container}` is also started by {}", .starters.join(" and "))]
-    OtherStarters {
+    #[error(
+        "{node}: not only its engine's policy decides when container `{container}` runs, but also {}",
+        .starter.what
+    )]
+    OtherStarter {
         /// Where.
         node: NodeName,
         /// Its name.
         container: String,
-        /// Units, compose projects and the like.
-        starters: Vec<String>,
+        /// A unit, a compose project or the like.
+        starter: OtherStarter,
     },
     /// A second Quay lives on the node.
     #[error("{node}: container `{container}` is {status} beside the known one, on the same config")]
@@ -73,7 +77,7 @@ impl ContainerFinding {
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::OverrideSet { .. } => Severity::Warns,
-            Self::OtherStarters { .. }
+            Self::OtherStarter { .. }
             | Self::Stray { .. }
             | Self::OverrideSetsMode { .. }
             | Self::SpecRefused { .. }
@@ -83,12 +87,7 @@ impl ContainerFinding {
 
     pub(super) fn remedy(&self) -> String {
         match self {
-            Self::OtherStarters { node, starters, .. } => {
-                format!(
-                    "on {node}: disable {}, so that only the engine's policy starts it",
-                    starters.join(" and ")
-                )
-            }
+            Self::OtherStarter { node, starter, .. } => format!("on {node}: {}", starter.remedy),
             Self::Stray { node, container, .. } => format!(
                 "on {node}: find out who started it, set its restart policy to no, and stop it: \
                  docker update --restart=no {container}; docker stop {container}"
@@ -107,13 +106,17 @@ impl ContainerFinding {
     }
 }
 
-pub(super) fn starters(name: &NodeName, survey: &NodeSurvey) -> Option<ContainerFinding> {
-    let container = survey.quay_container()?;
-    (!container.other_starters.is_empty()).then(|| ContainerFinding::OtherStarters {
-        node: name.clone(),
-        container: container.state.name.clone(),
-        starters: container.other_starters.clone(),
-    })
+pub(super) fn starters(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
+    let Some(container) = survey.quay_container() else { return Vec::new() };
+    container
+        .other_starters
+        .iter()
+        .map(|starter| ContainerFinding::OtherStarter {
+            node: name.clone(),
+            container: container.state.name.clone(),
+            starter: starter.clone(),
+        })
+        .collect()
 }
 
 /// A container that lives beside the well-known one would go on through the
