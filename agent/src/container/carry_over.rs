@@ -70,7 +70,8 @@
 //! | `automatic-removal` | removed by the engine when it ends: no way back | refused |
 //!
 //! And a setting that the engine shows and this agent does not know is refused
-//! by its path. Every row is a test on what a real engine showed
+//! by its path; so is what Podman has and does not show (its sysctls, to name
+//! one, as of 4.3.1). Every row is a test on what a real engine showed
 //! (`engine::inspect::rows`); a row without one fails.
 //!
 //! What cannot be known: an engine of API 1.44 or later keeps a chosen hardware
@@ -88,7 +89,7 @@ use serde_json::Value;
 
 pub use self::finding::{Finding, Reason};
 use super::difference::OWN_LABELS;
-use super::spec::{ContainerSpec, ProcessSpec};
+use super::spec::{ContainerSpec, ProcessSpec, Unknown};
 
 /// What the next container must be.
 #[derive(Clone, PartialEq, Debug)]
@@ -175,9 +176,13 @@ pub fn carry_over(running: &ContainerSpec, demands: &Demands) -> CarryOver {
     let storage = storage::next(storage, &mut findings);
     let network = network::next(network, &demands.port_moves, &mut findings);
     findings.extend(options.iter().flat_map(|(name, value)| option_findings(name, value)));
-    findings.extend(
-        unknown.iter().map(|path| Finding::new(format!("setting {path}"), Reason::NotUnderstood)),
-    );
+    findings.extend(unknown.iter().map(|(path, why)| {
+        let reason = match why {
+            Unknown::ToAgent => Reason::NotUnderstood,
+            Unknown::NotShown => Reason::NotShown,
+        };
+        Finding::new(format!("setting {path}"), reason)
+    }));
     findings.extend(restart_finding(*restart_policy));
     if *auto_remove {
         findings.push(Finding::new("automatic removal", Reason::RemovesItself));

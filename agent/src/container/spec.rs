@@ -41,9 +41,17 @@ pub struct ContainerSpec {
     /// Everything else, by the engine's own names and in its own words: limits,
     /// capabilities, sysctls, logging, name resolution, ...
     pub options: BTreeMap<String, Value>,
-    /// Settings that the engine shows and this agent does not know, by their
-    /// paths: `HostConfig.Example`.
-    pub unknown: BTreeSet<String>,
+    /// Settings that would be lost, by their paths: `HostConfig.Example`.
+    pub unknown: BTreeMap<String, Unknown>,
+}
+
+/// Why nobody can say what a setting is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unknown {
+    /// The engine shows it, and this agent does not know it.
+    ToAgent,
+    /// The engine has it, and does not show it.
+    NotShown,
 }
 
 /// What is started. `None` and empty = the image's.
@@ -89,6 +97,9 @@ pub struct StorageSpec {
 pub struct NetworkSpec {
     /// `default`, `bridge`, `host`, `none`, `container:..` or a network's name.
     pub mode: String,
+    /// The network that the mode means, by its name, where that can be told.
+    /// Not part of the digest: it only can while the container runs.
+    pub first: Option<String>,
     /// The networks that it is on.
     pub endpoints: BTreeMap<String, EndpointSpec>,
     /// Links to other containers, the old way.

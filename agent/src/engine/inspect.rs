@@ -248,16 +248,15 @@ fn network(
 ) -> Result<NetworkSpec, InspectError> {
     let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     let endpoints = networks.into_iter().flatten();
-    let mut mode = host.network_mode.clone().unwrap_or_default();
-    // Somebody named the network by its id.
-    let by_id = endpoints.clone().find(|(_, settings)| settings.network_id.as_ref() == Some(&mode));
-    if let Some((name, _)) = by_id
-        && !mode.is_empty()
-    {
-        mode.clone_from(name);
-    }
+    let mode = host.network_mode.clone().unwrap_or_default();
+    let named = if matches!(mode.as_str(), "" | "default") { "bridge" } else { &mode };
+    let is_first = |(name, settings): &(&String, &EndpointSettings)| {
+        *name == named || settings.network_id.as_deref() == Some(named)
+    };
+    let first = endpoints.clone().find(is_first).map(|(name, _)| name.clone());
     Ok(NetworkSpec {
         mode,
+        first,
         endpoints: endpoints.map(|(name, settings)| (name.clone(), endpoint(settings))).collect(),
         links: host.links.clone().unwrap_or_default(),
         ports: host.port_bindings.as_ref().map(ports).transpose()?.unwrap_or_default(),
@@ -308,7 +307,9 @@ fn endpoint(settings: &EndpointSettings) -> EndpointSpec {
 }
 
 fn ports(map: &PortMap) -> Result<BTreeMap<ContainerPort, Vec<HostPort>>, InspectError> {
-    map.iter()
+    // Podman lists exposed ports too, and that they are published nowhere.
+    let published = map.iter().filter(|(_, bindings)| bindings.iter().flatten().next().is_some());
+    published
         .map(|(port, bindings)| {
             let hosts = bindings.iter().flatten().map(|binding| HostPort {
                 address: binding.host_ip.clone().unwrap_or_default(),

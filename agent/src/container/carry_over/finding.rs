@@ -57,6 +57,12 @@ pub enum Reason {
     /// Made without one.
     #[error("is switched off for this container: create the container anew with one")]
     HasNoNetwork,
+    /// Several networks, and no telling which of them the mode means.
+    #[error(
+        "is several, and the engine does not tell which is the first one: start the container, or \
+         create it anew with the network's name"
+    )]
+    FirstNetworkUnknown,
     /// Links.
     #[error("links to another container: use a network of the engine instead")]
     HasLinks,
@@ -69,6 +75,12 @@ pub enum Reason {
          anew without it"
     )]
     NotUnderstood,
+    /// A setting that this engine hides.
+    #[error(
+        "is not shown by this engine, so that nobody can tell what would be lost: run the container \
+         on Docker, or replace it by hand"
+    )]
+    NotShown,
     /// A namespace of another container.
     #[error("is shared with container `{container}`: create the container anew with its own")]
     SharesNamespace {
@@ -103,8 +115,10 @@ impl Reason {
             | Self::SharesNetwork
             | Self::HasNoNetwork
             | Self::HasLinks
+            | Self::FirstNetworkUnknown
             | Self::RemovesItself
             | Self::NotUnderstood
+            | Self::NotShown
             | Self::SharesNamespace { .. }
             | Self::PortOfEnginesChoice
             | Self::PortsCollide { .. } => SpecVerdict::Refused,

@@ -13,7 +13,8 @@ pub(super) fn next(
     moves: &[PortMove],
     findings: &mut Vec<Finding>,
 ) -> NetworkSpec {
-    let NetworkSpec { mode, endpoints, links, ports, exposed, is_disabled, mac_address } = network;
+    let NetworkSpec { mode, first, endpoints, links, ports, exposed, is_disabled, mac_address } =
+        network;
     if *is_disabled {
         findings.push(Finding::new("network", Reason::HasNoNetwork));
     }
@@ -21,6 +22,9 @@ pub(super) fn next(
         "host" => findings.push(Finding::new("network", Reason::UsesHostNetwork)),
         shared if shared.starts_with("container:") => {
             findings.push(Finding::new("network", Reason::SharesNetwork));
+        }
+        _ if endpoints.len() > 1 && first.is_none() => {
+            findings.push(Finding::new("network", Reason::FirstNetworkUnknown));
         }
         _ if endpoints.len() > 1 => {
             let names = endpoints.keys();
@@ -64,6 +68,7 @@ pub(super) fn next(
         ports,
         exposed: exposed.clone(),
         is_disabled: *is_disabled,
+        first: first.clone(),
         mac_address: mac_address.clone(),
     }
 }

@@ -69,7 +69,7 @@ fn parts(spec: &ContainerSpec) -> Map<String, Value> {
         "network": network_json(network),
         "auto_remove": auto_remove,
         "options": options,
-        "unknown": unknown,
+        "unknown": unknown.keys().collect::<Vec<_>>(),
     });
     match parts {
         Value::Object(parts) => parts,
@@ -113,7 +113,8 @@ fn storage_json(storage: &StorageSpec) -> Value {
 }
 
 fn network_json(network: &NetworkSpec) -> Value {
-    let NetworkSpec { mode, endpoints, links, ports, exposed, is_disabled, mac_address } = network;
+    let NetworkSpec { mode, first: _, endpoints, links, ports, exposed, is_disabled, mac_address } =
+        network;
     let endpoints: Map<String, Value> = endpoints
         .iter()
         .map(|(name, endpoint)| {

@@ -38,13 +38,9 @@ pub fn further_networks(spec: &ContainerSpec) -> Vec<FurtherNetwork> {
 
 /// The endpoint in the network that the mode names.
 fn first_network(network: &NetworkSpec) -> Option<&String> {
-    let named = match network.mode.as_str() {
-        "" | "default" => "bridge",
-        name => name,
-    };
-    let mut names = network.endpoints.keys();
-    // Under another name than the mode's there can only be one.
-    names.clone().find(|name| *name == named).or_else(|| names.next())
+    let known = network.first.as_ref().and_then(|first| network.endpoints.get_key_value(first));
+    let any = || network.endpoints.first_key_value();
+    known.or_else(any).map(|(name, _)| name)
 }
 
 /// The order that makes an engine create this container, in its first network.
@@ -136,6 +132,7 @@ fn mounted(storage: &StorageSpec, host: HostConfig) -> HostConfig {
 fn reached(network: &NetworkSpec, host: HostConfig) -> HostConfig {
     let NetworkSpec {
         mode,
+        first: _,
         links,
         ports,
         endpoints: _,

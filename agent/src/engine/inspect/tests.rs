@@ -20,8 +20,12 @@ const RAN: &str = include_str!("../../../tests/fixtures/inspect/ran.json");
 const IMAGE: &str = include_str!("../../../tests/fixtures/inspect/image.json");
 
 fn spec(container: &str) -> ContainerSpec {
+    spec_of(container, IMAGE)
+}
+
+fn spec_of(container: &str, image: &str) -> ContainerSpec {
     let found: Value = serde_json::from_str(container).unwrap();
-    let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
+    let image: ImageInspect = serde_json::from_str(image).unwrap();
     container_spec(&found, &image).unwrap()
 }
 
@@ -76,6 +80,28 @@ fn what_cannot_be_carried_over_is_refused_by_name() {
         all.push_str(&format!("== {name}\n{}", told(&carried)));
         let refused = carried.into_next().unwrap_err();
         assert!(refused.iter().all(|finding| finding.reason.is_refusal()), "{name}");
+    }
+    insta::assert_snapshot!(all);
+}
+
+/// As Podman 4.3.1 showed them. The second was made with a sysctl and a log
+/// option, of which it shows nothing.
+#[test]
+fn what_podman_does_not_show_is_refused_by_name() {
+    const PLAIN: &str = include_str!("../../../tests/fixtures/inspect/podman/plain.json");
+    const FULL: &str = include_str!("../../../tests/fixtures/inspect/podman/full.json");
+    const IMAGE: &str = include_str!("../../../tests/fixtures/inspect/podman/image.json");
+    let mut all = String::new();
+    for (name, container) in [("plain", PLAIN), ("full", FULL)] {
+        let carried = carry_over(&spec_of(container, IMAGE), &demands());
+        all.push_str(&format!("== {name}\n{}", told(&carried)));
+        let refused = carried.into_next().unwrap_err();
+        let subjects: Vec<&str> = refused.iter().map(|finding| finding.subject.as_str()).collect();
+        assert_eq!(
+            subjects,
+            ["setting HostConfig.LogConfig.Config", "setting HostConfig.Sysctls"],
+            "{name}"
+        );
     }
     insta::assert_snapshot!(all);
 }
@@ -190,7 +216,7 @@ fn an_engine_that_says_nonsense_is_an_error() {
 fn a_setting_that_is_not_known_is_refused_by_name() {
     let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
     let mut found: Value = serde_json::from_str(FULL).unwrap();
-    assert_eq!(container_spec(&found, &image).unwrap().unknown, BTreeSet::new());
+    assert_eq!(container_spec(&found, &image).unwrap().unknown, BTreeMap::new());
     found["HostConfig"]["Novelty"] = json!(true);
     found["HostConfig"]["NoveltyThatIsOff"] = json!([]);
     found["HostConfig"]["Mounts"][1]["VolumeOptions"] = json!({ "Depth": 3 });
@@ -224,15 +250,27 @@ fn a_gateway_priority_is_carried_over() {
     assert_eq!(body["NetworkingConfig"]["EndpointsConfig"]["net"]["GwPriority"], json!(10));
 }
 
-/// Once a container runs, an engine shows its network under its name.
+/// An engine tells the network's id while the container runs; the owner's words
+/// stay as they are.
 #[test]
-fn a_network_named_by_its_id_is_known_by_its_name() {
+fn the_first_of_several_networks_may_be_named_by_its_id() {
     let id = "7".repeat(64);
     let mut found: Value = serde_json::from_str(RAN).unwrap();
+    found["Config"]["Volumes"] = json!({});
+    found["Mounts"] = json!([]);
     found["HostConfig"]["NetworkMode"] = json!(id);
-    found["NetworkSettings"]["Networks"]["net"]["NetworkID"] = json!(id);
+    let networks = &mut found["NetworkSettings"]["Networks"];
+    networks["another"] = networks["net"].clone();
     let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
-    assert_eq!(container_spec(&found, &image).unwrap().network.mode, "net");
+    let carried = carry_over(&container_spec(&found, &image).unwrap(), &demands());
+    let refused = carried.into_next().unwrap_err();
+    assert_eq!(refused[0].reason, crate::container::Reason::FirstNetworkUnknown);
+    found["NetworkSettings"]["Networks"]["net"]["NetworkID"] = json!(id);
+    let carried = carry_over(&container_spec(&found, &image).unwrap(), &demands());
+    let next = carried.into_next().unwrap();
+    assert_eq!(next.network.mode, id);
+    let further = further_networks(&next).into_iter().map(|further| further.name);
+    assert_eq!(further.collect::<Vec<_>>(), ["another"]);
 }
 
 #[test]
