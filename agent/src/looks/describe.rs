@@ -21,7 +21,7 @@ use crate::engine::{Container, Engine, FullContainer};
 use crate::node::Node;
 use crate::quay::settings::{Settings, SurveyKey, keyed_digest, override_mode};
 use crate::secret::Secret;
-use crate::starters::{self, Who};
+use crate::starters::{self, Starter, Who};
 
 /// Files beside config.yaml that must be alike on every node: Quay's TLS
 /// identity and what it trusts (quay-facts 2.2).
@@ -46,12 +46,12 @@ impl<E: Engine> Node<E> {
     /// This node, with its settings' digests keyed for one survey; without a
     /// key, without them.
     pub(crate) async fn describe(&self, key: Option<&SurveyKey>) -> Result<NodeFacts, Refusal> {
-        let components = try_join_all(
-            self.config
-                .components
-                .iter()
-                .map(|(component, settings)| self.describe_component(*component, settings)),
-        );
+        let starters = self.starters.look();
+        let components =
+            self.config.components.iter().map(|(component, settings)| {
+                self.describe_component(*component, settings, &starters)
+            });
+        let components = try_join_all(components);
         let engine = async { self.engine.facts().await.map_err(Refusal::from) };
         let (engine, components, over) =
             tokio::try_join!(engine, components, self.well_known_override())?;
@@ -75,12 +75,13 @@ impl<E: Engine> Node<E> {
         &self,
         component: Component,
         settings: &ComponentConfig,
+        starters: &[Starter],
     ) -> Result<ComponentFacts, Refusal> {
         let listed = self.containers_of(component).await?;
         let looks = listed.iter().map(|listed| self.engine.full_container(listed.id.as_str()));
         let found = try_join_all(looks).await?;
-        let facts =
-            found.into_iter().flatten().map(|found| self.describe_container(component, found));
+        let found = found.into_iter().flatten();
+        let facts = found.map(|found| self.describe_container(component, found, starters));
         let mut facts = join_all(facts).await;
         let named = facts.iter().position(|facts| facts.state.name == settings.container);
         let container = named.map(|index| facts.remove(index));
@@ -97,6 +98,7 @@ impl<E: Engine> Node<E> {
         &self,
         component: Component,
         found: FullContainer,
+        starters: &[Starter],
     ) -> ContainerFacts {
         let effective_mode = self.mode_of(component, &found.container).await;
         let FullContainer { container, spec, image, image_reference, override_config } = found;
@@ -105,7 +107,7 @@ impl<E: Engine> Node<E> {
             override_mode(json.expose()).unwrap_or(Some(Mode::Other))
         });
         ContainerFacts {
-            other_starters: self.other_starters(&container, spec.auto_remove),
+            other_starters: other_starters(&container, spec.auto_remove, starters),
             image_reference,
             image_tags: image.tags,
             image_digests: image.digests,
@@ -118,13 +120,6 @@ impl<E: Engine> Node<E> {
             labels: container.labels,
             state: container.state,
         }
-    }
-
-    fn other_starters(&self, container: &Container, auto_remove: bool) -> Vec<OtherStarter> {
-        let mut all = owners(&container.labels, auto_remove);
-        let who = Who { name: &container.state.name, id: container.state.id.as_str() };
-        all.extend(starters::starters_of(&self.starters.look(), who));
-        all
     }
 
     async fn mode_of(&self, component: Component, container: &Container) -> Option<Mode> {
@@ -212,6 +207,17 @@ fn tls_files(directory: &Path, key: &SurveyKey) -> BTreeMap<String, String> {
         digests.insert(name, digest);
     }
     digests
+}
+
+fn other_starters(
+    container: &Container,
+    auto_remove: bool,
+    starters: &[Starter],
+) -> Vec<OtherStarter> {
+    let mut all = owners(&container.labels, auto_remove);
+    let who = Who { name: &container.state.name, id: container.state.id.as_str() };
+    all.extend(starters::starters_of(starters, who));
+    all
 }
 
 /// Who the container itself says starts or removes it.

@@ -1,6 +1,7 @@
 //! What a command asks of a container engine. Pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::{Deed, shell};
 
@@ -66,6 +67,32 @@ pub(super) fn deeds(words: &[String], environment: &Environment, text: &str) -> 
     }
     deeds_of_one(words, text)
 }
+
+/// The same, and where a command says nothing of an engine, what the scripts
+/// do that it names. `read` gives a script's text.
+pub(super) fn deeds_with_scripts(
+    words: &[String],
+    environment: &Environment,
+    text: &str,
+    mut read: impl FnMut(&Path) -> Option<String>,
+) -> Vec<Deed> {
+    let own = deeds(words, environment, text);
+    if !own.is_empty() {
+        return own;
+    }
+    let paths = words.iter().filter(|word| word.starts_with('/')).take(MOST_SCRIPTS);
+    let scripts = paths.filter_map(|path| read(Path::new(path)));
+    scripts
+        .flat_map(|script| {
+            let commands = shell::commands(&script, environment);
+            let of_one = |words: &Vec<String>| deeds_of_one(words, &script);
+            commands.iter().flat_map(of_one).collect::<Vec<Deed>>()
+        })
+        .collect()
+}
+
+/// A script, after the shell or another program that runs it.
+const MOST_SCRIPTS: usize = 3;
 
 /// The text that a shell is given on its command line.
 fn script(words: &[String]) -> Option<&str> {

@@ -3,7 +3,7 @@
 //! Asked several times a second while a gate is open. So texts are read and
 //! parsed again only when the directories list something else, or a file has
 //! another size, inode or time than before; a look that finds nothing new costs
-//! a few hundred stats, under a millisecond. A look is never older than the
+//! a few hundred stats, about a millisecond. A look is never older than the
 //! answer that it is for: whoever mends a unit is believed at once.
 #![expect(clippy::disallowed_methods, reason = "an effect room: the host's files are its job")]
 
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::listing::{Listing, Stamp, stamp};
-use super::unit::{self, Part};
+use super::unit::{self, Kind, Part};
 use super::{Deed, Origin, Standing, Starter, lines, quadlet};
 
 /// Nothing that starts a container is longer, in bytes.
@@ -83,7 +83,10 @@ impl Reader<'_> {
                 name: name.clone(),
             };
             let deeds = match self.parts(path, &drop_ins) {
-                Ok(parts) => unit::deeds(&name, &parts, |path| self.further_file(path)),
+                Ok(parts) => unit::deeds(&name, &parts, |path, kind| match kind {
+                    Kind::Variables => self.further_file(path),
+                    Kind::Script => self.script(path),
+                }),
                 Err(deed) => vec![deed],
             };
             found.extend(deeds.into_iter().map(|deed| Starter { origin: origin.clone(), deed }));
@@ -94,7 +97,8 @@ impl Reader<'_> {
         for path in &listing.tables {
             // Where it can be read: most of cron's are root's alone.
             if let Ok(text) = read(path) {
-                found.extend(lines::starters(&self.on_host(path), &text));
+                let on_host = self.on_host(path);
+                found.extend(lines::starters(&on_host, &text, |path| self.script(path)));
             }
         }
         found.extend(listing.too_large.iter().map(|path| Starter {
@@ -137,9 +141,30 @@ impl Reader<'_> {
 
     /// A file that another one names, as the host sees it.
     fn further_file(&mut self, path: &Path) -> Option<String> {
-        let path = self.root.join(path.strip_prefix("/").unwrap_or(path));
+        let path = self.below_root(path);
         self.further.push((path.clone(), stamp(&path)));
         read(&path).ok()
+    }
+
+    /// The text of a program, if it is a shell's.
+    fn script(&mut self, path: &Path) -> Option<String> {
+        let below = self.below_root(path);
+        self.further.push((below.clone(), stamp(&below)));
+        if !below.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return None;
+        }
+        let mut beginning = [0; 2];
+        File::open(&below).ok()?.read_exact(&mut beginning).ok()?;
+        if beginning != *b"#!" {
+            return None;
+        }
+        let text = read(&below).ok()?;
+        let shell = text.lines().next()?;
+        shell.contains("sh").then_some(text)
+    }
+
+    fn below_root(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// The path without the root that it was found below.

@@ -7,7 +7,11 @@ use super::{Origin, Starter, shell};
 
 /// What the lines of a file do to containers. The times and the user before a
 /// command are words like others.
-pub(super) fn starters(path: &Path, text: &str) -> Vec<Starter> {
+pub(super) fn starters(
+    path: &Path,
+    text: &str,
+    mut script: impl FnMut(&Path) -> Option<String>,
+) -> Vec<Starter> {
     let mut environment = Environment::new();
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -21,8 +25,10 @@ pub(super) fn starters(path: &Path, text: &str) -> Vec<Starter> {
         }
         let origin = Origin::Line { path: path.to_owned(), number: index + 1 };
         let commands = shell::commands(line, &environment);
-        let deeds = commands.iter().flat_map(|words| call::deeds(words, &environment, line));
-        found.extend(deeds.map(|deed| Starter { origin: origin.clone(), deed }));
+        for words in &commands {
+            let deeds = call::deeds_with_scripts(words, &environment, line, &mut script);
+            found.extend(deeds.into_iter().map(|deed| Starter { origin: origin.clone(), deed }));
+        }
     }
     found
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::unit::{self, Part};
+use super::unit::{self, Kind, Part};
 use super::*;
 
 const ID: &str = "3f17322f5075eea49ba57ace2f605b0cb25fe766b9561801724092ac914abf69";
@@ -14,7 +14,10 @@ fn quay() -> Who<'static> {
 /// What a unit with this text, in files with these variables, does to `quay`.
 fn of_unit(name: &str, text: &str, variables: Option<&str>) -> Vec<String> {
     let parts = [Part { path: Path::new("/etc/systemd/system").join(name), text: text.to_owned() }];
-    let read = |_: &Path| variables.map(ToOwned::to_owned);
+    let read = |_: &Path, kind| match kind {
+        Kind::Variables => variables.map(ToOwned::to_owned),
+        Kind::Script => None,
+    };
     words(unit::deeds(name, &parts, read))
 }
 
@@ -188,7 +191,7 @@ fn a_name_is_not_found_inside_another() {
 #[test]
 fn lines_of_cron_and_of_start_up_scripts_are_read() {
     let found = |text: &str| {
-        let found = lines::starters(Path::new("/etc/cron.d/quay"), text);
+        let found = lines::starters(Path::new("/etc/cron.d/quay"), text, |_| None);
         let concern = found.into_iter().filter(|starter| starter.deed.concerns(quay()));
         concern.map(|starter| starter.told("quay")).collect::<Vec<_>>()
     };

@@ -31,11 +31,20 @@ pub(super) fn whole(parts: &[Part]) -> String {
     parts.iter().map(|part| format!("{}\n", part.text)).collect()
 }
 
-/// What a service does to containers. `read` finds the files with variables.
+/// What a unit may lead to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A file with variables.
+    Variables,
+    /// A program that is a shell's text; no other program is read.
+    Script,
+}
+
+/// What a service does to containers. `read` finds what it leads to.
 pub(super) fn deeds(
     name: &str,
     parts: &[Part],
-    mut read: impl FnMut(&Path) -> Option<String>,
+    mut read: impl FnMut(&Path, Kind) -> Option<String>,
 ) -> Vec<Deed> {
     let mut text = whole(parts);
     let unclear = |why: String, text: String| vec![Deed::Unclear { why, text }];
@@ -58,7 +67,7 @@ pub(super) fn deeds(
             }
             "EnvironmentFile" => {
                 let path = specified(value.trim_start_matches('-'), name);
-                let file = read(Path::new(&path)).unwrap_or_default();
+                let file = read(Path::new(&path), Kind::Variables).unwrap_or_default();
                 from_files.extend(variables(&file));
                 text.push_str(&file);
             }
@@ -73,8 +82,12 @@ pub(super) fn deeds(
     let mut deeds = Vec::new();
     for value in commands.into_values().flatten() {
         match self::commands(value, name, &environment) {
-            Ok(commands) => deeds
-                .extend(commands.iter().flat_map(|words| call::deeds(words, &environment, &text))),
+            Ok(commands) => {
+                for words in &commands {
+                    let script = |path: &Path| read(path, Kind::Script);
+                    deeds.extend(call::deeds_with_scripts(words, &environment, &text, script));
+                }
+            }
             Err(why) => return unclear(why, text),
         }
     }

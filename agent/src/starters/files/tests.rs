@@ -165,6 +165,28 @@ fn nothing_is_read_again_until_something_has_changed() {
 }
 
 #[test]
+fn scripts_that_are_run_are_read() {
+    let host = Host::new();
+    let script = "#!/bin/bash -e\nif ! docker ps | grep -q quay; then\n  docker start quay\nfi\n";
+    host.write("opt/quay/up.sh", script)
+        .write("etc/systemd/system/a.service", "[Service]\nExecStart=/opt/quay/up.sh\n")
+        .write("etc/systemd/system/b.service", "[Service]\nExecStart=/bin/sh /opt/quay/up.sh -v\n")
+        .write("etc/cron.d/watch", "*/5 * * * * root /opt/quay/up.sh >/dev/null\n");
+    let told = host.told();
+    for what in ["unit `a.service`", "unit `b.service`", "line 1 of `/etc/cron.d/watch`"] {
+        assert!(told.contains(what), "{told}");
+    }
+    host.write("opt/quay/up.sh", "#!/usr/bin/python3\n# docker start quay\n");
+    assert_eq!(host.found(), []);
+    host.write("opt/quay/up.sh", "no script: docker start quay\n");
+    assert_eq!(host.found(), []);
+    std::fs::remove_file(host.path("opt/quay/up.sh")).unwrap();
+    assert_eq!(host.found(), []);
+    host.write("opt/quay/up.sh", script);
+    assert_eq!(host.found().len(), 3);
+}
+
+#[test]
 fn a_host_without_any_of_it_starts_nothing() {
     assert_eq!(Host::new().found(), []);
     assert!(Starters::under("/nonexistent").look().is_empty());
