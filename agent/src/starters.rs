@@ -79,6 +79,8 @@ pub(crate) enum Deed {
         /// `podman start --all`.
         how: String,
     },
+    /// Cannot be told of any container.
+    Unknown,
     /// Cannot be told; it counts where its text names the container.
     Unclear {
         /// Why, after the place.
@@ -111,7 +113,7 @@ impl Deed {
             Self::Starts { how: _, container } => {
                 container == who.name || is_id(container) && who.id.starts_with(container.as_str())
             }
-            Self::StartsAll { how: _ } => true,
+            Self::StartsAll { how: _ } | Self::Unknown => true,
             Self::Unclear { why: _, text } => names(text, who.name),
         }
     }
@@ -120,6 +122,7 @@ impl Deed {
         match self {
             Self::Starts { how, .. } | Self::StartsAll { how } => format!("`{how}`"),
             Self::Unclear { why, .. } => format!("cannot be understood: {why}"),
+            Self::Unknown => "holds more files than can be looked through".to_owned(),
         }
     }
 }
@@ -157,7 +160,7 @@ impl Starter {
                 Deed::Starts { .. } | Deed::StartsAll { .. } => {
                     format!("systemd unit `{name}` ({}; {words})", standing.words())
                 }
-                Deed::Unclear { .. } => format!(
+                Deed::Unclear { .. } | Deed::Unknown => format!(
                     "systemd unit `{name}` ({}; `{}` {words})",
                     standing.words(),
                     path.display()
@@ -167,7 +170,9 @@ impl Starter {
             Origin::Line { path, number } => {
                 format!("line {number} of `{}` ({words})", path.display())
             }
-            Origin::Directory { path } => format!("`{}` ({words})", path.display()),
+            Origin::Directory { path } => {
+                format!("`{}`, which {words}", path.display())
+            }
         };
         OtherStarter { what, remedy: origin.remedy(deed, container) }
     }

@@ -103,7 +103,7 @@ impl Reader<'_> {
         }
         found.extend(listing.too_large.iter().map(|path| Starter {
             origin: Origin::Directory { path: self.on_host(path) },
-            deed: Deed::StartsAll { how: "holds more files than can be looked through".to_owned() },
+            deed: Deed::Unknown,
         }));
         found
     }

@@ -187,6 +187,19 @@ fn scripts_that_are_run_are_read() {
 }
 
 #[test]
+fn a_directory_with_too_much_in_it_is_told() {
+    let host = Host::new();
+    for number in 0..=10_000 {
+        symlink("/dev/null", host.path(&format!("etc/cron.d/{number}"))).unwrap();
+    }
+    assert_eq!(
+        host.told(),
+        "`/etc/cron.d`, which holds more files than can be looked through\n  ls /etc/cron.d, and \
+         make room there\n"
+    );
+}
+
+#[test]
 fn a_host_without_any_of_it_starts_nothing() {
     assert_eq!(Host::new().found(), []);
     assert!(Starters::under("/nonexistent").look().is_empty());
