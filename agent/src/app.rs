@@ -23,6 +23,7 @@ use crate::quay::http::QuayClient;
 use crate::rpc::tls::{Connection, Identity, TlsError};
 use crate::rpc::{self, Service};
 use crate::spec_key::{self, SpecKeyError};
+use crate::starters::files::Starters;
 use crate::worker::Worker;
 
 /// How long open connections may take to end once the last act has settled.
@@ -120,7 +121,7 @@ pub(crate) fn verify_as_callers(config: &AgentConfig) -> Result<(), TlsError> {
 }
 
 /// Serves until SIGTERM or SIGINT; SIGHUP has the certificates read anew.
-pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
+pub(crate) async fn run(path: &Path, host_root: &Path) -> Result<(), AppError> {
     let config = read_config(path)?;
     let identity = load_identity(&config)?;
     let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
@@ -131,7 +132,7 @@ pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
         tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
     }
     let spec_key = spec_key::load_or_make(&config.state).map_err(AppError::SpecKey)?;
-    let kept = Kept { ledger, spec_key };
+    let kept = Kept { ledger, spec_key, starters: Starters::under(host_root) };
     let address = config.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;

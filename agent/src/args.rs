@@ -21,6 +21,10 @@ pub(crate) enum Command {
         /// The agent.yaml of this node.
         #[arg(long, value_name = "FILE", default_value = "/etc/quaymaster/agent.yaml")]
         config: PathBuf,
+        /// Where this host's files are seen: units and cron tables are looked
+        /// for below it.
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        host_root: PathBuf,
     },
     /// Look whether this node could be served, finding by finding, each with
     /// what to do about it. Whether config.yaml could be replaced is found out

@@ -51,6 +51,8 @@ pub(crate) enum EngineErrorKind {
     Midway,
     /// Its answer makes no sense.
     Senseless,
+    /// It made something else than it was asked for.
+    MadeOtherwise,
 }
 
 impl EngineError {
@@ -73,6 +75,9 @@ impl EngineError {
             }
             EngineErrorKind::Status(_) | EngineErrorKind::Midway => "see the engine's log",
             EngineErrorKind::Senseless => "see that the socket is a Docker engine's",
+            EngineErrorKind::MadeOtherwise => {
+                "create the present container anew without what the engine makes otherwise"
+            }
         }
     }
 }
@@ -228,7 +233,8 @@ pub(crate) trait EngineImages: Send + Sync + 'static {
 
 /// What an engine can be made to do.
 pub(crate) trait EngineChanges: Send + Sync + 'static {
-    /// Creates a container without starting it.
+    /// Creates a container without starting it. Under its name it is on all of
+    /// its networks and what was asked for, or it is not there.
     fn create(
         &self,
         name: &str,

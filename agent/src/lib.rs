@@ -15,6 +15,7 @@
 //! - `quay::http`, `quay::database`: this node's Quay and its database, asked
 //! - `config_file`: config.yaml on the disk; `disk`: how much room there is
 //! - `ledger`: what was asked and how it ended; `spec_key`: the key of spec digests
+//! - `starters`: who else starts a container: systemd, quadlets, cron
 //! - `node`: what looks and acts share, and which containers are the agent's
 //! - `looks`: answers that change nothing
 //! - `worker`: acts, one at a time; `jobs`: pulls
@@ -41,6 +42,7 @@ mod rpc;
 pub mod secret;
 mod spec_key;
 mod standing;
+mod starters;
 mod worker;
 
 use std::error::Error;
@@ -67,18 +69,18 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     match command {
-        Command::Run { config } => run(&runtime, &config),
+        Command::Run { config, host_root } => run(&runtime, &config, &host_root),
         Command::Check { config } => check(&runtime, &config),
     }
 }
 
-fn run(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
+fn run(runtime: &tokio::runtime::Runtime, config: &Path, host_root: &Path) -> ExitCode {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .event_format(journal::Lines::of_stderr());
     tracing_subscriber::registry().with(lines).with(wanted_lines()).init();
-    match runtime.block_on(app::run(config)) {
+    match runtime.block_on(app::run(config, host_root)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }

@@ -21,6 +21,7 @@ use crate::quay::http::QuayClient;
 use crate::quay::settings::Settings;
 use crate::secret::Secret;
 use crate::standing::Board;
+use crate::starters::files::Starters;
 use crate::worker::config::refused;
 use crate::worker::names::{self, Owner};
 
@@ -37,24 +38,30 @@ pub(crate) struct Node<E> {
     pub(crate) spec_key: SpecKey,
     /// What it is at, for people.
     pub(crate) board: Board,
+    /// Who else starts containers here.
+    pub(crate) starters: Starters,
     certificate_end: Mutex<Timestamp>,
     ledger: Mutex<LedgerSlot>,
 }
 
-/// What the agent keeps in its state directory.
+/// What the agent keeps in its state directory, and what it looks at on the
+/// host.
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// Orders and what became of them.
     pub(crate) ledger: LedgerSlot,
     /// Of its spec digests.
     pub(crate) spec_key: SpecKey,
+    /// Who else starts containers here.
+    pub(crate) starters: Starters,
 }
 
 #[cfg(test)]
 impl Kept {
-    /// With a key that every test knows.
+    /// With a key that every test knows, on a host without any files.
     pub(crate) fn in_tests(ledger: LedgerSlot) -> Self {
-        Self { ledger, spec_key: Self::spec_key_in_tests() }
+        let starters = Starters::under("/nonexistent");
+        Self { ledger, spec_key: Self::spec_key_in_tests(), starters }
     }
 
     pub(crate) fn spec_key_in_tests() -> SpecKey {
@@ -92,10 +99,10 @@ impl<E: Engine> Node<E> {
         certificate_end: Timestamp,
         kept: Kept,
     ) -> Self {
-        let Kept { ledger, spec_key } = kept;
+        let Kept { ledger, spec_key, starters } = kept;
         let (certificate_end, ledger) = (Mutex::new(certificate_end), Mutex::new(ledger));
         let board = Board::default();
-        Self { config, engine, quay, spec_key, board, certificate_end, ledger }
+        Self { config, engine, quay, spec_key, board, starters, certificate_end, ledger }
     }
 
     /// End of this agent's certificate.

@@ -127,7 +127,7 @@ pub struct ContainerFacts {
     /// The mode that the running Quay itself shows, where it can be asked.
     pub effective_mode: Option<Mode>,
     /// Who else would start or remove it; empty when nobody.
-    pub other_starters: Vec<String>,
+    pub other_starters: Vec<OtherStarter>,
     /// The restart policy that its owner gave it, where its agent has since
     /// set it to `no`.
     pub owner_restart_policy: Option<RestartPolicy>,
@@ -138,6 +138,16 @@ impl ContainerFacts {
     pub fn wanted_restart_policy(&self) -> RestartPolicy {
         self.owner_restart_policy.unwrap_or(self.state.restart_policy)
     }
+}
+
+/// Somebody beside the engine's policy who would start or remove a container.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherStarter {
+    /// Who, and how it stands.
+    pub what: String,
+    /// The command that ends it.
+    pub remedy: String,
 }
 
 /// One port that an engine publishes.

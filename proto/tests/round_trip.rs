@@ -16,8 +16,8 @@ use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCou
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::node::{
-    ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, PublishedPort,
-    ReadableConfig,
+    ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, OtherStarter,
+    PublishedPort, ReadableConfig,
 };
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{
@@ -165,7 +165,9 @@ fn container_facts() -> impl Strategy<Value = ContainerFacts> {
         }),
         0..3,
     );
-    let texts = (words(), lists(), lists(), lists(), lists());
+    let starter = (words(), words()).prop_map(|(what, remedy)| OtherStarter { what, remedy });
+    let starters = proptest::collection::vec(starter, 0..3);
+    let texts = (words(), lists(), lists(), lists(), starters);
     let labels = proptest::collection::btree_map(words(), words(), 0..3);
     (container(), texts, digest(""), ports, labels, modes).prop_map(
         |(state, texts, spec, ports, labels, modes)| ContainerFacts {

@@ -41,6 +41,17 @@ pub struct ContainerSpec {
     /// Everything else, by the engine's own names and in its own words: limits,
     /// capabilities, sysctls, logging, name resolution, ...
     pub options: BTreeMap<String, Value>,
+    /// Settings that would be lost, by their paths: `HostConfig.Example`.
+    pub unknown: BTreeMap<String, Unknown>,
+}
+
+/// Why nobody can say what a setting is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unknown {
+    /// The engine shows it, and this agent does not know it.
+    ToAgent,
+    /// The engine has it, and does not show it.
+    NotShown,
 }
 
 /// What is started. `None` and empty = the image's.
@@ -86,6 +97,9 @@ pub struct StorageSpec {
 pub struct NetworkSpec {
     /// `default`, `bridge`, `host`, `none`, `container:..` or a network's name.
     pub mode: String,
+    /// The network that the mode means, by its name, where that can be told.
+    /// Not part of the digest: it only can while the container runs.
+    pub first: Option<String>,
     /// The networks that it is on.
     pub endpoints: BTreeMap<String, EndpointSpec>,
     /// Links to other containers, the old way.
@@ -96,6 +110,9 @@ pub struct NetworkSpec {
     pub exposed: BTreeSet<ContainerPort>,
     /// No network at all, whatever the mode says.
     pub is_disabled: bool,
+    /// Its hardware address in the network that the mode names, if somebody
+    /// chose it.
+    pub mac_address: Option<String>,
 }
 
 /// A container's place in a network.
@@ -113,6 +130,8 @@ pub struct EndpointSpec {
     pub links: Vec<String>,
     /// Of the network's driver.
     pub driver_options: BTreeMap<String, String>,
+    /// Which of several networks leads outside: the highest.
+    pub gateway_priority: i64,
 }
 
 /// What an image brings into its containers' settings.
@@ -146,6 +165,19 @@ impl ContainerSpec {
     /// environment's values are in it.
     pub fn digest(&self, key: &SpecKey) -> SpecDigest {
         digest::of(self, key)
+    }
+
+    /// Where two specs differ, by name: `environment`, `options.Memory`. Their
+    /// values stay out of it, for they may be secrets.
+    pub(crate) fn unlike(&self, other: &Self) -> Vec<String> {
+        let mut unlike = digest::unlike(self, other);
+        if self.image != other.image {
+            unlike.push("image".to_owned());
+        }
+        if self.restart_policy != other.restart_policy {
+            unlike.push("restart policy".to_owned());
+        }
+        unlike
     }
 }
 

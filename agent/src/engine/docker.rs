@@ -2,7 +2,11 @@
 //! names bollard.
 
 mod convert;
+mod create;
+mod raw;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,9 +19,9 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
-    InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    CreateImageOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RenameContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::StreamExt as _;
@@ -25,6 +29,7 @@ use futures::stream::BoxStream;
 use quaymaster_proto::node::EngineFacts;
 use quaymaster_proto::{ContainerId, ImageDigest, RestartPolicy};
 
+use self::raw::RawEngine;
 use super::{
     Container, EngineChanges, EngineError, EngineErrorKind, EngineImages, EngineLooks,
     FullContainer, Image, Listed, LoggedLine, PullStep, inspect,
@@ -74,6 +79,7 @@ pub(crate) enum ConnectError {
 #[derive(Clone)]
 pub(crate) struct DockerEngine {
     docker: Docker,
+    raw: RawEngine,
     data_root: Option<PathBuf>,
 }
 
@@ -110,7 +116,11 @@ impl DockerEngine {
             request
         });
         let data_root = docker.info().await.map_err(failed)?.docker_root_dir.map(PathBuf::from);
-        Ok(Self { docker, data_root })
+        let raw = RawEngine::new(socket).map_err(|source| ConnectError::Unreachable {
+            socket: shown,
+            source: Box::new(source),
+        })?;
+        Ok(Self { docker, raw, data_root })
     }
 
     async fn inspect(&self, which: &str) -> Result<Option<ContainerInspectResponse>, EngineError> {
@@ -142,14 +152,17 @@ impl EngineLooks for DockerEngine {
     }
 
     async fn full_container(&self, which: &str) -> Result<Option<FullContainer>, EngineError> {
-        let Some(found) = self.inspect(which).await? else { return Ok(None) };
+        let Some(raw) = self.raw.container(which).await? else { return Ok(None) };
+        let tried = || format!("read the spec of `{which}`");
+        let found =
+            inspect::container_model(&raw).map_err(|error| convert::senseless(tried(), error))?;
         let container = convert::container(&found)?;
         let reference = container.state.image.as_str();
         let image = self.inspect_image(reference).await?.ok_or_else(|| {
             convert::senseless(format!("inspect image `{reference}`"), "it is gone")
         })?;
-        let spec = inspect::container_spec(&found, &image)
-            .map_err(|error| convert::senseless(format!("read the spec of `{which}`"), error))?;
+        let spec = inspect::container_spec(&raw, &image)
+            .map_err(|error| convert::senseless(tried(), error))?;
         let image = convert::image(&image)?;
         let config = found.config.unwrap_or_default();
         let override_config = convert::override_config(config.env.as_deref().unwrap_or_default());
@@ -235,11 +248,7 @@ impl EngineImages for DockerEngine {
 
 impl EngineChanges for DockerEngine {
     async fn create(&self, name: &str, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
-        let tried = || format!("create container `{name}`");
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let created = self.docker.create_container(Some(options), inspect::create_body(spec)).await;
-        let created = created.map_err(|error| failure(error, tried()))?;
-        created.id.parse().map_err(|error| convert::senseless(tried(), error))
+        self.create_whole(name, spec).await
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {

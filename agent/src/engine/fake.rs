@@ -90,6 +90,7 @@ pub(crate) fn spec(image: ImageId, binds: &[(&str, &str)]) -> ContainerSpec {
         restart_policy: RestartPolicy::Always,
         auto_remove: false,
         options: BTreeMap::new(),
+        unknown: BTreeMap::new(),
     }
 }
 

@@ -5,7 +5,10 @@
 mod create;
 mod options;
 #[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod tests;
+mod unknown;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,9 +17,10 @@ use bollard::models::{
     ImageConfig, ImageInspect, MountPoint, PortMap, RestartPolicyNameEnum,
 };
 use quaymaster_proto::{ContainerId, ImageId, RestartPolicy};
+use serde::Deserialize as _;
 use serde_json::Value;
 
-pub use self::create::create_body;
+pub use self::create::{FurtherNetwork, create_body, further_networks};
 use crate::container::owners_part;
 use crate::container::spec::{
     ContainerPort, ContainerSpec, EndpointSpec, HostPort, ImageDefaults, InvalidPort, NetworkSpec,
@@ -33,6 +37,9 @@ pub enum InspectError {
     /// An id that is none.
     #[error("the engine tells `{0}` and it is no id")]
     BadId(&'static str),
+    /// JSON of another kind.
+    #[error("the engine tells of a container in words that make no sense: {0}")]
+    Unreadable(String),
     /// A port that is none.
     #[error("the engine tells a port that is none")]
     BadPort(#[from] InvalidPort),
@@ -40,13 +47,19 @@ pub enum InspectError {
 
 /// What the owner of a container asked of it: what the engine shows, without
 /// what came from its image and from the engine itself.
-pub fn container_spec(
-    found: &ContainerInspectResponse,
-    image: &ImageInspect,
-) -> Result<ContainerSpec, InspectError> {
+///
+/// `raw` is the engine's own JSON: its models leave out what they do not know.
+pub fn container_spec(raw: &Value, image: &ImageInspect) -> Result<ContainerSpec, InspectError> {
+    let found = container_model(raw)?;
     let id = found.id.as_deref().ok_or(InspectError::Missing("Id"))?;
     let id: ContainerId = id.parse().map_err(|_| InspectError::BadId("Id"))?;
-    Ok(owners_part(shown(found)?, &image_defaults(image), &id))
+    Ok(owners_part(shown(raw, &found)?, &image_defaults(image), &id))
+}
+
+/// A container in the words of bollard's models.
+pub(crate) fn container_model(raw: &Value) -> Result<ContainerInspectResponse, InspectError> {
+    ContainerInspectResponse::deserialize(raw)
+        .map_err(|error| InspectError::Unreadable(error.to_string()))
 }
 
 /// What an image brings into its containers' settings.
@@ -86,7 +99,7 @@ pub fn image_defaults(found: &ImageInspect) -> ImageDefaults {
 }
 
 /// Everything that the engine shows, its own and the image's choices included.
-fn shown(found: &ContainerInspectResponse) -> Result<ContainerSpec, InspectError> {
+fn shown(raw: &Value, found: &ContainerInspectResponse) -> Result<ContainerSpec, InspectError> {
     let config = found.config.as_ref().ok_or(InspectError::Missing("Config"))?;
     let host = found.host_config.as_ref().ok_or(InspectError::Missing("HostConfig"))?;
     let image = found.image.as_deref().ok_or(InspectError::Missing("Image"))?;
@@ -98,12 +111,23 @@ fn shown(found: &ContainerInspectResponse) -> Result<ContainerSpec, InspectError
         hostname: config.hostname.clone(),
         domainname: config.domainname.clone(),
         storage: storage(host, config, found.mounts.as_deref().unwrap_or_default()),
-        network: network(found, host, config)?,
+        network: NetworkSpec { mac_address: mac_address(raw), ..network(found, host, config)? },
         restart_policy: restart_policy(host),
         auto_remove: host.auto_remove.unwrap_or_default(),
-        options: options::of(host),
+        options: options::of(host, &raw["HostConfig"]),
+        unknown: unknown::unknown(raw, found),
     })
 }
+
+/// Shown only where somebody chose it; what the engine gave a running container
+/// is shown with its endpoint. bollard's model does not have it any more.
+fn mac_address(raw: &Value) -> Option<String> {
+    let address = raw.pointer(MAC_ADDRESS)?.as_str()?;
+    (!address.is_empty()).then(|| address.to_owned())
+}
+
+/// Where in a container's JSON a chosen hardware address stands.
+const MAC_ADDRESS: &str = "/Config/MacAddress";
 
 /// Podman leaves the algorithm out.
 fn image_id(text: &str) -> Option<ImageId> {
@@ -224,8 +248,15 @@ fn network(
 ) -> Result<NetworkSpec, InspectError> {
     let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     let endpoints = networks.into_iter().flatten();
+    let mode = host.network_mode.clone().unwrap_or_default();
+    let named = if matches!(mode.as_str(), "" | "default") { "bridge" } else { &mode };
+    let is_first = |(name, settings): &(&String, &EndpointSettings)| {
+        *name == named || settings.network_id.as_deref() == Some(named)
+    };
+    let first = endpoints.clone().find(is_first).map(|(name, _)| name.clone());
     Ok(NetworkSpec {
-        mode: host.network_mode.clone().unwrap_or_default(),
+        mode,
+        first,
         endpoints: endpoints.map(|(name, settings)| (name.clone(), endpoint(settings))).collect(),
         links: host.links.clone().unwrap_or_default(),
         ports: host.port_bindings.as_ref().map(ports).transpose()?.unwrap_or_default(),
@@ -236,26 +267,49 @@ fn network(
             .map(|port| port.parse())
             .collect::<Result<_, InvalidPort>>()?,
         is_disabled: config.network_disabled.unwrap_or_default(),
+        mac_address: None,
     })
 }
 
+/// Names every setting, so that a new one of the model is not lost in silence.
 fn endpoint(settings: &EndpointSettings) -> EndpointSpec {
-    let chosen = settings.ipam_config.as_ref();
+    let EndpointSettings {
+        ipam_config,
+        links,
+        aliases,
+        driver_opts,
+        gw_priority,
+        // The engine's, and another time others.
+        mac_address: _,
+        network_id: _,
+        endpoint_id: _,
+        gateway: _,
+        ip_address: _,
+        ip_prefix_len: _,
+        ipv6_gateway: _,
+        global_ipv6_address: _,
+        global_ipv6_prefix_len: _,
+        dns_names: _,
+    } = settings;
+    let chosen = ipam_config.as_ref();
     let address = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
     EndpointSpec {
-        aliases: settings.aliases.clone().unwrap_or_default(),
+        aliases: aliases.clone().unwrap_or_default(),
         ipv4_address: address(chosen.and_then(|ipam| ipam.ipv4_address.as_ref())),
         ipv6_address: address(chosen.and_then(|ipam| ipam.ipv6_address.as_ref())),
         link_local_addresses: chosen
             .and_then(|ipam| ipam.link_local_ips.clone())
             .unwrap_or_default(),
-        links: settings.links.clone().unwrap_or_default(),
-        driver_options: sorted(settings.driver_opts.as_ref()),
+        links: links.clone().unwrap_or_default(),
+        driver_options: sorted(driver_opts.as_ref()),
+        gateway_priority: gw_priority.unwrap_or_default(),
     }
 }
 
 fn ports(map: &PortMap) -> Result<BTreeMap<ContainerPort, Vec<HostPort>>, InspectError> {
-    map.iter()
+    // Podman lists exposed ports too, and that they are published nowhere.
+    let published = map.iter().filter(|(_, bindings)| bindings.iter().flatten().next().is_some());
+    published
         .map(|(port, bindings)| {
             let hosts = bindings.iter().flatten().map(|binding| HostPort {
                 address: binding.host_ip.clone().unwrap_or_default(),

@@ -87,7 +87,10 @@ async fn explain<E: Engine>(
         Ok(_) => None,
         Err(EngineErrorKind::Status(status)) => Some(status),
         Err(
-            EngineErrorKind::Unreachable | EngineErrorKind::Midway | EngineErrorKind::Senseless,
+            EngineErrorKind::Unreachable
+            | EngineErrorKind::Midway
+            | EngineErrorKind::Senseless
+            | EngineErrorKind::MadeOtherwise,
         ) => None,
     };
     let denied = ["unauthorized", "denied", "authentication required"];

@@ -10,7 +10,7 @@ use std::path::Path;
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use quaymaster_proto::node::{
-    ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts, ReadableConfig,
+    ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts, OtherStarter, ReadableConfig,
 };
 use quaymaster_proto::{Component, ContainerStatus, Mode, Refusal, RestartPolicy};
 
@@ -21,6 +21,7 @@ use crate::engine::{Container, Engine, FullContainer};
 use crate::node::Node;
 use crate::quay::settings::{Settings, SurveyKey, keyed_digest, override_mode};
 use crate::secret::Secret;
+use crate::starters::{self, Starter, Who};
 
 /// Files beside config.yaml that must be alike on every node: Quay's TLS
 /// identity and what it trusts (quay-facts 2.2).
@@ -29,24 +30,28 @@ const TLS_SUFFIXES: [&str; 4] = [".cert", ".key", ".crt", ".pem"];
 /// No TLS file comes near this, in bytes.
 const LONGEST_TLS_FILE: u64 = 1024 * 1024;
 
-/// Labels by which others say that a container is theirs to start.
-const STARTERS: [(&str, &str); 4] = [
-    ("com.docker.compose.project", "compose project"),
-    ("io.podman.compose.project", "compose project"),
-    ("PODMAN_SYSTEMD_UNIT", "systemd unit"),
-    ("com.docker.swarm.service.name", "swarm service"),
+/// Labels by which others say that a container is theirs to start, and the
+/// command that makes them let go.
+const STARTERS: [(&str, &str, &str); 4] = [
+    ("com.docker.compose.project", "compose project", "docker compose --project-name {} rm --stop"),
+    ("io.podman.compose.project", "compose project", "podman-compose --project-name {} down"),
+    ("PODMAN_SYSTEMD_UNIT", "systemd unit", "systemctl disable --now {}"),
+    ("com.docker.swarm.service.name", "swarm service", "docker service rm {}"),
 ];
+
+/// A container that is nobody's but its engine's.
+const ANEW: &str = "create the container anew with docker run --detach --restart always";
 
 impl<E: Engine> Node<E> {
     /// This node, with its settings' digests keyed for one survey; without a
     /// key, without them.
     pub(crate) async fn describe(&self, key: Option<&SurveyKey>) -> Result<NodeFacts, Refusal> {
-        let components = try_join_all(
-            self.config
-                .components
-                .iter()
-                .map(|(component, settings)| self.describe_component(*component, settings)),
-        );
+        let starters = self.starters.look();
+        let components =
+            self.config.components.iter().map(|(component, settings)| {
+                self.describe_component(*component, settings, &starters)
+            });
+        let components = try_join_all(components);
         let engine = async { self.engine.facts().await.map_err(Refusal::from) };
         let (engine, components, over) =
             tokio::try_join!(engine, components, self.well_known_override())?;
@@ -70,12 +75,13 @@ impl<E: Engine> Node<E> {
         &self,
         component: Component,
         settings: &ComponentConfig,
+        starters: &[Starter],
     ) -> Result<ComponentFacts, Refusal> {
         let listed = self.containers_of(component).await?;
         let looks = listed.iter().map(|listed| self.engine.full_container(listed.id.as_str()));
         let found = try_join_all(looks).await?;
-        let facts =
-            found.into_iter().flatten().map(|found| self.describe_container(component, found));
+        let found = found.into_iter().flatten();
+        let facts = found.map(|found| self.describe_container(component, found, starters));
         let mut facts = join_all(facts).await;
         let named = facts.iter().position(|facts| facts.state.name == settings.container);
         let container = named.map(|index| facts.remove(index));
@@ -92,6 +98,7 @@ impl<E: Engine> Node<E> {
         &self,
         component: Component,
         found: FullContainer,
+        starters: &[Starter],
     ) -> ContainerFacts {
         let effective_mode = self.mode_of(component, &found.container).await;
         let FullContainer { container, spec, image, image_reference, override_config } = found;
@@ -107,7 +114,7 @@ impl<E: Engine> Node<E> {
         };
         ContainerFacts {
             owner_restart_policy,
-            other_starters: other_starters(&container.labels, spec.auto_remove),
+            other_starters: other_starters(&container, spec.auto_remove, starters),
             image_reference,
             image_tags: image.tags,
             image_digests: image.digests,
@@ -208,11 +215,30 @@ fn tls_files(directory: &Path, key: &SurveyKey) -> BTreeMap<String, String> {
     digests
 }
 
-fn other_starters(labels: &BTreeMap<String, String>, auto_remove: bool) -> Vec<String> {
-    let labelled = STARTERS
-        .iter()
-        .filter_map(|(label, what)| labels.get(*label).map(|name| format!("{what} `{name}`")));
-    let removed = auto_remove.then(|| "the engine removes it when it ends (--rm)".to_owned());
+fn other_starters(
+    container: &Container,
+    auto_remove: bool,
+    starters: &[Starter],
+) -> Vec<OtherStarter> {
+    let mut all = owners(&container.labels, auto_remove);
+    let who = Who { name: &container.state.name, id: container.state.id.as_str() };
+    all.extend(starters::starters_of(starters, who));
+    all
+}
+
+/// Who the container itself says starts or removes it.
+fn owners(labels: &BTreeMap<String, String>, auto_remove: bool) -> Vec<OtherStarter> {
+    let labelled = STARTERS.iter().filter_map(|(label, what, command)| {
+        let name = labels.get(*label)?;
+        Some(OtherStarter {
+            what: format!("{what} `{name}`"),
+            remedy: format!("{}; then {ANEW}", command.replace("{}", name)),
+        })
+    });
+    let removed = auto_remove.then(|| OtherStarter {
+        what: "`--rm`, by which the engine removes it when it ends".to_owned(),
+        remedy: format!("{ANEW}, without --rm"),
+    });
     labelled.chain(removed).collect()
 }
 
@@ -255,8 +281,38 @@ mod tests {
     fn whoever_else_starts_a_container_is_named() {
         let labels = [("com.docker.compose.project", "registry"), ("maintainer", "x")];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        assert_eq!(other_starters(&labels, false), ["compose project `registry`"]);
-        assert_eq!(other_starters(&BTreeMap::new(), true).len(), 1);
-        assert!(other_starters(&BTreeMap::new(), false).is_empty());
+        let [compose] = owners(&labels, false).try_into().unwrap();
+        assert_eq!(compose.what, "compose project `registry`");
+        assert!(compose.remedy.starts_with("docker compose --project-name registry rm --stop; "));
+        let [removed] = owners(&BTreeMap::new(), true).try_into().unwrap();
+        assert!(removed.remedy.ends_with(", without --rm"), "{}", removed.remedy);
+        assert!(owners(&BTreeMap::new(), false).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_unit_of_the_host_that_starts_a_container_is_told_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(&directory);
+        std::fs::write(directory.path().join("config.yaml"), "SETUP_COMPLETE: true\n").unwrap();
+        node.engine.run(1, "quay", spec(image_id(1), &[]));
+        node.engine.run(2, "clair", spec(image_id(2), &[]));
+        let starters = async || {
+            let components = node.describe(None).await.unwrap().components;
+            let containers = components.into_iter().filter_map(|component| component.container);
+            let named = containers.map(|found| (found.state.name, found.other_starters));
+            named.collect::<BTreeMap<_, _>>()
+        };
+        assert!(starters().await.values().all(Vec::is_empty));
+        let units = directory.path().join("host/etc/systemd/system");
+        std::fs::create_dir_all(&units).unwrap();
+        let text = "[Service]\nExecStart=/usr/bin/docker start -a quay\n";
+        std::fs::write(units.join("quay.service"), text).unwrap();
+        let found = starters().await;
+        assert!(found["clair"].is_empty());
+        assert_eq!(found["quay"].len(), 1);
+        assert!(found["quay"][0].what.starts_with("systemd unit `quay.service`"));
+        // Whoever follows the remedy is believed at once.
+        std::fs::remove_file(units.join("quay.service")).unwrap();
+        assert!(starters().await.values().all(Vec::is_empty));
     }
 }

@@ -37,7 +37,8 @@ impl<E: Engine> Node<E> {
                 EngineErrorKind::Status(_)
                 | EngineErrorKind::Unreachable
                 | EngineErrorKind::Midway
-                | EngineErrorKind::Senseless => "see whether this node reaches the registry",
+                | EngineErrorKind::Senseless
+                | EngineErrorKind::MadeOtherwise => "see whether this node reaches the registry",
             };
             Refusal::new(Reason::Image, error.in_one_line()).with_remedy(remedy)
         })?;

@@ -9,8 +9,9 @@ use crate::engine::fake::FakeEngine;
 use crate::ledger::LedgerSlot;
 use crate::node::{Kept, Node};
 use crate::quay::http::QuayClient;
+use crate::starters::files::Starters;
 
-/// Its files lie in `directory`.
+/// Its files lie in `directory`, its host's in `host` there.
 pub(crate) fn node(directory: &tempfile::TempDir) -> Arc<Node<FakeEngine>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let yaml = "version: 1\ncluster: prod\nnode: quay-1\nlisten: 127.0.0.1:9643\n\
@@ -21,11 +22,7 @@ pub(crate) fn node(directory: &tempfile::TempDir) -> Arc<Node<FakeEngine>> {
     let config = AgentConfig::parse(yaml, directory.path()).unwrap();
     let ledger = LedgerSlot::open(&config.state);
     let client = QuayClient::new().unwrap();
-    Arc::new(Node::new(
-        config,
-        FakeEngine::default(),
-        client,
-        Timestamp::UNIX_EPOCH,
-        Kept::in_tests(ledger),
-    ))
+    let starters = Starters::under(directory.path().join("host"));
+    let kept = Kept { starters, ..Kept::in_tests(ledger) };
+    Arc::new(Node::new(config, FakeEngine::default(), client, Timestamp::UNIX_EPOCH, kept))
 }

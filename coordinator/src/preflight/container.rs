@@ -1,6 +1,7 @@
 //! Containers: who starts them, who lives beside them, and whether the next one
 //! can be made from them.
 
+use quaymaster_proto::node::OtherStarter;
 use quaymaster_proto::preview::SpecVerdict;
 use quaymaster_proto::{Component, ContainerStatus, Mode, NodeName};
 use serde::Serialize;
@@ -14,14 +15,17 @@ use crate::survey::NodeSurvey;
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum ContainerFinding {
     /// Somebody else starts it.
-    #[error("{node}: container `{container}` is also started by {}", .starters.join(" and "))]
-    OtherStarters {
+    #[error(
+        "{node}: not only its engine's policy decides when container `{container}` runs, but also {}",
+        .starter.what
+    )]
+    OtherStarter {
         /// Where.
         node: NodeName,
         /// Its name.
         container: String,
-        /// Units, compose projects and the like.
-        starters: Vec<String>,
+        /// A unit, a compose project or the like.
+        starter: OtherStarter,
     },
     /// A second one lives on the node.
     #[error("{node}: container `{container}` is {status} beside the known {component}")]
@@ -80,7 +84,7 @@ impl ContainerFinding {
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::OverrideSet { .. } => Severity::Warns,
-            Self::OtherStarters { .. }
+            Self::OtherStarter { .. }
             | Self::Stray { .. }
             | Self::OverrideSetsMode { .. }
             | Self::SpecRefused { .. }
@@ -90,12 +94,7 @@ impl ContainerFinding {
 
     pub(super) fn remedy(&self) -> String {
         match self {
-            Self::OtherStarters { node, starters, .. } => {
-                format!(
-                    "on {node}: disable {}, so that only the engine's policy starts it",
-                    starters.join(" and ")
-                )
-            }
+            Self::OtherStarter { node, starter, .. } => format!("on {node}: {}", starter.remedy),
             Self::Stray { node, container, .. } => format!(
                 "on {node}: find out who started it, set its restart policy to no, and stop it: \
                  docker update --restart=no {container}; docker stop {container}"
@@ -117,11 +116,11 @@ impl ContainerFinding {
 pub(super) fn starters(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
     let known = survey.facts.components.iter().filter_map(|facts| facts.container.as_ref());
     known
-        .filter(|container| !container.other_starters.is_empty())
-        .map(|container| ContainerFinding::OtherStarters {
+        .flat_map(|container| container.other_starters.iter().map(move |by| (container, by)))
+        .map(|(container, starter)| ContainerFinding::OtherStarter {
             node: name.clone(),
             container: container.state.name.clone(),
-            starters: container.other_starters.clone(),
+            starter: starter.clone(),
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use quaymaster_proto::database::DatabaseIdentity;
-use quaymaster_proto::node::{ConfigFacts, ContainerFacts, ReadableConfig};
+use quaymaster_proto::node::{ConfigFacts, ContainerFacts, OtherStarter, ReadableConfig};
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{Component, ContainerStatus, Mode};
 
@@ -152,7 +152,23 @@ fn what_runs() {
 fn containers() {
     let texts = [
         found(Case::on_2_9_5, |case| {
-            case.container(2).other_starters = vec!["systemd unit quay.service".into()];
+            let starter = |what: &str, remedy: &str| OtherStarter {
+                what: what.to_owned(),
+                remedy: remedy.to_owned(),
+            };
+            case.container(2).other_starters = vec![
+                starter(
+                    "systemd unit `quay.service` (enabled; `docker start`)",
+                    "systemctl disable --now quay.service && mv \
+                     /etc/systemd/system/quay.service /root/ && systemctl daemon-reload && docker \
+                     start quay",
+                ),
+                starter(
+                    "`--rm`, by which the engine removes it when it ends",
+                    "create the container anew with docker run --detach --restart always, without \
+                     --rm",
+                ),
+            ];
         }),
         found(Case::on_2_9_5, |case| {
             let mut stray = case.container(2).clone();

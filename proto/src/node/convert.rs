@@ -3,8 +3,8 @@
 use crate::id::{Epoch, StepNumber};
 use crate::invalid::{InvalidField, each, parsed, required, within, within_if_any};
 use crate::node::{
-    ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, PublishedPort,
-    ReadableConfig,
+    ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, OtherStarter,
+    PublishedPort, ReadableConfig,
 };
 use crate::wire;
 use crate::words::{Component, Mode, port};
@@ -181,7 +181,7 @@ impl TryFrom<wire::ContainerDescription> for ContainerFacts {
             override_mode: mode("override_mode", override_mode)?,
             has_override_config,
             effective_mode: mode("effective_mode", effective_mode)?,
-            other_starters,
+            other_starters: other_starters.into_iter().map(Into::into).collect(),
             owner_restart_policy: within_if_any("owner_restart_policy", owner_restart_policy)?,
         })
     }
@@ -216,9 +216,23 @@ impl From<ContainerFacts> for wire::ContainerDescription {
             override_mode: override_mode.map(Mode::to_wire),
             has_override_config,
             effective_mode: effective_mode.map(Mode::to_wire),
-            other_starters,
+            other_starters: other_starters.into_iter().map(Into::into).collect(),
             owner_restart_policy: owner_restart_policy.map(Into::into),
         }
+    }
+}
+
+impl From<wire::OtherStarter> for OtherStarter {
+    fn from(message: wire::OtherStarter) -> Self {
+        let wire::OtherStarter { what, remedy } = message;
+        Self { what, remedy }
+    }
+}
+
+impl From<OtherStarter> for wire::OtherStarter {
+    fn from(starter: OtherStarter) -> Self {
+        let OtherStarter { what, remedy } = starter;
+        Self { what, remedy }
     }
 }
 

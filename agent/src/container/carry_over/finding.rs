@@ -74,15 +74,30 @@ pub enum Reason {
     /// Made without one.
     #[error("is switched off for this container: create the container anew with one")]
     HasNoNetwork,
-    /// More networks than one.
-    #[error("is on several networks: only one is supported, leave the others")]
-    SeveralNetworks,
+    /// Several networks, and no telling which of them the mode means.
+    #[error(
+        "is several, and the engine does not tell which is the first one: start the container, or \
+         create it anew with the network's name"
+    )]
+    FirstNetworkUnknown,
     /// Links.
     #[error("links to another container: use a network of the engine instead")]
     HasLinks,
     /// Removed by the engine as soon as it stops: there would be no way back.
     #[error("would be gone as soon as it stops: create the container anew without --rm")]
     RemovesItself,
+    /// A setting of an engine newer than this agent.
+    #[error(
+        "is not known to this agent, which would lose it: update the agent, or create the container \
+         anew without it"
+    )]
+    NotUnderstood,
+    /// A setting that this engine hides.
+    #[error(
+        "is not shown by this engine, so that nobody can tell what would be lost: run the container \
+         on Docker, or replace it by hand"
+    )]
+    NotShown,
     /// A namespace of another container.
     #[error("is shared with container `{container}`: create the container anew with its own")]
     SharesNamespace {
@@ -119,9 +134,11 @@ impl Reason {
             | Self::UsesHostNetwork
             | Self::SharesNetwork
             | Self::HasNoNetwork
-            | Self::SeveralNetworks
             | Self::HasLinks
+            | Self::FirstNetworkUnknown
             | Self::RemovesItself
+            | Self::NotUnderstood
+            | Self::NotShown
             | Self::SharesNamespace { .. }
             | Self::PortOfEnginesChoice
             | Self::PortsCollide { .. } => SpecVerdict::Refused,

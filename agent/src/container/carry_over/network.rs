@@ -13,7 +13,8 @@ pub(super) fn next(
     moves: &[PortMove],
     findings: &mut Vec<Finding>,
 ) -> NetworkSpec {
-    let NetworkSpec { mode, endpoints, links, ports, exposed, is_disabled } = network;
+    let NetworkSpec { mode, first, endpoints, links, ports, exposed, is_disabled, mac_address } =
+        network;
     if *is_disabled {
         findings.push(Finding::new("network", Reason::HasNoNetwork));
     }
@@ -22,12 +23,19 @@ pub(super) fn next(
         shared if shared.starts_with("container:") => {
             findings.push(Finding::new("network", Reason::SharesNetwork));
         }
+        _ if endpoints.len() > 1 && first.is_none() => {
+            findings.push(Finding::new("network", Reason::FirstNetworkUnknown));
+        }
+        _ if endpoints.len() > 1 => {
+            let names = endpoints.keys();
+            findings.extend(names.map(|name| Finding::carried(format!("network {name}"))));
+        }
         "" | "default" | "bridge" => {}
         name => findings.push(Finding::carried(format!("network {name}"))),
     }
-    if endpoints.len() > 1 {
-        findings.push(Finding::new("network", Reason::SeveralNetworks));
-    }
+    findings.extend(
+        mac_address.iter().map(|address| Finding::carried(format!("MAC address {address}"))),
+    );
     if !links.is_empty() || endpoints.values().any(|endpoint| !endpoint.links.is_empty()) {
         findings.push(Finding::new("links", Reason::HasLinks));
     }
@@ -44,6 +52,13 @@ pub(super) fn next(
     for address in endpoints.values().flat_map(|endpoint| &endpoint.link_local_addresses) {
         findings.push(Finding::carried(format!("address {address}")));
     }
+    for (name, _) in endpoints.values().flat_map(|endpoint| &endpoint.driver_options) {
+        findings.push(Finding::carried(format!("network option {name}")));
+    }
+    let preferred = endpoints.iter().filter(|(_, endpoint)| endpoint.gateway_priority != 0);
+    findings.extend(
+        preferred.map(|(name, _)| Finding::carried(format!("gateway priority of network {name}"))),
+    );
     let ports = moved_ports(ports, moves, findings);
     findings.extend(exposed.iter().map(|port| Finding::carried(format!("exposed port {port}"))));
     NetworkSpec {
@@ -53,6 +68,8 @@ pub(super) fn next(
         ports,
         exposed: exposed.clone(),
         is_disabled: *is_disabled,
+        first: first.clone(),
+        mac_address: mac_address.clone(),
     }
 }
 

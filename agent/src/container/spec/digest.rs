@@ -1,14 +1,46 @@
 //! One digest for one owner's part.
 
+use std::collections::BTreeSet;
+
 use hmac::{Hmac, Mac as _};
 use quaymaster_proto::SpecDigest;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::{ContainerSpec, EndpointSpec, NetworkSpec, ProcessSpec, SpecKey, StorageSpec};
 
-/// Every field but the image and the restart policy.
+/// Of every field but the image and the restart policy.
 pub(super) fn of(spec: &ContainerSpec, key: &SpecKey) -> SpecDigest {
+    let mut text = String::new();
+    write_sorted(&Value::Object(parts(spec)), &mut text);
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
+    mac.update(text.as_bytes());
+    let hex: String =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.parse().expect("an HMAC-SHA256 in hex is a digest")
+}
+
+/// The parts that two specs do not have in common, down to one setting where
+/// settings have names.
+pub(super) fn unlike(one: &ContainerSpec, other: &ContainerSpec) -> Vec<String> {
+    let (one, other) = (parts(one), parts(other));
+    let mut unlike = Vec::new();
+    for (part, value) in &one {
+        match (value, &other[part]) {
+            (value, same) if value == same => {}
+            (Value::Object(these), Value::Object(those)) => {
+                let names: BTreeSet<&String> = these.keys().chain(those.keys()).collect();
+                let differ = names.into_iter().filter(|name| these.get(*name) != those.get(*name));
+                unlike.extend(differ.map(|name| format!("{part}.{name}")));
+            }
+            _ => unlike.push(part.clone()),
+        }
+    }
+    unlike
+}
+
+/// Every field but the image and the restart policy.
+fn parts(spec: &ContainerSpec) -> Map<String, Value> {
     let ContainerSpec {
         image: _,
         environment,
@@ -21,12 +53,13 @@ pub(super) fn of(spec: &ContainerSpec, key: &SpecKey) -> SpecDigest {
         restart_policy: _,
         auto_remove,
         options,
+        unknown,
     } = spec;
     let environment: Vec<Value> = environment
         .iter()
         .map(|(name, value)| json!([name, value.as_ref().map(|secret| secret.expose())]))
         .collect();
-    let whole = json!({
+    let parts = json!({
         "environment": environment,
         "labels": labels,
         "process": process_json(process),
@@ -36,14 +69,14 @@ pub(super) fn of(spec: &ContainerSpec, key: &SpecKey) -> SpecDigest {
         "network": network_json(network),
         "auto_remove": auto_remove,
         "options": options,
+        "unknown": unknown.keys().collect::<Vec<_>>(),
     });
-    let mut text = String::new();
-    write_sorted(&whole, &mut text);
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
-    mac.update(text.as_bytes());
-    let hex: String =
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.parse().expect("an HMAC-SHA256 in hex is a digest")
+    match parts {
+        Value::Object(parts) => parts,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            unreachable!("the literal above is an object")
+        }
+    }
 }
 
 fn process_json(process: &ProcessSpec) -> Value {
@@ -76,12 +109,13 @@ fn process_json(process: &ProcessSpec) -> Value {
 fn storage_json(storage: &StorageSpec) -> Value {
     let StorageSpec { binds, mounts, anonymous_volumes: _, volumes_from } = storage;
     // Volumes without a name come with the image, mostly: not the owner's.
-    json!([binds, mounts, volumes_from])
+    json!({ "binds": binds, "mounts": mounts, "volumes_from": volumes_from })
 }
 
 fn network_json(network: &NetworkSpec) -> Value {
-    let NetworkSpec { mode, endpoints, links, ports, exposed, is_disabled } = network;
-    let endpoints: Vec<Value> = endpoints
+    let NetworkSpec { mode, first: _, endpoints, links, ports, exposed, is_disabled, mac_address } =
+        network;
+    let endpoints: Map<String, Value> = endpoints
         .iter()
         .map(|(name, endpoint)| {
             let EndpointSpec {
@@ -91,16 +125,18 @@ fn network_json(network: &NetworkSpec) -> Value {
                 link_local_addresses,
                 links,
                 driver_options,
+                gateway_priority,
             } = endpoint;
-            json!([
-                name,
+            let endpoint = json!([
                 aliases,
                 ipv4_address,
                 ipv6_address,
                 link_local_addresses,
                 links,
-                driver_options
-            ])
+                driver_options,
+                gateway_priority
+            ]);
+            (name.clone(), endpoint)
         })
         .collect();
     let ports: Vec<Value> = ports
@@ -112,7 +148,15 @@ fn network_json(network: &NetworkSpec) -> Value {
         })
         .collect();
     let exposed: Vec<String> = exposed.iter().map(ToString::to_string).collect();
-    json!([mode, endpoints, links, ports, exposed, is_disabled])
+    json!({
+        "mode": mode,
+        "endpoints": endpoints,
+        "links": links,
+        "ports": ports,
+        "exposed": exposed,
+        "is_disabled": is_disabled,
+        "mac_address": mac_address,
+    })
 }
 
 /// JSON with its keys in order, whatever map lies under `Value`.

@@ -16,8 +16,47 @@ use crate::container::spec::{
 };
 use crate::secret::Secret;
 
-/// The order that makes an engine create this container.
-pub fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+/// A network that a container is connected to once it is created: engines take
+/// one with the order to create it (Docker before API 1.44).
+#[derive(Clone, PartialEq, Debug)]
+pub struct FurtherNetwork {
+    /// The network.
+    pub name: String,
+    /// The container's place in it.
+    pub endpoint: EndpointSettings,
+}
+
+/// The networks beside the one that the order to create a container names.
+pub fn further_networks(spec: &ContainerSpec) -> Vec<FurtherNetwork> {
+    let network = &spec.network;
+    let first = first_network(network);
+    let further = network.endpoints.iter().filter(|(name, _)| Some(*name) != first);
+    further
+        .map(|(name, endpoint)| FurtherNetwork { name: name.clone(), endpoint: settings(endpoint) })
+        .collect()
+}
+
+/// The endpoint in the network that the mode names.
+fn first_network(network: &NetworkSpec) -> Option<&String> {
+    let known = network.first.as_ref().and_then(|first| network.endpoints.get_key_value(first));
+    let any = || network.endpoints.first_key_value();
+    known.or_else(any).map(|(name, _)| name)
+}
+
+/// The order that makes an engine create this container, in its first network.
+pub fn create_body(spec: &ContainerSpec) -> Value {
+    let mut body = serde_json::to_value(model(spec)).expect("a model is written as JSON");
+    let former = options::FORMER.iter().filter_map(|name| Some((name, spec.options.get(*name)?)));
+    for (name, value) in former {
+        body["HostConfig"][name] = value.clone();
+    }
+    if let Some(address) = &spec.network.mac_address {
+        body["MacAddress"] = address.as_str().into();
+    }
+    body
+}
+
+fn model(spec: &ContainerSpec) -> ContainerCreateBody {
     let ContainerSpec {
         image,
         environment,
@@ -30,6 +69,7 @@ pub fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         restart_policy,
         auto_remove,
         options,
+        unknown: _, // refused before
     } = spec;
     let ProcessSpec {
         entrypoint,
@@ -90,7 +130,16 @@ fn mounted(storage: &StorageSpec, host: HostConfig) -> HostConfig {
 }
 
 fn reached(network: &NetworkSpec, host: HostConfig) -> HostConfig {
-    let NetworkSpec { mode, endpoints: _, links, ports, exposed: _, is_disabled: _ } = network;
+    let NetworkSpec {
+        mode,
+        first: _,
+        links,
+        ports,
+        endpoints: _,
+        exposed: _,
+        is_disabled: _,
+        mac_address: _,
+    } = network;
     HostConfig {
         network_mode: (!mode.is_empty()).then(|| mode.clone()),
         links: if_any(links),
@@ -110,16 +159,13 @@ fn port_map(ports: &BTreeMap<ContainerPort, Vec<HostPort>>) -> PortMap {
     ports.iter().map(|(port, hosts)| (port.to_string(), Some(bindings(hosts)))).collect()
 }
 
-/// Only what somebody chose: an engine connects the rest by itself.
+/// Only what somebody chose: an engine connects the first network by itself.
 fn networking(network: &NetworkSpec) -> Option<NetworkingConfig> {
-    let chosen: Vec<(&String, &EndpointSpec)> = network
-        .endpoints
-        .iter()
-        .filter(|(_, endpoint)| **endpoint != EndpointSpec::default())
-        .collect();
-    let endpoints = chosen.into_iter().map(|(name, endpoint)| (name.clone(), settings(endpoint)));
-    let endpoints: std::collections::HashMap<_, _> = endpoints.collect();
-    (!endpoints.is_empty()).then_some(NetworkingConfig { endpoints_config: Some(endpoints) })
+    let name = first_network(network)?;
+    let endpoint = &network.endpoints[name];
+    (*endpoint != EndpointSpec::default()).then(|| NetworkingConfig {
+        endpoints_config: Some([(name.clone(), settings(endpoint))].into()),
+    })
 }
 
 fn settings(endpoint: &EndpointSpec) -> EndpointSettings {
@@ -130,6 +176,7 @@ fn settings(endpoint: &EndpointSpec) -> EndpointSettings {
         link_local_addresses,
         links,
         driver_options,
+        gateway_priority,
     } = endpoint;
     let has_address =
         ipv4_address.is_some() || ipv6_address.is_some() || !link_local_addresses.is_empty();
@@ -143,6 +190,7 @@ fn settings(endpoint: &EndpointSpec) -> EndpointSettings {
         links: if_any(links),
         driver_opts: (!driver_options.is_empty())
             .then(|| driver_options.clone().into_iter().collect()),
+        gw_priority: (*gateway_priority != 0).then_some(*gateway_priority),
         ..EndpointSettings::default()
     }
 }

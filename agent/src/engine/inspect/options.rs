@@ -27,13 +27,19 @@ const ELSEWHERE: [&str; 10] = [
 /// paths masks nothing, none masks the usual ones.
 const MEANT_WHEN_EMPTY: [&str; 4] = ["Init", "MaskedPaths", "MemorySwappiness", "ReadonlyPaths"];
 
-/// Every other setting that says something.
-pub(super) fn of(host: &HostConfig) -> BTreeMap<String, Value> {
+/// Settings that engines of these years have and bollard's model has no more.
+pub(super) const FORMER: [&str; 2] = ["KernelMemory", "KernelMemoryTCP"];
+
+/// Every other setting that says something. `raw` is the engine's own JSON.
+pub(super) fn of(host: &HostConfig, raw: &Value) -> BTreeMap<String, Value> {
     let Ok(Value::Object(settings)) = serde_json::to_value(host) else {
         return BTreeMap::new();
     };
+    let former =
+        FORMER.iter().filter_map(|name| Some(((*name).to_owned(), raw.get(name)?.clone())));
     settings
         .into_iter()
+        .chain(former)
         .filter(|(name, value)| {
             !ELSEWHERE.contains(&name.as_str())
                 && (says_something(value)
@@ -42,14 +48,15 @@ pub(super) fn of(host: &HostConfig) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Back into the engine's model.
+/// Back into the engine's model, without what that has no more.
 pub(super) fn host_config(options: &BTreeMap<String, Value>) -> HostConfig {
     let settings = options.iter().map(|(name, value)| (name.clone(), value.clone()));
     serde_json::from_value(Value::Object(settings.collect()))
         .expect("options are made out of a host configuration and nothing else")
 }
 
-fn says_something(value: &Value) -> bool {
+/// Whether a value is anything but an engine's way to write none.
+pub(super) fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(value) => *value,

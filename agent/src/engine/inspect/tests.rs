@@ -2,9 +2,11 @@
 //! them. The files are under `tests/fixtures/inspect`.
 
 use crate::container::spec::SpecKey;
-use bollard::models::{ContainerInspectResponse, EndpointIpamConfig, ImageInspect};
+use bollard::models::ImageInspect;
 use quaymaster_proto::PortMove;
 use quaymaster_proto::preview::{SpecFinding, SpecVerdict};
+
+use serde_json::json;
 
 use super::*;
 use crate::container::{CarryOver, Demands, carry_over};
@@ -18,8 +20,12 @@ const RAN: &str = include_str!("../../../tests/fixtures/inspect/ran.json");
 const IMAGE: &str = include_str!("../../../tests/fixtures/inspect/image.json");
 
 fn spec(container: &str) -> ContainerSpec {
-    let found: ContainerInspectResponse = serde_json::from_str(container).unwrap();
-    let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
+    spec_of(container, IMAGE)
+}
+
+fn spec_of(container: &str, image: &str) -> ContainerSpec {
+    let found: Value = serde_json::from_str(container).unwrap();
+    let image: ImageInspect = serde_json::from_str(image).unwrap();
     container_spec(&found, &image).unwrap()
 }
 
@@ -53,7 +59,7 @@ fn told(carried: &CarryOver) -> String {
 fn golden(container: &str) -> String {
     let carried = carry_over(&spec(container), &demands());
     let told = told(&carried);
-    let body = serde_json::to_value(create_body(&carried.into_next().unwrap())).unwrap();
+    let body = create_body(&carried.into_next().unwrap());
     format!("{told}\n{}", serde_json::to_string_pretty(&body).unwrap())
 }
 
@@ -75,6 +81,28 @@ fn what_cannot_be_carried_over_is_refused_by_name() {
         all.push_str(&format!("== {name}\n{}", told(&carried)));
         let refused = carried.into_next().unwrap_err();
         assert!(refused.iter().all(|finding| finding.reason.is_refusal()), "{name}");
+    }
+    insta::assert_snapshot!(all);
+}
+
+/// As Podman 4.3.1 showed them. The second was made with a sysctl and a log
+/// option, of which it shows nothing.
+#[test]
+fn what_podman_does_not_show_is_refused_by_name() {
+    const PLAIN: &str = include_str!("../../../tests/fixtures/inspect/podman/plain.json");
+    const FULL: &str = include_str!("../../../tests/fixtures/inspect/podman/full.json");
+    const IMAGE: &str = include_str!("../../../tests/fixtures/inspect/podman/image.json");
+    let mut all = String::new();
+    for (name, container) in [("plain", PLAIN), ("full", FULL)] {
+        let carried = carry_over(&spec_of(container, IMAGE), &demands());
+        all.push_str(&format!("== {name}\n{}", told(&carried)));
+        let refused = carried.into_next().unwrap_err();
+        let subjects: Vec<&str> = refused.iter().map(|finding| finding.subject.as_str()).collect();
+        assert_eq!(
+            subjects,
+            ["setting HostConfig.LogConfig.Config", "setting HostConfig.Sysctls"],
+            "{name}"
+        );
     }
     insta::assert_snapshot!(all);
 }
@@ -130,8 +158,8 @@ fn the_digest_survives_a_life_and_sees_a_change() {
 }
 
 fn spec_id(container: &str) -> String {
-    let found: ContainerInspectResponse = serde_json::from_str(container).unwrap();
-    found.id.unwrap()
+    let found: Value = serde_json::from_str(container).unwrap();
+    found["Id"].as_str().unwrap().to_owned()
 }
 
 /// The second window finds a container that the first one made.
@@ -177,44 +205,84 @@ fn a_volume_given_on_by_its_generated_name_is_still_nameless() {
 #[test]
 fn an_engine_that_says_nonsense_is_an_error() {
     let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
-    let empty = ContainerInspectResponse::default();
-    assert_eq!(container_spec(&empty, &image), Err(InspectError::Missing("Id")));
-    let bad: ContainerInspectResponse =
-        serde_json::from_str(&QUAY.replace("\"443/tcp\"", "\"x/tcp\"")).unwrap();
+    assert_eq!(container_spec(&json!({}), &image), Err(InspectError::Missing("Id")));
+    let bad: Value = serde_json::from_str(&QUAY.replace("\"443/tcp\"", "\"x/tcp\"")).unwrap();
     assert!(matches!(container_spec(&bad, &image), Err(InspectError::BadPort(_))));
+    let error = container_spec(&json!({ "HostConfig": 7 }), &image).unwrap_err();
+    assert!(matches!(error, InspectError::Unreadable(_)), "{error}");
 }
 
+/// What a later engine may say and bollard's models do not know.
 #[test]
-fn a_network_that_is_switched_off_is_refused_by_name() {
-    let mut found: ContainerInspectResponse = serde_json::from_str(QUAY).unwrap();
-    found.config.as_mut().unwrap().network_disabled = Some(true);
+fn a_setting_that_is_not_known_is_refused_by_name() {
     let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
+    let mut found: Value = serde_json::from_str(FULL).unwrap();
+    assert_eq!(container_spec(&found, &image).unwrap().unknown, BTreeMap::new());
+    found["HostConfig"]["Novelty"] = json!(true);
+    found["HostConfig"]["NoveltyThatIsOff"] = json!([]);
+    found["HostConfig"]["Mounts"][1]["VolumeOptions"] = json!({ "Depth": 3 });
+    found["Config"]["Novelty"] = json!({ "A": null });
+    found["NetworkSettings"]["Networks"]["net"]["IPAMConfig"]["Lease"] = json!("10m");
     let spec = container_spec(&found, &image).unwrap();
+    let key = SpecKey::new([7; 32]);
+    assert_ne!(spec.digest(&key), self::spec(FULL).digest(&key));
     let refused = carry_over(&spec, &demands()).into_next().unwrap_err();
-    assert_eq!(refused.len(), 1);
+    let subjects: Vec<&str> = refused.iter().map(|finding| finding.subject.as_str()).collect();
     assert_eq!(
-        (refused[0].subject.as_str(), &refused[0].reason),
-        ("network", &crate::container::Reason::HasNoNetwork)
+        subjects,
+        [
+            "setting Config.Novelty",
+            "setting HostConfig.Mounts.VolumeOptions.Depth",
+            "setting HostConfig.Novelty",
+            "setting NetworkSettings.Networks.net.IPAMConfig.Lease",
+        ]
     );
 }
 
+/// Engines since API 1.49 let a container say which network leads outside.
 #[test]
-fn addresses_of_the_link_alone_are_carried_over() {
-    let mut found: ContainerInspectResponse = serde_json::from_str(QUAY).unwrap();
-    let networks = found.network_settings.as_mut().unwrap().networks.as_mut().unwrap();
-    let addresses = vec!["169.254.34.68".to_owned()];
-    networks.values_mut().next().unwrap().ipam_config =
-        Some(EndpointIpamConfig { link_local_ips: Some(addresses.clone()), ..Default::default() });
+fn a_gateway_priority_is_carried_over() {
+    let mut found: Value = serde_json::from_str(FULL).unwrap();
+    found["NetworkSettings"]["Networks"]["net"]["GwPriority"] = json!(10);
     let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
-    let spec = container_spec(&found, &image).unwrap();
-    assert_ne!(
-        spec.digest(&SpecKey::new([7; 32])),
-        self::spec(QUAY).digest(&SpecKey::new([7; 32]))
-    );
-    let carried = carry_over(&spec, &demands());
-    assert!(told(&carried).contains("carried address 169.254.34.68: "));
+    let carried = carry_over(&container_spec(&found, &image).unwrap(), &demands());
+    assert!(told(&carried).contains("carried gateway priority of network net: "));
     let body = create_body(&carried.into_next().unwrap());
-    let endpoints = body.networking_config.unwrap().endpoints_config.unwrap();
-    let given = endpoints.into_values().next().unwrap().ipam_config.unwrap();
-    assert_eq!(given.link_local_ips, Some(addresses));
+    assert_eq!(body["NetworkingConfig"]["EndpointsConfig"]["net"]["GwPriority"], json!(10));
+}
+
+/// An engine tells the network's id while the container runs; the owner's words
+/// stay as they are.
+#[test]
+fn the_first_of_several_networks_may_be_named_by_its_id() {
+    let id = "7".repeat(64);
+    let mut found: Value = serde_json::from_str(RAN).unwrap();
+    found["Config"]["Volumes"] = json!({});
+    found["Mounts"] = json!([]);
+    found["HostConfig"]["NetworkMode"] = json!(id);
+    let networks = &mut found["NetworkSettings"]["Networks"];
+    networks["another"] = networks["net"].clone();
+    let image: ImageInspect = serde_json::from_str(IMAGE).unwrap();
+    let carried = carry_over(&container_spec(&found, &image).unwrap(), &demands());
+    let refused = carried.into_next().unwrap_err();
+    assert_eq!(refused[0].reason, crate::container::Reason::FirstNetworkUnknown);
+    found["NetworkSettings"]["Networks"]["net"]["NetworkID"] = json!(id);
+    let carried = carry_over(&container_spec(&found, &image).unwrap(), &demands());
+    let next = carried.into_next().unwrap();
+    assert_eq!(next.network.mode, id);
+    let further = further_networks(&next).into_iter().map(|further| further.name);
+    assert_eq!(further.collect::<Vec<_>>(), ["another"]);
+}
+
+#[test]
+fn what_an_engine_makes_otherwise_is_named_without_its_value() {
+    let asked = spec(FULL);
+    assert_eq!(asked.unlike(&spec(FULL)), [""; 0]);
+    let mut made = spec(FULL);
+    made.environment.insert("PASSWORD".to_owned(), Some(Secret::new("hunter2")));
+    made.options.remove("Memory");
+    made.network.endpoints.clear();
+    made.restart_policy = RestartPolicy::Always;
+    let unlike = asked.unlike(&made);
+    assert_eq!(unlike, ["environment", "network.endpoints", "options.Memory", "restart policy"]);
 }

@@ -38,7 +38,7 @@ async fn a_container_that_is_not_as_the_plan_saw_it_is_not_staged_from() {
     let tags = vec!["evil.org/x:y".to_owned(), "quay.io/redhat/quay:v3.0.5".to_owned()];
     rig.engine().state().tags.insert(image_id(NEW_IMAGE), tags);
     assert_eq!(rig.next(rig.stage()).await.unwrap().how, How::Changed);
-    refused(rig.next(missing).await, Reason::NoComponent, "clair");
+    refused(rig.next(missing).await, Reason::NoComponent, "builder");
 }
 
 #[tokio::test]
