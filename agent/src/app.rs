@@ -109,8 +109,7 @@ pub(crate) fn load_identity(config: &AgentConfig) -> Result<Identity, AppError> 
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) async fn run(path: &Path) -> Result<(), AppError> {
-    let config = read_config(path)?;
+pub(crate) async fn run(config: AgentConfig) -> Result<(), AppError> {
     let identity = load_identity(&config)?;
     let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
     let quay = QuayClient::new().map_err(AppError::Client)?;
