@@ -47,6 +47,8 @@ pub struct UpOptions {
     /// Further environment of both Quay images (`STANDIN_*`: faults).
     pub image_environment: Vec<(String, String)>,
     pub agents: Agents,
+    /// Where coordinator and agents send traces, such as `http://127.0.0.1:4317`.
+    pub otlp: Option<String>,
 }
 
 /// Whether `up` starts the agents too. Tests that drive engines directly do without.
@@ -69,6 +71,7 @@ impl UpOptions {
             pace: Pace::for_people(tags, nodes),
             image_environment: Vec::new(),
             agents: Agents::Started,
+            otlp: None,
         }
     }
 }
