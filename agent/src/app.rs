@@ -121,8 +121,7 @@ pub(crate) fn verify_as_callers(config: &AgentConfig) -> Result<(), TlsError> {
 }
 
 /// Serves until SIGTERM or SIGINT; SIGHUP has the certificates read anew.
-pub(crate) async fn run(path: &Path, host_root: &Path) -> Result<(), AppError> {
-    let config = read_config(path)?;
+pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), AppError> {
     let identity = load_identity(&config)?;
     let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
     let quay = QuayClient::new().map_err(AppError::Client)?;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use quaymaster_proto::telemetry::Collector;
 use quaymaster_proto::{ClusterName, Component, NodeName};
 
 pub use self::mistakes::{ConfigError, Mistake, Problem};
@@ -41,6 +42,10 @@ pub struct AgentConfig {
     pub components: BTreeMap<Component, ComponentConfig>,
     /// Quay's config.yaml on the host.
     pub quay_config: PathBuf,
+    /// `telemetry.otlp`: where traces go, such as `http://10.0.0.5:4317` (OTLP
+    /// over gRPC; `https` with a certificate of `tls.ca`). `None` = nowhere:
+    /// no connection, no thread.
+    pub otlp: Option<Collector>,
 }
 
 /// PEM files.
@@ -106,10 +111,11 @@ impl AgentConfig {
             credentials
         });
         let components = read_components(file, base);
-        if let Some(mut part) = file.optional_section("telemetry") {
-            part.must_be_null("otlp");
+        let otlp = file.optional_section("telemetry").and_then(|mut part| {
+            let otlp = part.optional_word("otlp");
             part.close();
-        }
+            otlp
+        });
         let (components, quay_config) = components?;
         Some(Self {
             cluster: cluster?,
@@ -121,6 +127,7 @@ impl AgentConfig {
             registry_credentials,
             components,
             quay_config,
+            otlp,
         })
     }
 }

@@ -14,13 +14,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
-use quaymaster_proto::{Act, Reason, Refusal};
+use quaymaster_proto::{Act, How, Reason, Refusal};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tracing::{Instrument as _, Span};
 
 use crate::engine::Engine;
 use crate::ledger::{Event, Work};
 use crate::node::Node;
+use crate::telemetry;
+
+/// As logs and ledgers have it.
+const VERB: &str = "pull-image";
 
 /// Jobs that are remembered after their end.
 const KEPT: usize = 64;
@@ -65,16 +70,18 @@ impl<E: Engine> Jobs<E> {
         if let Some(report) = self.running(&id, &order) {
             return Ok(report);
         }
+        let span = telemetry::work(&act, VERB);
         let present = pull::present(&self.node, &order).await?;
         if let Some(image) = present {
             let report = ended(&id, JobState::Done { image });
             self.node.record(&act, &work, Event::JobEnded(report.state.clone()))?;
             self.remember(&act, order, report.clone());
             tell(&who, &act, &report);
+            telemetry::job_ended(&span, &report.state, How::Already);
             return Ok(report);
         }
         self.node.record(&act, &work, Event::Intended)?;
-        Ok(self.start(who, act, order))
+        Ok(self.start(who, act, order, &span))
     }
 
     /// Where a job stands.
@@ -120,7 +127,7 @@ impl<E: Engine> Jobs<E> {
         (job.order == *order && report.state == JobState::Running).then_some(report)
     }
 
-    fn start(&self, who: String, act: Act, order: PullImage) -> JobReport {
+    fn start(&self, who: String, act: Act, order: PullImage, span: &Span) -> JobReport {
         let id = job_id(&act);
         let first =
             JobReport { id: id.clone(), state: JobState::Running, done_bytes: 0, total_bytes: 0 };
@@ -134,8 +141,9 @@ impl<E: Engine> Jobs<E> {
         let report = Arc::new(watch::Sender::new(first.clone()));
         let (node, shown) = (Arc::clone(&self.node), Arc::clone(&report));
         let (asked, pulled) = (act.clone(), order.clone());
-        let task = tokio::spawn(async move {
+        let work = async move {
             let state = pull::pull(&node, &pulled, &shown).await;
+            telemetry::job_ended(&Span::current(), &state, How::Changed);
             // Cancelled at the last moment: that is how it ended, and on record.
             if !settle(&shown, &state) {
                 return;
@@ -146,7 +154,8 @@ impl<E: Engine> Jobs<E> {
                 tracing::warn!(%refusal, "The end of a pull is not on record.");
             }
             tell(&who, &act, &shown.borrow());
-        });
+        };
+        let task = tokio::spawn(work.instrument(span.clone()));
         jobs.insert(id, Job { act: asked, order, report, task: task.abort_handle() });
         forget_oldest(&mut jobs);
         first
@@ -212,7 +221,7 @@ fn unknown(id: &str) -> Refusal {
 
 fn tell(who: &str, act: &Act, report: &JobReport) {
     let Act { cluster: _, run, epoch, step, plan: _ } = act;
-    let verb = "pull-image";
+    let verb = VERB;
     match &report.state {
         JobState::Running => {}
         JobState::Done { image } => {

@@ -21,6 +21,7 @@
 //! - `worker`: acts, one at a time; `jobs`: pulls
 //! - `rpc`: the service over mutual TLS
 //! - `host`: systemd and signals; `journal`: how a line of the log is written
+//! - `telemetry`: lines on standard error, and spans for a collector
 //! - `app`, `check`, `args`: the wiring, and the command line
 
 mod app;
@@ -43,19 +44,18 @@ pub mod secret;
 mod spec_key;
 mod standing;
 mod starters;
+mod telemetry;
 mod worker;
 
 use std::error::Error;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::{Args, Command};
+use self::telemetry::Telemetry;
 
 /// The binary: arguments in, exit code out.
 pub fn main() -> ExitCode {
@@ -75,24 +75,20 @@ pub fn main() -> ExitCode {
 }
 
 fn run(runtime: &tokio::runtime::Runtime, config: &Path, host_root: &Path) -> ExitCode {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .event_format(journal::Lines::of_stderr());
-    tracing_subscriber::registry().with(lines).with(wanted_lines()).init();
-    match runtime.block_on(app::run(config, host_root)) {
+    let config = match app::read_config(config) {
+        Ok(config) => config,
+        Err(error) => return failed(&error),
+    };
+    let telemetry = {
+        let _entered = runtime.enter();
+        Telemetry::begin(&config)
+    };
+    let ended = runtime.block_on(app::run(config, host_root));
+    telemetry.end();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
-}
-
-/// `RUST_LOG`, as `info` or `quaymaster_agent=debug,tonic=warn`; `info` where
-/// it says nothing usable.
-#[expect(clippy::disallowed_methods, reason = "the outermost edge: what is logged is asked here")]
-fn wanted_lines() -> Targets {
-    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let wanted = asked.and_then(|text| text.parse().ok());
-    wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {

@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::{Act, Component, ContainerId, FileDigest, Reason, Refusal};
+use tracing::Instrument as _;
 
 use crate::config::{AgentConfig, ComponentConfig};
 use crate::config_file::{self, ConfigFile};
@@ -22,6 +23,7 @@ use crate::quay::settings::Settings;
 use crate::secret::Secret;
 use crate::standing::Board;
 use crate::starters::files::Starters;
+use crate::telemetry;
 use crate::worker::config::refused;
 use crate::worker::names::{self, Owner};
 
@@ -339,7 +341,10 @@ impl<E: Engine> Node<E> {
         asked: Asked,
     ) -> Result<DatabaseLook, Refusal> {
         let application = database::application(&self.config.cluster, &self.config.node);
-        let look = database::look(&view.settings, &view.mounts, &application, asked).await;
+        let span = telemetry::database();
+        let look = database::look(&view.settings, &view.mounts, &application, asked);
+        let look = look.instrument(span.clone()).await;
+        telemetry::looked(&span, &look);
         look.map_err(|error| {
             Refusal::new(Reason::Database, error.in_one_line()).with_remedy(
                 "see DB_URI in config.yaml, and whether this node reaches the database",

@@ -6,6 +6,7 @@ mod acts;
 mod authorize;
 mod looks;
 pub(crate) mod tls;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tonic::{Request, Response, Status};
 
 use self::authorize::{Admitted, Method};
 use self::tls::{Caller, Connection};
+use self::traced::Traced;
 use crate::engine::Engine;
 use crate::jobs::Jobs;
 use crate::node::Node;
@@ -78,7 +80,7 @@ pub(crate) async fn serve<E: Engine>(
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_LIMIT))
         .max_concurrent_streams(STREAMS)
-        .add_service(AgentServer::new(service))
+        .add_service(Traced(AgentServer::new(service)))
         .serve_with_incoming_shutdown(connections, stop)
         .await
 }

@@ -20,10 +20,12 @@ use quaymaster_proto::act::Order;
 use quaymaster_proto::{
     Act, ActOutcome, Component, ContainerState, Generation, ImageId, Reason, Refusal,
 };
+use tracing::Instrument as _;
 
 use crate::engine::{Container, Engine, EngineError};
 use crate::ledger::{Admission, Event, Work};
 use crate::node::Node;
+use crate::telemetry;
 
 /// Where acts are done.
 #[derive(Debug)]
@@ -107,11 +109,14 @@ impl<E: Engine> Worker<E> {
         order: Order,
     ) -> Result<ActOutcome, Refusal> {
         let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
-        let task = pulse::on_own_thread(async move {
+        let span = telemetry::work(&act, order.verb());
+        let work = async move {
             let result = take_turn(&node, &desk, &act, order.clone()).await;
             report(&who, &act, order.verb(), &result);
+            telemetry::settled(&result);
             result
-        });
+        };
+        let task = pulse::on_own_thread(work.instrument(span));
         task.await.unwrap_or_else(|_| {
             Err(Refusal::new(Reason::Engine, "the act broke off inside the agent")
                 .with_remedy("see the agent's log, and ask again: it looks first"))

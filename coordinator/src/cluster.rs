@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quaymaster_proto::telemetry::Collector;
 use quaymaster_proto::{ClusterName, Component, NodeName};
 
 mod address;
@@ -49,6 +50,10 @@ pub struct Cluster {
     pub expected_sessions: Vec<String>,
     /// How long things may take.
     pub timings: Timings,
+    /// `telemetry.otlp`: where the traces of runs go, such as
+    /// `http://10.0.0.5:4317` (OTLP over gRPC; `https` with a certificate of
+    /// `tls.ca`). `None` = nowhere.
+    pub otlp: Option<Collector>,
 }
 
 impl Cluster {
@@ -161,6 +166,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
     let auxiliaries = auxiliaries(&mut file, mistakes);
     let expected_sessions = expected_sessions(&mut file, mistakes);
     let timings = timings::read(&mut file, mistakes);
+    let otlp = otlp(&mut file, mistakes);
     file.finish(mistakes);
 
     let name = name?;
@@ -175,6 +181,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
         auxiliaries,
         expected_sessions,
         timings,
+        otlp,
     })
 }
 
@@ -216,6 +223,13 @@ fn expected_sessions(file: &mut Fields, mistakes: &mut Vec<Mistake>) -> Vec<Stri
     let sessions = database.texts("expected_sessions", mistakes);
     database.finish(mistakes);
     sessions
+}
+
+fn otlp(file: &mut Fields, mistakes: &mut Vec<Mistake>) -> Option<Collector> {
+    let mut telemetry = file.section_if_any("telemetry", mistakes)?;
+    let otlp = telemetry.parsed_if_any("otlp", mistakes);
+    telemetry.finish(mistakes);
+    otlp
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
 //! step), `gates`, `report`, `render`. Effect rooms: `nodes` (agents over gRPC),
-//! `journal`, `runner` (the one loop where the three meet), `commands`.
+//! `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
+//! of a run), `commands`.
 
 pub mod args;
 pub mod catalogue;
@@ -23,5 +24,6 @@ pub mod report;
 pub mod run;
 pub mod runner;
 pub mod survey;
+mod telemetry;
 
 pub use commands::main;

@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use quaymaster_proto::{Act, NodeName, RunId, StepNumber};
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::Instrument as _;
 
 use crate::journal::store::{Journal, JournalError};
 use crate::nodes::{Looks, Orders, SurveyKey};
@@ -17,6 +18,7 @@ use crate::run::order::NoTask;
 use crate::run::{
     Event, GateFailure, IllegalEvent, Next, Problem, RunState, Settlement, WaitingOn, next, task,
 };
+use crate::telemetry;
 
 mod backfill;
 mod clock;
@@ -195,9 +197,12 @@ where
         }
         loop {
             match next(plan, &self.state) {
-                Next::Ask { step, nodes } => self.ask(plan, step, &nodes).await?,
+                Next::Ask { step, nodes } => {
+                    self.ask(plan, step, &nodes).instrument(telemetry::step(step)).await?;
+                }
                 Next::Look { step } => {
-                    if let Some(ended) = self.look(plan, step, patience).await? {
+                    let look = self.look(plan, step, patience);
+                    if let Some(ended) = look.instrument(telemetry::step(step)).await? {
                         return Ok(ended);
                     }
                 }
@@ -245,7 +250,10 @@ where
             let at = self.clock.now();
             let events = batch.into_iter().map(|(node, answer)| match answer {
                 Ok(settlement) => Event::Settled { step: number, node, settlement, at },
-                Err(problem) => Event::Failed { step: number, node, problem, at },
+                Err(problem) => {
+                    telemetry::step_failed(&node, &problem);
+                    Event::Failed { step: number, node, problem, at }
+                }
             });
             self.record(events.collect()).await?;
         }

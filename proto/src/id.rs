@@ -74,6 +74,11 @@ impl RunId {
         Self(id)
     }
 
+    /// Its 128 bits, the highest first.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_bytes()
+    }
+
     /// The last eight characters in lower case: random, and short enough for a
     /// container's name.
     pub fn short(&self) -> String {

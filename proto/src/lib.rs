@@ -5,7 +5,11 @@
 //! names and ids (`name`, `container_name`, `id`), what a container and a node
 //! are (`words`, `container`, `node`), what an agent is asked (`act`, `job`) and what it
 //! answers (`health`, `database`, `refusal`), and who is calling (`peer`).
-//! Nothing here knows a clock, a disk or a network.
+//! Nothing of that knows a clock, a disk or a network.
+//!
+//! Both sides also send traces alike: what their spans are called (`telemetry`),
+//! how a trace crosses the wire (`trace_context`), and, the one effect in this
+//! crate, the way of spans to a collector (`telemetry::Pipeline`).
 
 pub mod act;
 pub mod container;
@@ -20,7 +24,9 @@ pub mod node;
 pub mod peer;
 pub mod preview;
 pub mod refusal;
+pub mod telemetry;
 mod text;
+pub mod trace_context;
 pub mod wire;
 pub mod words;
 

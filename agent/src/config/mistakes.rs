@@ -61,9 +61,6 @@ pub enum Problem {
         /// The name.
         name: String,
     },
-    /// Not in this version of the agent.
-    #[error("is not supported by this version: leave it null")]
-    NotSupported,
 }
 
 impl fmt::Display for Mistake {

@@ -173,13 +173,6 @@ impl Section {
         let prefix = format!("{}{key}.", self.prefix);
         Some(Self { prefix, keys, known: Vec::new(), mistakes: self.mistakes.clone() })
     }
-
-    /// A key that has its place in the file before it has its use.
-    pub(super) fn must_be_null(&mut self, key: &str) {
-        if self.take(key).is_some() {
-            self.mistake(key, Problem::NotSupported);
-        }
-    }
 }
 
 fn as_text(value: Value) -> Option<String> {

@@ -50,6 +50,9 @@ fn a_whole_file_is_read_and_paths_start_beside_it() {
     assert_eq!(quay.repositories[1].registry(), "127.0.0.1:5000");
     let components: Vec<&Component> = config.components.keys().collect();
     assert_eq!(components, [&Component::Quay, &Component::Clair]);
+    assert_eq!(config.otlp, None);
+    let traced = WHOLE.replace("otlp: null", "otlp: 'http://10.0.0.5:4317'");
+    assert_eq!(parse(&traced).unwrap().otlp.unwrap().as_str(), "http://10.0.0.5:4317");
 }
 
 #[test]
@@ -67,6 +70,7 @@ components: { quay: { container: quay, config: c.yaml, repositories: [quay.io/re
     let config = parse(yaml).unwrap();
     assert!(config.listen.ip().is_unspecified());
     assert_eq!(config.registry_credentials, None);
+    assert_eq!(config.otlp, None);
 }
 
 #[test]
@@ -87,7 +91,7 @@ components:
   clair: { container: quay, repositories: [clair, quay.io/coreos/clair-jwt:v2] }
   builder: { container: b.quaymaster-01abcdef-next, repositories: [quay.io/a/b] }
   redis: { container: redis }
-telemetry: { otlp: 'http://collector:4317' }
+telemetry: { otlp: 'http://admin:hunter@collector:4317/', traces: all }
 colour: blue
 ";
     insta::assert_snapshot!(mistakes(yaml));

@@ -27,6 +27,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use quaymaster_proto::node::EngineFacts;
+use quaymaster_proto::telemetry::engine;
 use quaymaster_proto::{ContainerId, ImageDigest, RestartPolicy};
 
 use self::raw::RawEngine;
@@ -36,6 +37,7 @@ use super::{
 };
 use crate::container::spec::ContainerSpec;
 use crate::jobs::credentials::Login;
+use crate::telemetry;
 
 /// The limit of a call, until the engine begins to answer.
 const CALL_LIMIT: u64 = 120;
@@ -248,11 +250,12 @@ impl EngineImages for DockerEngine {
 
 impl EngineChanges for DockerEngine {
     async fn create(&self, name: &str, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
-        self.create_whole(name, spec).await
+        telemetry::create(name, self.create_whole(name, spec)).await
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
-        let started = self.docker.start_container(id.as_str(), None::<StartContainerOptions>).await;
+        let starting = self.docker.start_container(id.as_str(), None::<StartContainerOptions>);
+        let started = telemetry::engine(engine::START, id.as_str(), starting).await;
         started.map_err(|error| failure(error, format!("start container {}", id.short())))
     }
 
@@ -260,13 +263,15 @@ impl EngineChanges for DockerEngine {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(seconds).build();
         let patient = self.docker.clone().with_timeout(grace + STOP_SLACK);
-        let stopped = patient.stop_container(id.as_str(), Some(options)).await;
+        let stopping = patient.stop_container(id.as_str(), Some(options));
+        let stopped = telemetry::engine(engine::STOP, id.as_str(), stopping).await;
         stopped.map_err(|error| failure(error, format!("stop container {}", id.short())))
     }
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
         let options = RenameContainerOptionsBuilder::default().name(name).build();
-        let renamed = self.docker.rename_container(id.as_str(), options).await;
+        let renaming = self.docker.rename_container(id.as_str(), options);
+        let renamed = telemetry::engine(engine::RENAME, id.as_str(), renaming).await;
         renamed
             .map_err(|error| failure(error, format!("rename container {} to `{name}`", id.short())))
     }
@@ -288,7 +293,8 @@ impl EngineChanges for DockerEngine {
             restart_policy: Some(DockerPolicy { name: Some(name), maximum_retry_count: maximum }),
             ..ContainerUpdateBody::default()
         };
-        let updated = self.docker.update_container(id.as_str(), body).await;
+        let updating = self.docker.update_container(id.as_str(), body);
+        let updated = telemetry::engine(engine::UPDATE, id.as_str(), updating).await;
         updated.map_err(|error| {
             failure(error, format!("set restart policy `{policy}` on container {}", id.short()))
         })

@@ -2,14 +2,17 @@
 //! failed.
 
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::{ImageId, Reason, Refusal};
 use tokio::sync::watch;
 
 use super::credentials::{self, Login};
 use super::layers::Layers;
-use crate::engine::{Engine, EngineError, EngineErrorKind};
+use crate::engine::{Engine, EngineError, EngineErrorKind, PullStep};
 use crate::node::Node;
+use crate::standing::Pulling;
+use crate::telemetry;
 
 /// Less than this, in bytes, and no layer of a Quay fits.
 const HARDLY_ANY_SPACE: u64 = 64 * 1024 * 1024;
@@ -39,22 +42,9 @@ pub(super) async fn pull<E: Engine>(
             return JobState::Failed { problem: format!("{}: {}", refusal, refusal.remedy) };
         }
     };
-    let mut steps = node.engine.pull(&order.repository, &order.digest, login.as_ref());
-    let mut layers = Layers::default();
-    while let Some(step) = steps.next().await {
-        match step {
-            Ok(step) => {
-                layers.take(&step);
-                let (done, total) = layers.bytes();
-                shown.has_come_to(done, total);
-                report.send_modify(|report| {
-                    (report.done_bytes, report.total_bytes) = (done, total);
-                });
-            }
-            Err(error) => {
-                return JobState::Failed { problem: explain(node, order, login, &error).await };
-            }
-        }
+    let steps = node.engine.pull(&order.repository, &order.digest, login.as_ref());
+    if let Err(error) = telemetry::pull(&pinned(order), follow(steps, report, &shown)).await {
+        return JobState::Failed { problem: explain(node, order, login, &error).await };
     }
     // Only what the engine has counts, not how the stream ended.
     match present(node, order).await {
@@ -64,6 +54,22 @@ pub(super) async fn pull<E: Engine>(
         },
         Err(refusal) => JobState::Failed { problem: refusal.to_string() },
     }
+}
+
+/// Shows how far a pull has come, to its end.
+async fn follow(
+    mut steps: BoxStream<'static, Result<PullStep, EngineError>>,
+    report: &watch::Sender<JobReport>,
+    shown: &Pulling<'_>,
+) -> Result<(), EngineError> {
+    let mut layers = Layers::default();
+    while let Some(step) = steps.next().await {
+        layers.take(&step?);
+        let (done, total) = layers.bytes();
+        shown.has_come_to(done, total);
+        report.send_modify(|report| (report.done_bytes, report.total_bytes) = (done, total));
+    }
+    Ok(())
 }
 
 /// Why the engine did not pull, by what can be found out now; its own words

@@ -123,6 +123,20 @@ impl Fields {
         parse(self.at(key), &text, mistakes)
     }
 
+    /// A text with a syntax, which may be absent.
+    pub(super) fn parsed_if_any<T>(
+        &mut self,
+        key: &'static str,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let text = self.text_if_any(key, mistakes)?;
+        parse(self.at(key), &text, mistakes)
+    }
+
     /// A list of texts; absent = empty.
     pub(super) fn texts(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Vec<String> {
         let path = self.at(key);

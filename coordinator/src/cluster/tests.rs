@@ -31,6 +31,7 @@ fn what_is_not_said_has_its_documented_default() {
     assert_eq!(cluster.auxiliaries, Auxiliaries::Completion);
     assert_eq!(cluster.timings, Timings::default());
     assert_eq!(cluster.timings.stop_grace(Component::Quay), StopGrace::Catalogue);
+    assert_eq!(cluster.otlp, None);
 }
 
 #[test]
@@ -54,6 +55,7 @@ timings:
   healthy_for: 0s
   backfill: { threshold: 1, samples: 1, poll: 100ms }
   connect: 5s
+telemetry: { otlp: 'http://10.0.0.5:4317' }
 ",
     )
     .unwrap();
@@ -65,6 +67,7 @@ timings:
     assert_eq!(cluster.timings.stop_grace(Component::Quay), StopGrace::Fixed(Duration::ZERO));
     assert_eq!(cluster.timings.stop_grace(Component::Clair), StopGrace::Catalogue);
     assert_eq!(cluster.timings.backfill.poll, Duration::from_millis(100));
+    assert_eq!(cluster.otlp.unwrap().as_str(), "http://10.0.0.5:4317");
 
     let mirrored = "registry.example.com:5000/quayio/redhat/quay";
     assert_eq!(cluster.mirrors.mirrored("quay.io/redhat/quay"), mirrored);
@@ -92,6 +95,7 @@ timings:
   stop_grace: { quay: soon, clair: 2h, redis: 1s }
   first_node_limit: 10ms
   backfill: { threshold: 99, samples: 0, poll: 1ms }
+telemetry: { otlp: 'http://admin:hunter@otel:4317/', traces: all }
 node: []
 ",
     ));

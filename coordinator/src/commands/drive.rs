@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Duration, MissedTickBehavior, interval};
+use tracing::Instrument as _;
 
 use crate::args::{DriveArgs, Output};
 use crate::commands::context::Context;
@@ -19,6 +20,7 @@ use crate::render::{self, Explained};
 use crate::report;
 use crate::run::{GateFailure, Problem, RunState, WaitingOn};
 use crate::runner::{Ended, Parts, Patience, Progress, Runner};
+use crate::telemetry::{self, Traces};
 
 /// How often a live view is drawn afresh.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -49,7 +51,20 @@ struct Signals {
     program: String,
 }
 
+/// Drives, and leaves a trace of it where cluster.yaml says where to.
 pub(super) async fn drive(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
+    let (traces, problem) = Traces::begin(&context.cluster, &drive.state);
+    let span = telemetry::run(&drive.plan, &drive.state);
+    let result = driven(context, drive).instrument(span.clone()).await;
+    telemetry::ended(&span, &result);
+    drop(span);
+    if let Some(trouble) = traces.end().await.or(problem) {
+        talk::say(&format!("warning: {trouble}"));
+    }
+    result
+}
+
+async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
     let Drive { nodes, plan, state, journal, args } = drive;
     let mut signals = Signals::listen(context.program())?;
     let (progress, mut happenings) = unbounded_channel();

@@ -18,6 +18,7 @@ use quaymaster_proto::wire::agent_client::AgentClient;
 use quaymaster_proto::{
     Act, ActOutcome, ImageDigest, ImageId, InvalidField, NodeName, Refusal, wire,
 };
+use tonic::codegen::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -26,6 +27,7 @@ use crate::nodes::{
     CallError, DatabaseQuestion, HealthQuestion, HealthStream, ImageQuestion, Looks, NoAnswer,
     Orders, PreviewQuestion, ResolvedImage, SurveyKey, Unreachable,
 };
+use crate::telemetry;
 
 mod connector;
 mod tls;
@@ -62,8 +64,11 @@ pub struct Fleet {
 struct Agent {
     node: NodeName,
     address: String,
-    client: AgentClient<Channel>,
+    client: AgentClient<InterceptedService<Channel, Carry>>,
 }
+
+/// What is put into the metadata of every call.
+type Carry = fn(Request<()>) -> Result<Request<()>, Status>;
 
 impl Fleet {
     /// Prepares the connections; each is made at its first call. Needs a
@@ -81,7 +86,8 @@ impl Fleet {
                     connect: cluster.timings.connect,
                     tls: identity.config.clone(),
                 };
-                let client = AgentClient::new(dialler.channel());
+                let carry: Carry = telemetry::carry;
+                let client = AgentClient::with_interceptor(dialler.channel(), carry);
                 (node.clone(), Agent { node, address, client })
             })
             .collect();
@@ -137,7 +143,8 @@ impl Agent {
     where
         ActOutcome: TryFrom<W, Error = InvalidField>,
     {
-        self.answer(words(order), deadline(order), call).await
+        let answer = self.answer(words(order), deadline(order), call);
+        telemetry::call(&self.node, &self.address, answer).await
     }
 }
 
@@ -351,7 +358,9 @@ impl Orders for Fleet {
         let what = format!("pull {}@{}", order.repository, order.digest);
         let agent = self.agent(node, &what)?;
         let request = wire::PullImageRequest::from(Ordered { act, order });
-        agent.answer(&what, ACT, agent.client.clone().pull_image(request)).await
+        let mut client = agent.client.clone();
+        let answer = agent.answer(&what, ACT, client.pull_image(request));
+        telemetry::call(&agent.node, &agent.address, answer).await
     }
 
     async fn job(&self, node: &NodeName, id: &str) -> Result<JobReport, CallError> {

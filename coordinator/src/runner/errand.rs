@@ -13,10 +13,12 @@ use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::{Act, NodeName, Reason};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
 
 use super::{Answer, Progress};
 use crate::nodes::{CallError, NoAnswer, Orders};
 use crate::run::{Problem, Settlement, Task};
+use crate::telemetry;
 
 /// How long a node may stay silent during an act.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -36,11 +38,21 @@ pub(super) struct Errand<N> {
 
 impl<N: Orders> Errand<N> {
     pub(super) async fn run(self) -> Answer {
-        let answer = match &self.task {
+        let verb = match &self.task {
+            Task::Order(order) => order.verb(),
+            Task::Pull(_) => "pull-image",
+        };
+        let span = telemetry::act(&self.node, &self.act, verb);
+        let answer = self.answer().instrument(span.clone()).await;
+        telemetry::answered(&span, &answer);
+        (self.node, answer)
+    }
+
+    async fn answer(&self) -> Result<Settlement, Problem> {
+        match &self.task {
             Task::Order(order) => self.order(order).await,
             Task::Pull(image) => self.pull(image).await,
-        };
-        (self.node, answer)
+        }
     }
 
     async fn order(&self, order: &Order) -> Result<Settlement, Problem> {

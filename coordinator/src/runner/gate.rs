@@ -13,6 +13,7 @@ use crate::nodes::{Looks, Orders, asking};
 use crate::plan::{Gate, Plan, Step, What};
 use crate::run::{Event, GateState, WaitingOn};
 use crate::survey::Survey;
+use crate::telemetry;
 
 /// Between two looks at what only a person can change.
 const PERSON: Duration = Duration::from_millis(500);
@@ -61,6 +62,7 @@ where
         judgement: Judgement,
     ) -> Result<Look, RunError> {
         let (step, at) = (step.number, self.clock.now());
+        telemetry::judged(&judgement);
         match judgement {
             Judgement::Pass(evidence) => {
                 let since = self.looking_since;
@@ -77,6 +79,7 @@ where
                     Some(GateState::Passed { .. } | GateState::Closed { .. }) | None => None,
                 };
                 if before.is_none_or(|before| is_news(before, &on)) {
+                    telemetry::waits(&on);
                     self.record(vec![Event::Waiting { step, on, at }]).await?;
                 } else if before != Some(&on) {
                     self.tell(Progress::Looked { step, on, at });

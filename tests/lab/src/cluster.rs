@@ -51,6 +51,8 @@ pub struct UpOptions {
     pub companions: bool,
     /// One directory with one config.yaml for all nodes, as on NFS.
     pub shared_config: bool,
+    /// Where coordinator and agents send traces, such as `http://127.0.0.1:4317`.
+    pub otlp: Option<String>,
 }
 
 /// Whether `up` starts the agents too. Tests that drive engines directly do without.
@@ -75,6 +77,7 @@ impl UpOptions {
             agents: Agents::Started,
             companions: false,
             shared_config: false,
+            otlp: None,
         }
     }
 }

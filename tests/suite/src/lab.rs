@@ -1,12 +1,15 @@
 //! A lab for one test: two or three nodes in a temporary directory, quick on
 //! purpose, and ended whatever becomes of the test.
+#![expect(clippy::disallowed_methods, reason = "an effect room: the disk is its job")]
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use quaymaster_lab::cluster::binaries::Binaries;
 use quaymaster_lab::cluster::lab_file::{DatabaseKind, EngineKind};
 use quaymaster_lab::cluster::{Agents, Lab, UpOptions};
+use quaymaster_lab::engine::{RegistryFault, RegistryFile};
 use quaymaster_lab::images::Pace;
 use tempfile::TempDir;
 
@@ -24,6 +27,8 @@ pub struct Shape {
     pub companions: bool,
     /// One config.yaml for all nodes.
     pub shared_config: bool,
+    /// Where traces go.
+    pub otlp: Option<String>,
 }
 
 impl Shape {
@@ -38,6 +43,7 @@ impl Shape {
             pace: quick(),
             companions: false,
             shared_config: false,
+            otlp: None,
         }
     }
 }
@@ -73,7 +79,7 @@ impl TestLab {
             .prefix("quaymaster-suite-")
             .tempdir_in("/tmp")
             .expect("a temporary directory can be made");
-        let Shape { nodes, tags, engine, database, agents, pace, companions, shared_config } =
+        let Shape { nodes, tags, engine, database, agents, pace, companions, shared_config, otlp } =
             shape;
         let mut options = UpOptions::new(dir.path().join("lab"), nodes, tags, binaries.clone());
         options.engine = engine;
@@ -82,6 +88,7 @@ impl TestLab {
         options.pace = pace;
         options.companions = companions;
         options.shared_config = shared_config;
+        options.otlp = otlp;
         let lab = Lab::up(options, &say).await.expect("the lab stands");
         Self { lab, binaries, _dir: dir }
     }
@@ -106,6 +113,19 @@ impl TestLab {
     /// The nodes' names, as listed.
     pub fn nodes(&self) -> Vec<String> {
         self.lab.nodes().iter().map(|node| node.name.clone()).collect()
+    }
+
+    /// Makes pulls of the new release go wrong, or right again, on every
+    /// stand-in engine.
+    pub fn set_registry_fault(&self, fault: Option<RegistryFault>) {
+        let path = self.lab.layout().image_file();
+        let text = fs::read_to_string(&path).expect("the registry's file can be read");
+        let mut registry: RegistryFile =
+            serde_json::from_str(&text).expect("the registry's file is one");
+        let new = registry.0.iter_mut().find(|entry| entry.tag == "v3.0.5");
+        new.expect("the registry has the new release").fault = fault;
+        let text = serde_json::to_string(&registry).expect("the registry can be written");
+        fs::write(&path, text).expect("the registry's file can be written");
     }
 
     /// The database as this process reaches it.

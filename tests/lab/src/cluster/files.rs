@@ -151,6 +151,24 @@ pub(crate) fn write_configs(
     write(&layout.cluster_file(), 0o644, &texts::cluster_file(lab))
 }
 
+/// Adds to each agent.yaml and to cluster.yaml where traces go.
+pub(crate) fn append_telemetry(
+    layout: &Layout,
+    lab: &LabFile,
+    otlp: Option<&str>,
+) -> Result<(), FilesError> {
+    let Some(otlp) = otlp else { return Ok(()) };
+    let agents = lab.nodes.iter().map(|node| layout.agent_file(&node.name));
+    for path in agents.chain([layout.cluster_file()]) {
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(texts::telemetry(otlp).as_bytes()))
+            .map_err(|source| FilesError::Write { path, source })?;
+    }
+    Ok(())
+}
+
 pub(crate) fn write(path: &Path, mode: u32, text: &str) -> Result<(), FilesError> {
     OpenOptions::new()
         .write(true)

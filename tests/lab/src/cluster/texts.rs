@@ -135,6 +135,11 @@ timings:
     )
 }
 
+/// The end of an agent.yaml or a cluster.yaml.
+pub(crate) fn telemetry(otlp: &str) -> String {
+    format!("telemetry: {{ otlp: \"{otlp}\" }}\n")
+}
+
 /// A path as a YAML scalar in double quotes.
 fn quoted(path: &std::path::Path) -> String {
     format!("\"{}\"", quoted_path(path))

@@ -170,6 +170,7 @@ impl<'a> Builder<'a> {
             secret_key: &self.secrets.secret_key,
         };
         files::write_configs(&self.layout, &self.file, &keys)?;
+        files::append_telemetry(&self.layout, &self.file, self.options.otlp.as_deref())?;
         self.start_engines().await?;
         self.publish_images().await?;
         self.start_observer().await?;

@@ -14,4 +14,5 @@ mod naive;
 mod postgres;
 mod random;
 mod refusals;
+mod traces;
 mod whole;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use quaymaster_lab::cluster::lab_file::Role;
-use quaymaster_lab::engine::{EngineOptions, RegistryFault, RegistryFile, serve};
+use quaymaster_lab::engine::{EngineOptions, RegistryFault, serve};
 use quaymaster_suite::command::run_in;
 use quaymaster_suite::upgrade::{apply_arguments, resume_arguments};
 use quaymaster_suite::{Shape, TestLab};
@@ -49,28 +49,18 @@ async fn an_image_that_cannot_be_pulled() {
         ("image-that-is-not-there", RegistryFault::Missing),
         ("image-that-is-denied", RegistryFault::Denied),
     ] {
-        set_fault(&lab, Some(fault));
+        lab.set_registry_fault(Some(fault));
         refused(&lab, name, "cluster.yaml", PLAN).await;
     }
-    set_fault(&lab, None);
+    lab.set_registry_fault(None);
     let plan = lab.plan(Some("background")).await;
     // Found only half-way: before the first stop, so that the registry goes on serving.
-    set_fault(&lab, Some(RegistryFault::DiskFull));
+    lab.set_registry_fault(Some(RegistryFault::DiskFull));
     refused(&lab, "image-that-finds-no-space", "cluster.yaml", apply_arguments(&plan)).await;
-    set_fault(&lab, None);
+    lab.set_registry_fault(None);
     lab.quaymaster(resume_arguments(&plan)).await.expect_code(0);
     lab.check().await.expect_clean();
     let after = lab.look().await;
     assert_eq!(after.revision.as_deref(), Some("481623ba00ba"));
     assert_eq!(after.containers[ONE].len(), 2);
-}
-
-/// Of the new release, in the registry of every stand-in engine.
-fn set_fault(lab: &TestLab, fault: Option<RegistryFault>) {
-    let path = lab.lab().layout().image_file();
-    let mut registry: RegistryFile =
-        serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    let new = registry.0.iter_mut().find(|entry| entry.tag == "v3.0.5").unwrap();
-    new.fault = fault;
-    fs::write(&path, serde_json::to_string(&registry).unwrap()).unwrap();
 }
