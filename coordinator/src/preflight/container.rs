@@ -106,7 +106,7 @@ impl ContainerFinding {
                 format!("look at it on {node}: it must not change the database's migration")
             }
             Self::SpecRefused { node, .. } => {
-                format!("on {node}: create the container anew without it, on the present release")
+                format!("on {node}: create that container anew, on the present release")
             }
             Self::NoPreview { remedy, .. } => remedy.clone(),
         }

@@ -7,8 +7,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use bollard::Docker;
-use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+};
 use quaymaster_lab::quay::inspect;
 use quaymaster_proto::Component;
 
@@ -141,6 +143,29 @@ impl TestLab {
     /// Every container that has a known name or one made from it.
     pub async fn companion(&self, node: &str, known: &str) -> Vec<ContainerInspectResponse> {
         self.named(node, known).await.into_values().collect()
+    }
+
+    /// Removes a running container and runs it again, otherwise.
+    pub async fn create_anew(&self, node: &str, known: &str, change: impl FnOnce(&mut HostConfig)) {
+        let engine = self.engine(node);
+        let shown = engine.inspect_container(known, None).await.expect("it is there");
+        let remove = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        engine.remove_container(known, Some(remove)).await.expect("it can be removed");
+        let mut host = shown.host_config.expect("a container has one");
+        change(&mut host);
+        let config = shown.config.expect("a container has one");
+        let body = ContainerCreateBody {
+            image: config.image,
+            env: config.env,
+            cmd: config.cmd,
+            labels: config.labels,
+            exposed_ports: config.exposed_ports,
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        };
+        let options = CreateContainerOptionsBuilder::default().name(known).build();
+        let id = engine.create_container(Some(options), body).await.expect("it is created").id;
+        engine.start_container(&id, None).await.expect("it starts");
     }
 
     /// A node's config.yaml.

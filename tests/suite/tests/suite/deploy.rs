@@ -9,6 +9,8 @@ mod rights;
 mod units;
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use quaymaster_lab::cluster::lab_file::Role;
@@ -40,4 +42,12 @@ fn serve(lab: &TestLab, node: &str, before: Vec<OsString>) -> Service {
 async fn end_agent(lab: &TestLab, node: &str) {
     let agent = lab.lab().process(Role::Agent, Some(node)).expect("the lab has started it");
     agent.end(Signal::TERM, BOUND).await.unwrap();
+}
+
+/// Ends the traced agent itself: the first process of the trace.
+fn end_traced(calls: &Path) {
+    let text = fs::read_to_string(calls).unwrap();
+    let id = text.split_whitespace().next().and_then(|id| id.parse().ok());
+    let id = id.and_then(rustix::process::Pid::from_raw).expect("a trace begins with an id");
+    rustix::process::kill_process(id, Signal::TERM).unwrap();
 }

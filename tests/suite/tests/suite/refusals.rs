@@ -2,6 +2,7 @@
 //! Every page is a real run's.
 
 mod certificates;
+mod companions;
 mod configs;
 mod engines;
 mod files;

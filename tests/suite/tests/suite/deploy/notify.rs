@@ -12,13 +12,13 @@ use quaymaster_lab::cluster::lab_file::Role;
 use quaymaster_lab::engine::{Faults, set_faults};
 use quaymaster_lab::pki::{Authority, Identity, Subject, Validity};
 use quaymaster_suite::command::finish;
-use quaymaster_suite::service::Service;
+use quaymaster_suite::service::{Service, WATCHDOG};
 use quaymaster_suite::upgrade::apply_arguments;
 use quaymaster_suite::{Shape, TestLab};
 use rustix::process::Signal;
 use time::OffsetDateTime;
 
-use super::{agent, end_agent, serve};
+use super::{agent, end_agent, end_traced, serve};
 
 const NODE: &str = "quay-1";
 
@@ -160,38 +160,45 @@ async fn an_engine_that_stands_still_in_the_midst_of_an_act_is_no_hang_of_the_ag
     finish(run, "apply").await.expect_code(0);
 }
 
-/// A system call that does not return, as on a file server that is gone: here
-/// the open(2) of a pipe that nobody writes to, in the midst of an act. A timer
+/// A system call that does not return for a while, as on a file server that is
+/// away: here the agent is held in an open(2) in the midst of an act. A timer
 /// of its own would go on feeding the watchdog, for the agent has other threads.
 #[tokio::test]
 async fn an_act_that_is_stuck_starves_the_watchdog() {
     let lab = TestLab::up(Shape::of(1)).await;
     end_agent(&lab, NODE).await;
-    let mut service = serve(&lab, NODE, Vec::new());
+    let calls = lab.dir().join("calls");
+    let mut service = serve(&lab, NODE, held_in_open(&kept_config(&lab), &calls));
     service.until(says("READY=1")).await;
     let plan = lab.plan(Some("synchronous")).await;
-    let pipe = kept_config(&lab);
     let run = lab.spawn_quaymaster(apply_arguments(&plan));
     service.until(status("at work: stage config.yaml")).await;
     service.until_starved().await;
     // The agent as such lives: it answers looks.
     lab.quaymaster(["status"]).await.expect_code(0);
 
-    // Somebody writes: the call returns, and the act goes on.
-    drop(fs::OpenOptions::new().write(true).open(&pipe).unwrap());
+    // The call returns, and the act goes on.
     service.until_fed(2).await;
     finish(run, "apply").await.expect_code(0);
+    end_traced(&calls);
+    service.ended().await;
 }
 
-/// A pipe where the agent keeps a copy of config.yaml.
+/// What goes before a command line that is to wait in open(2) of a file.
+fn held_in_open(path: &Path, calls: &Path) -> Vec<OsString> {
+    // Four times what the watchdog allows.
+    let held = format!("inject=openat:delay_enter={}s:when=1", 4 * WATCHDOG.as_secs());
+    let mut line: Vec<OsString> =
+        ["strace", "-f", "-qq", "-e", "trace=openat", "-e", &held].map(OsString::from).into();
+    line.extend(["-P".into(), path.into(), "-o".into(), calls.into()]);
+    line
+}
+
+/// Where the agent writes the copy of config.yaml that it keeps.
 fn kept_config(lab: &TestLab) -> PathBuf {
-    let digest = sha256(&lab.lab().layout().config_file(NODE));
-    let directory = state(lab).join("kept");
-    fs::create_dir_all(&directory).unwrap();
-    let pipe = directory.join(digest);
-    let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
-    pipe
+    let config = lab.lab().layout().config_file(NODE);
+    let kept = format!(".config.yaml.quaymaster-kept-{}-unfinished", sha256(&config));
+    config.with_file_name(kept)
 }
 
 fn sha256(path: &Path) -> String {

@@ -13,10 +13,9 @@ use quaymaster_suite::cluster::changed_lines;
 use quaymaster_suite::command::{Outcome, run_in};
 use quaymaster_suite::unit::{AGENT, ENGINE_GROUP, as_the_unit, deployed, settings};
 use quaymaster_suite::{Shape, TestLab};
-use rustix::process::Signal;
 
 use super::check::shown;
-use super::{end_agent, serve};
+use super::{end_agent, end_traced, serve};
 
 const NODE: &str = "quay-1";
 
@@ -79,14 +78,6 @@ async fn edits(config: Like) {
     end_traced(&calls);
     service.ended().await;
     only_allowed_calls(&fs::read_to_string(&calls).unwrap()).await;
-}
-
-/// Ends the traced agent itself: the first process of the trace.
-fn end_traced(calls: &Path) {
-    let text = fs::read_to_string(calls).unwrap();
-    let id = text.split_whitespace().next().and_then(|id| id.parse().ok());
-    let id = id.and_then(rustix::process::Pid::from_raw).expect("a trace begins with an id");
-    rustix::process::kill_process(id, Signal::TERM).unwrap();
 }
 
 /// Compares a trace with the unit's filters.
