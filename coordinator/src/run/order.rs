@@ -155,10 +155,11 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn pull(&self) -> Result<Task, NoTask> {
         match self.plan.image_of(self.component) {
-            Some(PlannedImage::Pull { repository, tag: _, digest }) => Ok(Task::Pull(PullImage {
+            Some(PlannedImage::Pull { repository, tag, digest }) => Ok(Task::Pull(PullImage {
                 component: self.component,
                 repository: repository.clone(),
                 digest: digest.clone(),
+                tag: Some(tag.clone()),
             })),
             Some(PlannedImage::Present { .. }) | None => {
                 Err(NoTask::NoImage { node: self.node.name.clone() })
