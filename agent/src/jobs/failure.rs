@@ -143,7 +143,7 @@ impl<E: Engine> Ended<'_, E> {
             Ok(digest) if digest != self.order.digest => {
                 format!("; `{reference}` is {digest} now")
             }
-            Ok(_) => format!("; `{reference}` still is that digest"),
+            Ok(_) => format!("; `{reference}` is said to be that digest still"),
             Err(_) => String::new(),
         }
     }
@@ -159,18 +159,26 @@ impl<E: Engine> Ended<'_, E> {
     fn room(&self) -> String {
         let root = self.node.engine.data_root();
         let place = root.map_or_else(String::new, |root| format!(" ({})", root.display()));
-        let free = self.node.free_bytes_engine();
-        let free = free.map_or_else(String::new, |free| format!("{} free", in_megabytes(free)));
-        let needed = match self.total_bytes {
-            0 => String::new(),
-            total => {
-                format!("{} to download, and more than twice that unpacked", in_megabytes(total))
-            }
-        };
-        let figures = [free, needed].into_iter().filter(|part| !part.is_empty());
-        let figures = figures.collect::<Vec<_>>().join(", ");
-        let figures = if figures.is_empty() { figures } else { format!(": {figures}") };
-        format!("the disk with the engine's data{place} is full{figures}; make room, then go on")
+        let figures = figures(self.node.free_bytes_engine(), self.total_bytes);
+        format!("the disk with the engine's data{place} is full{figures}: make room, then go on")
+    }
+}
+
+/// What is free and what is needed, as far as it is known.
+fn figures(free: Option<u64>, total: u64) -> String {
+    let needed = match total {
+        0 => String::new(),
+        total => {
+            format!("; {} are to be downloaded, and take several times that", megabytes(total))
+        }
+    };
+    match free {
+        None => needed,
+        // Bytes are not what is missing there.
+        Some(free) if total > 0 && free / 4 > total => {
+            format!("{needed}; bytes are free, so see its quotas and inodes")
+        }
+        Some(free) => format!("; {} are free{needed}", megabytes(free)),
     }
 }
 
@@ -179,8 +187,8 @@ pub(crate) fn denied(repository: &str, login: Option<&Login>) -> String {
     let registry = credentials::registry(repository);
     match login {
         None => format!(
-            "registry `{registry}` wants a login for `{repository}`: name a file with one under \
-             registries.credentials in agent.yaml"
+            "registry `{registry}` wants a login for `{repository}`, or does not hold it: put one \
+             into the file that agent.yaml names under registries.credentials, or see the name"
         ),
         Some(Login { user, .. }) => format!(
             "registry `{registry}` refuses the login of `{user}` in agent.yaml's \
@@ -189,6 +197,27 @@ pub(crate) fn denied(repository: &str, login: Option<&Login>) -> String {
     }
 }
 
-fn in_megabytes(bytes: u64) -> String {
+fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_free_is_told_where_it_is_what_is_missing() {
+        let (mb, gb) = (1_000_000, 1_000_000_000);
+        assert_eq!(
+            figures(Some(12 * mb), 350 * mb),
+            "; 12 MB are free; 350 MB are to be downloaded, and take several times that"
+        );
+        assert_eq!(
+            figures(Some(90 * gb), 350 * mb),
+            "; 350 MB are to be downloaded, and take several times that; bytes are free, so see \
+             its quotas and inodes"
+        );
+        assert_eq!(figures(Some(12 * mb), 0), "; 12 MB are free");
+        assert_eq!(figures(None, 0), "");
+    }
 }

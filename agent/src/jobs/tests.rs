@@ -256,7 +256,7 @@ async fn a_full_disk_is_not_tried_again() {
     let rig = Rig::new(None);
     rig.engine().state().broken = ["write /x: no space left on device"].into();
     let problem = rig.problem().await;
-    assert!(problem.contains("is full: 0 MB to download"), "{problem}");
+    assert!(problem.contains("is full; 0 MB are to be downloaded"), "{problem}");
     assert_eq!(rig.engine().state().done.len(), 1);
 }
 
