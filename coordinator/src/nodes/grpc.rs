@@ -369,17 +369,5 @@ impl Orders for Fleet {
     }
 }
 
-impl TryFrom<wire::ResolveImageReply> for ResolvedImage {
-    type Error = InvalidField;
-
-    fn try_from(message: wire::ResolveImageReply) -> Result<Self, InvalidField> {
-        use quaymaster_proto::image::ResolvedImage as Resolved;
-        match Resolved::try_from(message)? {
-            Resolved::InRegistry { digest, present } => Ok(Self { digest, present }),
-            Resolved::OnNode { image: _, silence } => Err(InvalidField::because("digest", silence)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,61 @@
 mod front;
 mod store;
 
+use std::fs;
+
+use insta::assert_snapshot;
+use quaymaster_lab::engine::{Image, RegistryFile, StoredImage, load_image};
+use quaymaster_suite::container::is_running;
+use quaymaster_suite::{Shape, TestLab, redact};
+
+use crate::refusals::{PLAN, refused};
+
+/// A site that nothing comes into but files: what is loaded is known by its id.
+#[tokio::test]
+async fn an_image_that_was_loaded_needs_no_registry() {
+    let lab = TestLab::up(Shape::of(2)).await;
+    let path = lab.lab().layout().image_file();
+    let RegistryFile(entries) = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let new = entries.into_iter().find(|entry| entry.tag == "v3.0.5").unwrap();
+    let name = format!("{}:{}", new.repository, new.tag);
+    fs::write(&path, "[]").unwrap();
+    refused(&lab, "no-registry-and-no-image", "cluster.yaml", PLAN).await;
+
+    load(&lab, "quay-1", &name, new.image.clone());
+    let other = Image { id: format!("sha256:{}", "5".repeat(64)), ..new.image.clone() };
+    load(&lab, "quay-2", &name, other.clone());
+    refused(&lab, "loaded-images-that-differ", "cluster.yaml", PLAN).await;
+    // The name goes to the one that was loaded last.
+    load(&lab, "quay-2", "127.0.0.1:5000/other:1", other);
+    load(&lab, "quay-2", &name, new.image.clone());
+
+    let plan = lab.plan(Some("background")).await;
+    redact::settings(&lab).bind(|| {
+        assert_snapshot!("loaded-plan", redact::steady(&plan.outcome.page()));
+    });
+    let outcome = lab.apply(&plan).await.expect_code(0);
+    assert!(!outcome.stderr.contains("  pull  "), "{}", outcome.stderr);
+    // The second window needs no more than what runs.
+    lab.apply(&lab.plan(None).await).await.expect_code(0);
+    for node in lab.nodes() {
+        let quay = lab.quay_of(&node).await;
+        assert!(is_running(&quay), "{node}");
+        assert_eq!(quay.image.as_deref(), Some(new.image.id.as_str()), "{node}");
+    }
+    lab.check().await.expect_clean();
+}
+
+/// What `docker load` leaves on a node.
+fn load(lab: &TestLab, node: &str, name: &str, image: Image) {
+    let stored = StoredImage {
+        tags: [name.to_owned()].into(),
+        digests: [].into(),
+        created: "2019-05-01T00:00:00Z".parse().unwrap(),
+        image,
+    };
+    load_image(&lab.lab().layout().engine_data(node), &stored).unwrap();
+}
+
 /// A real engine and real registries.
 mod docker {
     use std::fs;
@@ -49,6 +104,7 @@ mod docker {
         use_mirror(&mut lab, &registry, &mirror).await;
 
         logins(&lab, &mirror).await;
+        loaded(&lab, &front, &registry, &mirror).await;
         let plan = lab.plan(Some("background")).await;
         let image = &plan.json["image"];
         assert!(image.to_string().contains(&large), "{image}");
@@ -105,6 +161,23 @@ mod docker {
             assert!(!outcome.page().contains(PASSWORD), "{name}");
         }
         write_logins(&path, &right, 0o600);
+    }
+
+    /// With the registry gone, an image that came out of a file will do.
+    async fn loaded(lab: &TestLab, front: &Front, registry: &str, mirror: &str) {
+        let (from, name) = (format!("{registry}/{NEW}:{TAG}"), format!("{mirror}/{NEW}:{TAG}"));
+        let file = lab.dir().join("image.tar").display().to_string();
+        docker(&["pull", "--quiet", &from]);
+        docker(&["tag", &from, &name]);
+        docker(&["save", "--output", &file, &name]);
+        docker(&["rmi", &from, &name]);
+        docker(&["load", "--quiet", "--input", &file]);
+        front.set(Door::Closed).await;
+        let plan = lab.plan(Some("background")).await;
+        let id = docker(&["image", "inspect", "--format", "{{.Id}}", &name]);
+        assert_eq!(plan.json["image"]["loaded"]["image"], id, "{}", plan.json["image"]);
+        front.set(Door::Open).await;
+        docker(&["rmi", &name]);
     }
 
     /// Changes one byte of a file, and returns what it held.
