@@ -45,13 +45,17 @@ impl LoginsError {
     pub(crate) fn remedy(&self) -> String {
         match self {
             Self::Unreadable { path, source: _ } => format!(
-                "give `{}` to the agent's user with mode 0600, or name another file under \
-                 registries.credentials in agent.yaml",
+                "let the agent's user read `{}`, as its owner or in its group, or name another file \
+                 under registries.credentials in agent.yaml",
                 path.display()
             ),
-            Self::Exposed { path, exposed: _ } => format!(
-                "give it to the agent's user and close it: chmod 0600 {}; then renew the logins \
-                 that were open",
+            Self::Exposed { path, exposed: Exposed::ToAll { .. } } => format!(
+                "chmod o= {}, and renew the logins that were open; the agent reads it as its \
+                 owner or in its group",
+                path.display()
+            ),
+            Self::Exposed { path, exposed: Exposed::ToGroup { .. } } => format!(
+                "chmod g= {}, or give it to the agent's group; and renew the logins that were open",
                 path.display()
             ),
             Self::Content { path, source } => source.remedy(path),
@@ -175,7 +179,7 @@ mod tests {
         };
         let open = mode(0o644).unwrap_err();
         assert!(matches!(open, LoginsError::Exposed { .. }), "{open}");
-        assert!(open.remedy().contains("chmod 0600"), "{}", open.remedy());
+        assert!(open.remedy().contains("chmod o= "), "{}", open.remedy());
         assert_eq!(mode(0o600).unwrap().unwrap().user, "robot");
     }
 }
