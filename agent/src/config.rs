@@ -17,6 +17,7 @@ use quaymaster_proto::{ClusterName, Component, NodeName};
 pub use self::mistakes::{ConfigError, Mistake, Problem};
 use self::section::Section;
 pub use self::words::{EngineSocket, InvalidWord, Probe, ProbeAddress, Repository};
+use crate::jobs::patience::Patience;
 
 /// The only version of agent.yaml so far.
 const VERSION: u64 = 1;
@@ -36,8 +37,8 @@ pub struct AgentConfig {
     pub engine: EngineSocket,
     /// Where the agent keeps its ledger.
     pub state: PathBuf,
-    /// A Docker config.json with the registries' logins.
-    pub registry_credentials: Option<PathBuf>,
+    /// Where logins are, and how long registries are waited for.
+    pub registries: RegistriesConfig,
     /// The closed set of what the agent may touch. Quay is always in it.
     pub components: BTreeMap<Component, ComponentConfig>,
     /// Quay's config.yaml on the host.
@@ -57,6 +58,15 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
+}
+
+/// How images are pulled.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RegistriesConfig {
+    /// A Docker config.json with the registries' logins.
+    pub credentials: Option<PathBuf>,
+    /// When a pull is tried again, and when it is given up.
+    pub patience: Patience,
 }
 
 /// One component's container.
@@ -105,11 +115,7 @@ impl AgentConfig {
         let tls = read_tls(file, base);
         let engine = file.word("engine");
         let state = file.path("state", base);
-        let registry_credentials = file.optional_section("registries").and_then(|mut part| {
-            let credentials = part.optional_path("credentials", base);
-            part.close();
-            credentials
-        });
+        let registries = read_registries(file, base);
         let components = read_components(file, base);
         let otlp = file.optional_section("telemetry").and_then(|mut part| {
             let otlp = part.optional_word("otlp");
@@ -124,7 +130,7 @@ impl AgentConfig {
             tls: tls?,
             engine: engine?,
             state: state?,
-            registry_credentials,
+            registries,
             components,
             quay_config,
             otlp,
@@ -139,6 +145,22 @@ fn read_tls(file: &mut Section, base: &Path) -> Option<TlsFiles> {
     let key = part.path("key", base);
     part.close();
     Some(TlsFiles { ca: ca?, certificate: certificate?, key: key? })
+}
+
+fn read_registries(file: &mut Section, base: &Path) -> RegistriesConfig {
+    let Some(mut part) = file.optional_section("registries") else {
+        return RegistriesConfig::default();
+    };
+    let usual = Patience::default();
+    let credentials = part.optional_path("credentials", base);
+    let attempts = part.optional_number("attempts", words::attempts);
+    let stalled_after = part.optional_parsed("stalled_after", words::stalled_after);
+    part.close();
+    let patience = Patience {
+        attempts: attempts.unwrap_or(usual.attempts),
+        stalled_after: stalled_after.unwrap_or(usual.stalled_after),
+    };
+    RegistriesConfig { credentials, patience }
 }
 
 /// The components, and where config.yaml is.

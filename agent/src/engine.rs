@@ -51,11 +51,25 @@ pub(crate) enum EngineErrorKind {
     Midway,
     /// Its answer makes no sense.
     Senseless,
+    /// It did not answer in the time that it was given.
+    Late,
     /// It made something else than it was asked for.
     MadeOtherwise,
 }
 
 impl EngineError {
+    /// The HTTP status, where the engine answered with one.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self.kind {
+            EngineErrorKind::Status(status) => Some(status),
+            EngineErrorKind::Unreachable
+            | EngineErrorKind::Midway
+            | EngineErrorKind::Senseless
+            | EngineErrorKind::Late
+            | EngineErrorKind::MadeOtherwise => None,
+        }
+    }
+
     /// The error and its causes in one line.
     pub(crate) fn in_one_line(&self) -> String {
         let mut line = self.to_string();
@@ -73,7 +87,9 @@ impl EngineError {
             EngineErrorKind::Unreachable => {
                 "see that the engine runs and that the agent may use its socket"
             }
-            EngineErrorKind::Status(_) | EngineErrorKind::Midway => "see the engine's log",
+            EngineErrorKind::Status(_) | EngineErrorKind::Midway | EngineErrorKind::Late => {
+                "see the engine's log"
+            }
             EngineErrorKind::Senseless => "see that the socket is a Docker engine's",
             EngineErrorKind::MadeOtherwise => {
                 "create the present container anew without what the engine makes otherwise"

@@ -5,12 +5,14 @@
 //! never pulled.
 
 pub(crate) mod credentials;
-mod credentials_file;
+pub(crate) mod failure;
 mod layers;
+pub(crate) mod logins;
+pub(crate) mod patience;
 mod pull;
+pub(crate) mod verdict;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
@@ -73,7 +75,7 @@ impl<E: Engine> Jobs<E> {
         let span = telemetry::work(&act, VERB);
         let present = pull::present(&self.node, &order).await?;
         if let Some(image) = present {
-            let report = ended(&id, JobState::Done { image });
+            let report = untouched(&id, JobState::Done { image });
             self.node.record(&act, &work, Event::JobEnded(report.state.clone()))?;
             self.remember(&act, order, report.clone());
             tell(&who, &act, &report);
@@ -129,8 +131,7 @@ impl<E: Engine> Jobs<E> {
 
     fn start(&self, who: String, act: Act, order: PullImage, span: &Span) -> JobReport {
         let id = job_id(&act);
-        let first =
-            JobReport { id: id.clone(), state: JobState::Running, done_bytes: 0, total_bytes: 0 };
+        let first = untouched(&id, JobState::Running);
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // Two callers at once: the later one joins.
         if let Some(job) = jobs.get(&id)
@@ -182,23 +183,6 @@ fn settle(report: &watch::Sender<JobReport>, end: &JobState) -> bool {
     })
 }
 
-/// For how many of the repositories a file holds a login, or why it is of no
-/// use.
-pub(crate) fn read_logins(
-    path: &Path,
-    repositories: impl Iterator<Item = String>,
-) -> Result<usize, String> {
-    let failed =
-        |why: String| format!("cannot read registry logins in `{}`: {why}", path.display());
-    let json = credentials_file::read(path).map_err(|error| failed(error.to_string()))?;
-    let mut count = 0;
-    for repository in repositories {
-        let login = credentials::login(&json, &repository);
-        count += usize::from(login.map_err(|error| failed(error.to_string()))?.is_some());
-    }
-    Ok(count)
-}
-
 /// Ids sort by their run's start.
 fn forget_oldest(jobs: &mut BTreeMap<String, Job>) {
     while jobs.len() > KEPT {
@@ -210,8 +194,9 @@ fn forget_oldest(jobs: &mut BTreeMap<String, Job>) {
     }
 }
 
-fn ended(id: &str, state: JobState) -> JobReport {
-    JobReport { id: id.to_owned(), state, done_bytes: 0, total_bytes: 0 }
+/// Of a job that has moved no byte.
+fn untouched(id: &str, state: JobState) -> JobReport {
+    JobReport { id: id.to_owned(), state, done_bytes: 0, total_bytes: 0, note: String::new() }
 }
 
 fn unknown(id: &str) -> Refusal {

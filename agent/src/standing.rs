@@ -209,6 +209,7 @@ mod tests {
             component: Component::Quay,
             repository: "quay.io/redhat/quay".to_owned(),
             digest: format!("sha256:{}", letter.repeat(64)).parse().unwrap(),
+            tag: None,
         }
     }
 

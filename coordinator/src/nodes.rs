@@ -11,13 +11,14 @@ use futures::Stream;
 use quaymaster_proto::act::Order;
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::health::{BackfillSample, HealthReport};
+pub use quaymaster_proto::image::ResolvedImage;
 use quaymaster_proto::job::{JobReport, PullImage};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::peer::InvalidPeer;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{
-    Act, ActOutcome, ClusterName, Component, ContainerId, ImageDigest, ImageId, InvalidField, Mode,
-    MountCopy, NodeName, Peer, PortMove, Refusal,
+    Act, ActOutcome, ClusterName, Component, ContainerId, InvalidField, Mode, MountCopy, NodeName,
+    Peer, PortMove, Refusal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -155,15 +156,6 @@ pub struct ImageQuestion {
     pub repository: String,
     /// Such as `v3.0.5`.
     pub tag: String,
-}
-
-/// What a registry answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResolvedImage {
-    /// Of the manifest.
-    pub digest: ImageDigest,
-    /// The image's id where the node has it already.
-    pub present: Option<ImageId>,
 }
 
 /// Whose health is asked for.

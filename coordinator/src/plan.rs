@@ -204,6 +204,13 @@ pub enum PlannedImage {
         /// The manifest in the registry.
         digest: ImageDigest,
     },
+    /// Not every node reaches a registry, and all have it under one name.
+    Loaded {
+        /// That name, with its tag.
+        reference: String,
+        /// The same on every node.
+        image: ImageId,
+    },
     /// It is what runs already: only the mode changes.
     Present {
         /// The same on every node.

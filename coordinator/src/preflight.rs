@@ -104,11 +104,10 @@ impl Finding {
         match self {
             Self::Node(finding) => finding.severity(),
             Self::Container(finding) => finding.severity(),
-            Self::Generation(_)
-            | Self::Companion(_)
-            | Self::Config(_)
-            | Self::Database(_)
-            | Self::Image(_) => Severity::Refuses,
+            Self::Image(finding) => finding.severity(),
+            Self::Generation(_) | Self::Companion(_) | Self::Config(_) | Self::Database(_) => {
+                Severity::Refuses
+            }
         }
     }
 

@@ -18,6 +18,9 @@ pub struct PullImage {
     pub repository: String,
     /// Of the manifest.
     pub digest: ImageDigest,
+    /// What the digest was resolved from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// Where a job stands.
@@ -32,6 +35,8 @@ pub struct JobReport {
     pub done_bytes: u64,
     /// Bytes in all; 0 = not known.
     pub total_bytes: u64,
+    /// What it waits for or tries again, and why; empty where it simply goes on.
+    pub note: String,
 }
 
 /// Running, or how a job ended.
@@ -58,11 +63,12 @@ impl TryFrom<wire::PullImageRequest> for Ordered<PullImage> {
     type Error = InvalidField;
 
     fn try_from(message: wire::PullImageRequest) -> Result<Self, InvalidField> {
-        let wire::PullImageRequest { act, component, repository, digest } = message;
+        let wire::PullImageRequest { act, component, repository, digest, tag } = message;
         let order = PullImage {
             component: Component::from_wire("component", component)?,
             repository: parsed("repository", &repository)?,
             digest: parsed("digest", &digest)?,
+            tag: (!tag.is_empty()).then_some(tag),
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -70,12 +76,13 @@ impl TryFrom<wire::PullImageRequest> for Ordered<PullImage> {
 
 impl From<Ordered<PullImage>> for wire::PullImageRequest {
     fn from(ordered: Ordered<PullImage>) -> Self {
-        let Ordered { act, order: PullImage { component, repository, digest } } = ordered;
+        let Ordered { act, order: PullImage { component, repository, digest, tag } } = ordered;
         Self {
             act: Some(act.into()),
             component: component.to_wire(),
             repository,
             digest: digest.into(),
+            tag: tag.unwrap_or_default(),
         }
     }
 }
@@ -85,7 +92,8 @@ impl TryFrom<wire::JobReport> for JobReport {
 
     fn try_from(message: wire::JobReport) -> Result<Self, InvalidField> {
         use wire::job_report::State;
-        let wire::JobReport { id, state, done_bytes, total_bytes, image_id, problem } = message;
+        let wire::JobReport { id, state, done_bytes, total_bytes, image_id, problem, note } =
+            message;
         let state = match State::try_from(state) {
             Ok(State::Running) => JobState::Running,
             Ok(State::Done) => JobState::Done { image: parsed("image_id", &image_id)? },
@@ -96,20 +104,20 @@ impl TryFrom<wire::JobReport> for JobReport {
                 return Err(InvalidField::because("state", format!("unknown state {state}")));
             }
         };
-        Ok(Self { id, state, done_bytes, total_bytes })
+        Ok(Self { id, state, done_bytes, total_bytes, note })
     }
 }
 
 impl From<JobReport> for wire::JobReport {
     fn from(report: JobReport) -> Self {
         use wire::job_report::State;
-        let JobReport { id, state, done_bytes, total_bytes } = report;
+        let JobReport { id, state, done_bytes, total_bytes, note } = report;
         let (state, image_id, problem) = match state {
             JobState::Running => (State::Running, String::new(), String::new()),
             JobState::Done { image } => (State::Done, image.into(), String::new()),
             JobState::Failed { problem } => (State::Failed, String::new(), problem),
             JobState::Cancelled => (State::Cancelled, String::new(), String::new()),
         };
-        Self { id, state: state as i32, done_bytes, total_bytes, image_id, problem }
+        Self { id, state: state as i32, done_bytes, total_bytes, image_id, problem, note }
     }
 }

@@ -17,6 +17,7 @@ pub mod container_name;
 pub mod database;
 pub mod health;
 pub mod id;
+pub mod image;
 pub mod invalid;
 pub mod job;
 pub mod name;

@@ -14,6 +14,7 @@ use quaymaster_proto::act::{
 };
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
+use quaymaster_proto::image::ResolvedImage;
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, OtherStarter,
@@ -21,7 +22,7 @@ use quaymaster_proto::node::{
 };
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{
-    Act, ActOutcome, Component, ContainerState, ContainerStatus, Epoch, Generation, How,
+    Act, ActOutcome, Component, ContainerState, ContainerStatus, Epoch, Generation, How, ImageId,
     InvalidField, Mode, MountCopy, PortMove, RestartPolicy, RunId, StepNumber, wire,
 };
 use ulid::Ulid;
@@ -296,8 +297,9 @@ proptest! {
     fn config_orders_and_pulls(
         stage in ordered((digest(""), digest(""), mode()).prop_map(|(from, to, mode)| StageConfig { from, to, mode })),
         put in ordered((digest(""), digest("")).prop_map(|(from, to)| PutConfig { from, to })),
-        pull in ordered((component(), "[!-~]{1,20}", digest("sha256:")).prop_map(
-            |(component, repository, digest)| PullImage { component, repository, digest })),
+        pull in ordered(
+            (component(), "[!-~]{1,20}", digest("sha256:"), proptest::option::of("[a-z0-9.]{1,9}")).prop_map(
+                |(component, repository, digest, tag)| PullImage { component, repository, digest, tag })),
     ) {
         prop_assert_eq!(over::<wire::StageConfigRequest, _>(&stage), stage);
         prop_assert_eq!(over::<wire::PutConfigRequest, _>(&put), put);
@@ -313,6 +315,7 @@ proptest! {
         image in digest("sha256:"),
         bytes in any::<(u64, u64)>(),
         problem in words(),
+        note in words(),
     ) {
         let how = if changed { How::Changed } else { How::Already };
         let outcome = ActOutcome { how, container, config, engine_time };
@@ -324,8 +327,26 @@ proptest! {
             JobState::Cancelled,
         ] {
             let (done_bytes, total_bytes) = bytes;
-            let report = JobReport { id: "1".to_owned(), state, done_bytes, total_bytes };
+            let (id, note) = ("1".to_owned(), note.clone());
+            let report = JobReport { id, state, done_bytes, total_bytes, note };
             prop_assert_eq!(over::<wire::JobReport, _>(&report), report);
+        }
+    }
+
+    #[test]
+    fn images(
+        digest in digest("sha256:"),
+        image in digest("sha256:"),
+        is_present in any::<bool>(),
+        silence in "[ -~]{1,40}",
+    ) {
+        let image: ImageId = image;
+        let present = is_present.then(|| image.clone());
+        for resolved in [
+            ResolvedImage::InRegistry { digest, present },
+            ResolvedImage::OnNode { image, silence },
+        ] {
+            prop_assert_eq!(over::<wire::ResolveImageReply, _>(&resolved), resolved);
         }
     }
 

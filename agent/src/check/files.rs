@@ -1,23 +1,24 @@
 //! The files: config.yaml, the state directory with its ledger, and logins.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it tries what can be written")]
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Finding;
-use crate::config::AgentConfig;
+use crate::config::{AgentConfig, Repository};
 use crate::config_file::{ConfigFile, ConfigFileError};
+use crate::jobs::logins;
 use crate::quay::settings::Settings;
-use crate::{jobs, ledger, spec_key};
+use crate::{ledger, spec_key};
 
 pub(super) fn check(config: &AgentConfig) -> Vec<Finding> {
     let mut findings = quay_config(&config.quay_config);
     findings.extend(state(&config.state));
     findings.push(ledger(&config.state));
-    if let Some(path) = &config.registry_credentials {
+    if let Some(path) = &config.registries.credentials {
         findings.push(logins(config, path));
-        findings.extend(others_may_read("logins", path));
     }
     findings
 }
@@ -137,17 +138,16 @@ fn ledger(state: &Path) -> Finding {
 /// The file with the registries' logins.
 fn logins(config: &AgentConfig, path: &Path) -> Finding {
     let all = config.components.values().flat_map(|component| &component.repositories);
-    let all: Vec<String> = all.map(ToString::to_string).collect();
-    let known = all.len();
-    match jobs::read_logins(path, all.into_iter()) {
-        Ok(count) => Finding::good(
-            "logins",
-            format!("`{}`: for {count} of {known} repositories", path.display()),
-        ),
-        Err(text) => {
-            let remedy = "write it with `docker login` without a credential helper; the agent's \
-                          group must be able to read it";
-            Finding::bad("logins", text, remedy)
+    let all: BTreeSet<&str> = all.map(Repository::as_str).collect();
+    let mut count = 0;
+    for repository in &all {
+        match logins::login(path, repository) {
+            Ok(login) => count += usize::from(login.is_some()),
+            Err(error) => {
+                return Finding::bad("logins", crate::chain(&error), error.remedy());
+            }
         }
     }
+    let known = all.len();
+    Finding::good("logins", format!("`{}`: for {count} of {known} repositories", path.display()))
 }

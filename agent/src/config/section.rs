@@ -83,6 +83,17 @@ impl Section {
         result.map_err(|error| self.mistake(key, Problem::Invalid(error.to_string()))).ok()
     }
 
+    /// A whole number that may be left out.
+    pub(super) fn optional_number<T, E: Display>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(u64) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        let number = self.of_kind(key, "a whole number", |value| value.as_u64(), value)?;
+        self.accepted(key, read(number))
+    }
+
     pub(super) fn number(&mut self, key: &str) -> Option<u64> {
         let value = self.take_required(key)?;
         self.of_kind(key, "a whole number", |value| value.as_u64(), value)
@@ -113,9 +124,18 @@ impl Section {
         T: FromStr,
         T::Err: Display,
     {
+        self.optional_parsed(key, str::parse)
+    }
+
+    /// A text that `parse` reads and that may be left out.
+    pub(super) fn optional_parsed<T, E: Display>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let value = self.take(key)?;
         let text = self.text(key, value)?;
-        self.accepted(key, text.parse())
+        self.accepted(key, parse(&text))
     }
 
     /// A list of at least one.

@@ -8,7 +8,7 @@ listen: 10.0.0.11:9643
 tls: { ca: pki/ca.crt, certificate: pki/agent.crt, key: /etc/pki/agent.key }
 engine: unix:///run/docker.sock
 state: /var/lib/quaymaster/agent
-registries: { credentials: registry-auth.json }
+registries: { credentials: registry-auth.json, attempts: 3, stalled_after: 90s }
 components:
   quay:
     container: quay
@@ -39,9 +39,11 @@ fn a_whole_file_is_read_and_paths_start_beside_it() {
     assert_eq!(config.tls.key, Path::new("/etc/pki/agent.key"));
     assert_eq!(config.engine.path(), Path::new("/run/docker.sock"));
     assert_eq!(
-        config.registry_credentials.as_deref(),
+        config.registries.credentials.as_deref(),
         Some(Path::new("/etc/quaymaster/registry-auth.json"))
     );
+    assert_eq!(config.registries.patience.attempts.get(), 3);
+    assert_eq!(config.registries.patience.stalled_after.as_secs(), 90);
     assert_eq!(config.quay_config, Path::new("/mnt/quay/config/config.yaml"));
     let quay = &config.components[&Component::Quay];
     assert_eq!(quay.probe, Probe::Auto);
@@ -69,7 +71,7 @@ components: { quay: { container: quay, config: c.yaml, repositories: [quay.io/re
 ";
     let config = parse(yaml).unwrap();
     assert!(config.listen.ip().is_unspecified());
-    assert_eq!(config.registry_credentials, None);
+    assert_eq!(config.registries, RegistriesConfig::default());
     assert_eq!(config.otlp, None);
 }
 
@@ -82,7 +84,7 @@ listen: :9643
 tls: { ca: pki/ca.crt, certifcate: x, key: [a] }
 engine: tcp://10.0.0.1:2375
 state: 5
-registries: { credentials: a.json, password: hunter }
+registries: { credentials: a.json, password: hunter, attempts: 0, stalled_after: never }
 components:
   quay:
     container: quay

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A word that does not have the syntax that its key needs.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -40,6 +42,24 @@ pub(super) fn container_name(word: &str) -> Result<String, InvalidWord> {
         ));
     }
     Ok(word.to_owned())
+}
+
+/// How often a pull is tried.
+pub(super) fn attempts(number: u64) -> Result<NonZeroU32, InvalidWord> {
+    let attempts = u32::try_from(number).ok().filter(|number| *number <= 20);
+    attempts
+        .and_then(NonZeroU32::new)
+        .ok_or_else(|| invalid(&number.to_string(), "a number of tries from 1 to 20"))
+}
+
+/// How long a pull may stand still.
+pub(super) fn stalled_after(word: &str) -> Result<Duration, InvalidWord> {
+    let least = Duration::from_secs(1);
+    let most = Duration::from_secs(24 * 60 * 60);
+    humantime::parse_duration(word)
+        .ok()
+        .filter(|duration| (least..=most).contains(duration))
+        .ok_or_else(|| invalid(word, "a time from 1s to 24h, such as `10m`"))
 }
 
 /// A repository with its registry, without tag or digest.

@@ -1,7 +1,7 @@
 //! An engine in memory, for tests of what the agent does with one: a map of
 //! containers, a count of starts, and the faults that a test asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,8 +33,12 @@ pub(crate) enum Fault {
     StartFails,
     /// Starts, and then says that it failed.
     StartSaysFailed,
-    /// A pull ends with an error inside its stream.
+    /// A pull ends with an error inside its stream; the registry refuses.
     PullDenied,
+    /// The registry does not answer, and no pull gets anywhere.
+    RegistrySilent,
+    /// The registry never answers.
+    RegistryHangs,
     /// A pull never ends.
     PullHangs,
 }
@@ -53,6 +57,12 @@ pub(crate) struct State {
     pub(crate) tags: BTreeMap<ImageId, Vec<String>>,
     /// Images that a pull of `repository@digest` brings.
     pub(crate) registry: BTreeMap<String, ImageId>,
+    /// What the registry has behind `repository:tag`.
+    pub(crate) tagged: BTreeMap<String, ImageDigest>,
+    /// In what words the next pulls end, half-way.
+    pub(crate) broken: VecDeque<&'static str>,
+    /// Pulls bring an image that has no digest.
+    pub(crate) loses_digests: bool,
     pub(crate) faults: Vec<Fault>,
     /// Every change, in its order.
     pub(crate) done: Vec<String>,
@@ -248,16 +258,37 @@ impl EngineImages for FakeEngine {
         Ok(known.map(|(_, id)| Image {
             id: id.clone(),
             tags: state.tags.get(id).cloned().unwrap_or_default(),
-            digests: Vec::new(),
+            digests: state
+                .images
+                .iter()
+                .filter(|(name, of)| *of == id && name.contains('@') && !state.loses_digests)
+                .map(|(name, _)| name.clone())
+                .collect(),
         }))
     }
 
     async fn registry_digest(
         &self,
-        _: &str,
+        reference: &str,
         _: Option<&Login>,
     ) -> Result<ImageDigest, EngineError> {
-        Err(error("ask the registry", if self.has(Fault::PullDenied) { 401 } else { 404 }))
+        if self.has(Fault::RegistryHangs) {
+            std::future::pending::<()>().await;
+        }
+        if self.has(Fault::RegistrySilent) {
+            return Err(error("ask the registry", 500));
+        }
+        if self.has(Fault::PullDenied) {
+            return Err(error("ask the registry", 401));
+        }
+        let state = self.state();
+        if let Some(digest) = state.tagged.get(reference) {
+            return Ok(digest.clone());
+        }
+        let digest = reference.split_once('@').and_then(|(_, digest)| digest.parse().ok());
+        digest
+            .filter(|_| state.registry.contains_key(reference))
+            .ok_or_else(|| error("ask the registry", 404))
     }
 
     fn pull(
@@ -279,7 +310,14 @@ impl EngineImages for FakeEngine {
         if state.faults.contains(&Fault::PullHangs) {
             return stream::iter([begun]).chain(stream::pending()).boxed();
         }
-        if state.faults.contains(&Fault::PullDenied) {
+        if let Some(words) = state.broken.pop_front() {
+            let kind = EngineErrorKind::Midway;
+            let broken =
+                EngineError { tried: format!("pull `{name}`"), kind, source: words.into() };
+            return stream::iter([begun, Err(broken)]).boxed();
+        }
+        let fails = [Fault::PullDenied, Fault::RegistrySilent];
+        if fails.iter().any(|fault| state.faults.contains(fault)) {
             return stream::iter([begun, Err(error("pull", 500))]).boxed();
         }
         if let Some(image) = state.registry.get(&name).cloned() {

@@ -1,32 +1,43 @@
-//! One pull, from the look for the image to its id, and in words why it
-//! failed.
+//! One pull, from the look for the image to its id: tried again where another
+//! try may help, and given up where it stands still.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits between two tries")]
+
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
-use quaymaster_proto::{ImageId, Reason, Refusal};
+use quaymaster_proto::{ImageDigest, ImageId, Reason, Refusal};
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
-use super::credentials::{self, Login};
+use super::credentials::Login;
+use super::failure::{Ended, Failure};
 use super::layers::Layers;
-use crate::engine::{Engine, EngineError, EngineErrorKind, PullStep};
+use super::logins::{self, LoginsError};
+use crate::engine::{Engine, EngineError, PullStep};
 use crate::node::Node;
 use crate::standing::Pulling;
 use crate::telemetry;
 
-/// Less than this, in bytes, and no layer of a Quay fits.
-const HARDLY_ANY_SPACE: u64 = 64 * 1024 * 1024;
-
-fn pinned(order: &PullImage) -> String {
+/// The name that a pull goes by.
+pub(super) fn pinned(order: &PullImage) -> String {
     format!("{}@{}", order.repository, order.digest)
 }
 
-/// The image, where the node has it already.
+/// The image, where the node has it already: under the digest of the plan, as
+/// its engine says itself.
 pub(super) async fn present<E: Engine>(
     node: &Node<E>,
     order: &PullImage,
 ) -> Result<Option<ImageId>, Refusal> {
-    Ok(node.engine.image(&pinned(order)).await?.map(|image| image.id))
+    let found = node.engine.image(&pinned(order)).await?;
+    Ok(found.filter(|image| has_digest(&image.digests, &order.digest)).map(|image| image.id))
+}
+
+/// Docker Hub's images go by several names; the digest is what counts.
+fn has_digest(names: &[String], digest: &ImageDigest) -> bool {
+    names.iter().any(|name| name.split_once('@').is_some_and(|(_, own)| own == digest.as_str()))
 }
 
 /// Pulls, and tells how far it has come.
@@ -38,91 +49,129 @@ pub(super) async fn pull<E: Engine>(
     let shown = node.board.pulling(order);
     let login = match node.login(&order.repository) {
         Ok(login) => login,
-        Err(refusal) => {
-            return JobState::Failed { problem: format!("{}: {}", refusal, refusal.remedy) };
+        Err(error) => {
+            let problem = format!("{}; {}", crate::chain(&error), error.remedy());
+            return JobState::Failed { problem };
         }
     };
-    let steps = node.engine.pull(&order.repository, &order.digest, login.as_ref());
-    if let Err(error) = telemetry::pull(&pinned(order), follow(steps, report, &shown)).await {
-        return JobState::Failed { problem: explain(node, order, login, &error).await };
-    }
-    // Only what the engine has counts, not how the stream ended.
-    match present(node, order).await {
-        Ok(Some(image)) => JobState::Done { image },
-        Ok(None) => JobState::Failed {
-            problem: format!("the engine ended the pull of `{}` without the image", pinned(order)),
-        },
-        Err(refusal) => JobState::Failed { problem: refusal.to_string() },
+    let patience = node.config.registries.patience;
+    let mut pull = Pull { node, order, login, report, shown, layers: Layers::default() };
+    let mut tried = 0;
+    loop {
+        let failure = match pull.attempt().await {
+            Ok(image) => {
+                pull.note(String::new());
+                return JobState::Done { image };
+            }
+            Err(failure) => failure,
+        };
+        tried += 1;
+        let pause = patience.pause_after(tried).filter(|_| failure.may_pass);
+        let Some(pause) = pause else {
+            pull.note(String::new());
+            return JobState::Failed { problem: failure.in_words(tried) };
+        };
+        let (next, all) = (tried + 1, patience.attempts);
+        let why = failure.what;
+        tracing::warn!(image = pinned(order), tried, why, "A pull is tried again.");
+        pull.note(format!("try {next} of {all} begins in {} s: {why}", pause.as_secs()));
+        sleep(pause).await;
     }
 }
 
-/// Shows how far a pull has come, to its end.
-async fn follow(
-    mut steps: BoxStream<'static, Result<PullStep, EngineError>>,
-    report: &watch::Sender<JobReport>,
-    shown: &Pulling<'_>,
-) -> Result<(), EngineError> {
-    let mut layers = Layers::default();
-    while let Some(step) = steps.next().await {
-        layers.take(&step?);
-        let (done, total) = layers.bytes();
-        shown.has_come_to(done, total);
-        report.send_modify(|report| (report.done_bytes, report.total_bytes) = (done, total));
-    }
-    Ok(())
-}
-
-/// Why the engine did not pull, by what can be found out now; its own words
-/// are different from engine to engine and only repeated.
-async fn explain<E: Engine>(
-    node: &Node<E>,
-    order: &PullImage,
+/// A pull over all its tries: what one try brought, the engine keeps.
+struct Pull<'a, E> {
+    node: &'a Node<E>,
+    order: &'a PullImage,
     login: Option<Login>,
-    error: &EngineError,
-) -> String {
-    let said = error.in_one_line();
-    let advise = |advice: String| format!("{said}; {advice}");
-    let registry = credentials::registry(&order.repository);
-    if node.free_bytes_engine().is_some_and(|free| free < HARDLY_ANY_SPACE)
-        || said.contains("no space left")
-    {
-        return advise("the disk with the engine's data is full: make room".to_owned());
+    report: &'a watch::Sender<JobReport>,
+    shown: Pulling<'a>,
+    layers: Layers,
+}
+
+/// How a try broke off.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// The engine ended it.
+    #[error(transparent)]
+    Engine(EngineError),
+    /// Nothing came any more.
+    #[error("the pull came no further")]
+    Stalled,
+}
+
+impl<E: Engine> Pull<'_, E> {
+    /// One try.
+    async fn attempt(&mut self) -> Result<ImageId, Failure> {
+        let (node, order, login) = (self.node, self.order, self.login.clone());
+        let stalled_after = node.config.registries.patience.stalled_after;
+        let steps = node.engine.pull(&order.repository, &order.digest, login.as_ref());
+        match telemetry::pull(&pinned(order), self.follow(steps, stalled_after)).await {
+            Ok(()) => {}
+            Err(Broken::Engine(error)) => return Err(self.ended().failure(&error).await),
+            Err(Broken::Stalled) => return Err(Failure::stalled(order, stalled_after)),
+        }
+        // Only what the engine has counts, not how the stream ended.
+        match present(node, order).await {
+            Ok(Some(image)) => Ok(image),
+            Ok(None) => Err(self.ended().without_image().await),
+            Err(refusal) => Err(Failure::of_engine(refusal.to_string())),
+        }
     }
-    let asked = node.engine.registry_digest(&pinned(order), login.as_ref()).await;
-    let status = match asked.as_ref().map_err(|error| error.kind) {
-        Ok(_) => None,
-        Err(EngineErrorKind::Status(status)) => Some(status),
-        Err(
-            EngineErrorKind::Unreachable
-            | EngineErrorKind::Midway
-            | EngineErrorKind::Senseless
-            | EngineErrorKind::MadeOtherwise,
-        ) => None,
-    };
-    let denied = ["unauthorized", "denied", "authentication required"];
-    let is_denied = matches!(status, Some(401 | 403))
-        || denied.iter().any(|word| said.to_lowercase().contains(word));
-    if is_denied && login.is_none() {
-        return advise(format!(
-            "registry `{registry}` wants a login: name a file with one under \
-             registries.credentials in agent.yaml"
-        ));
+
+    /// Shows how far a try has come, to its end. Steps that are dropped end the
+    /// engine's own pull as well.
+    async fn follow(
+        &mut self,
+        mut steps: BoxStream<'static, Result<PullStep, EngineError>>,
+        stalled_after: Duration,
+    ) -> Result<(), Broken> {
+        self.layers.begin();
+        loop {
+            match timeout(stalled_after, self.next_move(&mut steps)).await {
+                Ok(Some(Ok(()))) => {}
+                Ok(None) => return Ok(()),
+                Ok(Some(Err(error))) => return Err(Broken::Engine(error)),
+                Err(_) => return Err(Broken::Stalled),
+            }
+        }
     }
-    if is_denied {
-        return advise(format!(
-            "registry `{registry}` refuses the login in agent.yaml's registries.credentials: \
-             renew it, or get the right to pull `{}`",
-            order.repository
-        ));
+
+    fn ended(&self) -> Ended<'_, E> {
+        let Self { node, order, login, report: _, shown: _, layers } = self;
+        let (_, total_bytes) = layers.bytes();
+        Ended { node, order, login: login.as_ref(), total_bytes }
     }
-    let missing = ["not found", "manifest unknown", "name unknown"];
-    if status == Some(404) || missing.iter().any(|word| said.to_lowercase().contains(word)) {
-        return advise(format!(
-            "`{}` does not hold {}: see the repository's name and whether the mirror is complete",
-            order.repository, order.digest
-        ));
+
+    /// The next step that brings the pull on; `None` = its end.
+    async fn next_move(
+        &mut self,
+        steps: &mut BoxStream<'static, Result<PullStep, EngineError>>,
+    ) -> Option<Result<(), EngineError>> {
+        loop {
+            let step = match steps.next().await? {
+                Ok(step) => step,
+                Err(error) => return Some(Err(error)),
+            };
+            if self.layers.take(&step) {
+                self.tell();
+                return Some(Ok(()));
+            }
+        }
     }
-    advise(format!("see whether this node reaches registry `{registry}`, then pull again"))
+
+    fn tell(&self) {
+        let (done, total) = self.layers.bytes();
+        let note = self.layers.retried().unwrap_or_default();
+        self.shown.has_come_to(done, total);
+        self.report.send_modify(|report| {
+            (report.done_bytes, report.total_bytes, report.note) = (done, total, note);
+        });
+    }
+
+    fn note(&self, note: String) {
+        self.report.send_modify(|report| report.note = note);
+    }
 }
 
 impl<E: Engine> Node<E> {
@@ -147,17 +196,14 @@ impl<E: Engine> Node<E> {
     }
 
     /// The login that agent.yaml's file has for a repository.
-    pub(crate) fn login(&self, repository: &str) -> Result<Option<Login>, Refusal> {
-        let Some(path) = &self.config.registry_credentials else { return Ok(None) };
-        let refuse = |why: String| {
-            Refusal::new(
-                Reason::Image,
-                format!("cannot read registry logins in `{}`: {why}", path.display()),
-            )
-            .with_remedy("see registries.credentials in agent.yaml")
-        };
-        let json =
-            super::credentials_file::read(path).map_err(|error| refuse(error.to_string()))?;
-        credentials::login(&json, repository).map_err(|error| refuse(error.to_string()))
+    pub(crate) fn login(&self, repository: &str) -> Result<Option<Login>, LoginsError> {
+        let Some(path) = &self.config.registries.credentials else { return Ok(None) };
+        logins::login(path, repository)
+    }
+}
+
+impl From<LoginsError> for Refusal {
+    fn from(error: LoginsError) -> Self {
+        Self::new(Reason::Image, crate::chain(&error)).with_remedy(error.remedy())
     }
 }

@@ -1,9 +1,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests wait, and write agent.yaml's files")]
 
 use crate::node::Kept;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use quaymaster_proto::{Component, Epoch, StepNumber};
+use quaymaster_proto::{Component, Epoch, ImageDigest, StepNumber};
 
 use super::*;
 use crate::config::AgentConfig;
@@ -21,7 +22,9 @@ impl Rig {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let logins = if let Some(text) = credentials {
-            std::fs::write(directory.path().join("auth.json"), text).unwrap();
+            let path = directory.path().join("auth.json");
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
             "registries: { credentials: auth.json }\n"
         } else {
             ""
@@ -53,14 +56,25 @@ impl Rig {
 
     /// The report of the first state that is not running.
     async fn end(&self) -> JobReport {
-        for _ in 0..500 {
+        loop {
             let report = self.jobs.report(&job_id(&act(1))).unwrap();
             if report.state != JobState::Running {
                 return report;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the job never ended");
+    }
+
+    /// What a running job says that it waits for.
+    async fn note(&self) -> String {
+        loop {
+            let report = self.jobs.report(&job_id(&act(1))).unwrap();
+            assert_eq!(report.state, JobState::Running);
+            if !report.note.is_empty() {
+                return report.note;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn problem(&self) -> String {
@@ -84,11 +98,16 @@ fn act(epoch: u64) -> Act {
     }
 }
 
+fn digest(digit: char) -> ImageDigest {
+    format!("sha256:{}", digit.to_string().repeat(64)).parse().unwrap()
+}
+
 fn order() -> PullImage {
     PullImage {
         component: Component::Quay,
         repository: "quay.io/redhat/quay".to_owned(),
-        digest: format!("sha256:{}", "d".repeat(64)).parse().unwrap(),
+        digest: digest('d'),
+        tag: Some("v3.0.5".to_owned()),
     }
 }
 
@@ -143,7 +162,7 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
 
 #[test]
 fn a_job_ends_once() {
-    let report = watch::Sender::new(ended("job", JobState::Running));
+    let report = watch::Sender::new(untouched("job", JobState::Running));
     let done = JobState::Done { image: image_id(305) };
     assert!(settle(&report, &done));
     assert!(!settle(&report, &JobState::Cancelled));
@@ -163,14 +182,82 @@ async fn a_failed_pull_says_what_to_do() {
     assert!(problem.contains("refuses the login"), "{problem}");
     assert!(!problem.contains("hunter2"), "{problem}");
 
-    let rig = Rig::new(None);
-    rig.engine().state().registry.clear();
-    let problem = rig.problem().await;
-    assert!(problem.contains("without the image"), "{problem}");
-
     let rig = Rig::new(Some("not json"));
     let problem = rig.problem().await;
     assert!(problem.contains("auth.json"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_pull_that_brings_another_image_is_refused_with_both_digests() {
+    let rig = Rig::new(None);
+    rig.engine().state().registry.clear();
+    rig.engine().state().tagged.insert("quay.io/redhat/quay:v3.0.5".to_owned(), digest('e'));
+    let problem = rig.problem().await;
+    assert!(problem.contains("without an image of that digest"), "{problem}");
+    for digest in [digest('d'), digest('e')] {
+        assert!(problem.contains(digest.as_str()), "{problem}");
+    }
+
+    // The engine has what it was asked for under a name of its own making.
+    let rig = Rig::new(None);
+    rig.engine().state().loses_digests = true;
+    let problem = rig.problem().await;
+    assert!(problem.contains("without an image of that digest"), "{problem}");
+
+    let rig = Rig::new(None);
+    rig.engine().state().tagged.insert("quay.io/redhat/quay:v3.0.5".to_owned(), digest('e'));
+    rig.engine().state().broken.push_back("filesystem layer verification failed for digest x");
+    let problem = rig.problem().await;
+    assert!(problem.contains("serves other bytes"), "{problem}");
+    assert!(problem.contains(digest('e').as_str()), "{problem}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_breaks_off_is_tried_again_and_says_so() {
+    let rig = Rig::new(None);
+    rig.engine().state().broken = ["unexpected EOF", "connection reset by peer"].into();
+    rig.pull(1).await.unwrap();
+    let said = rig.note().await;
+    assert!(said.starts_with("try 2 of 5 begins in 5 s: "), "{said}");
+    assert!(said.ends_with("unexpected EOF"), "{said}");
+    let end = rig.end().await;
+    assert_eq!((end.state, end.note.as_str()), (JobState::Done { image: image_id(305) }, ""));
+    assert_eq!(rig.engine().state().done.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_only_breaks_off_ends() {
+    let rig = Rig::new(None);
+    rig.engine().state().faults.push(Fault::RegistrySilent);
+    let problem = rig.problem().await;
+    assert!(problem.contains("tried 5 times"), "{problem}");
+    assert!(problem.contains("reaches registry `quay.io`"), "{problem}");
+    assert_eq!(rig.engine().state().done.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_stands_still_is_given_up_and_tried_again() {
+    let rig = Rig::new(None);
+    rig.engine().state().faults.push(Fault::PullHangs);
+    rig.pull(1).await.unwrap();
+    let said = rig.note().await;
+    assert!(said.contains("came no further for 10m"), "{said}");
+    rig.engine().state().faults.clear();
+    assert_eq!(rig.end().await.state, JobState::Done { image: image_id(305) });
+
+    let rig = Rig::new(None);
+    rig.engine().state().faults.push(Fault::PullHangs);
+    let problem = rig.problem().await;
+    assert!(problem.contains("came no further for 10m; tried 5 times"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_tried_again() {
+    let rig = Rig::new(None);
+    rig.engine().state().broken = ["write /x: no space left on device"].into();
+    let problem = rig.problem().await;
+    assert!(problem.contains("is full; 0 MB are to be downloaded"), "{problem}");
+    assert_eq!(rig.engine().state().done.len(), 1);
 }
 
 #[tokio::test]

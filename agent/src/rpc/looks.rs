@@ -9,7 +9,6 @@ use tonic::{Response, Status};
 use super::{Admitted, Answer, Service, Streamed};
 use crate::engine::{Engine, LoggedLine};
 use crate::looks::follow;
-use crate::looks::image::ResolvedImage;
 use crate::looks::preview::Change;
 use crate::quay::database::Asked;
 use crate::quay::settings::SurveyKey;
@@ -84,11 +83,7 @@ impl<E: Engine> Service<E> {
     ) -> Answer<wire::ResolveImageReply> {
         let wire::ResolveImageRequest { component: number, repository, tag } = message;
         let resolved = self.node.resolve_image(component(number)?, &repository, &tag).await?;
-        let ResolvedImage { digest, image } = resolved;
-        Ok(Response::new(wire::ResolveImageReply {
-            digest: digest.into(),
-            image_id: image.map(Into::into).unwrap_or_default(),
-        }))
+        Ok(Response::new(resolved.into()))
     }
 
     pub(super) async fn look_at_health(

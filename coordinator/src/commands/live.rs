@@ -78,8 +78,13 @@ impl View {
                 }
                 self.retries.insert(node, problem);
             }
-            Progress::Pulling { step: _, node, done_bytes, total_bytes } => {
-                self.pulls.insert(node, Pull { done_bytes, total_bytes });
+            Progress::Pulling { step: _, node, done_bytes, total_bytes, note } => {
+                let is_new = !note.is_empty()
+                    && self.pulls.get(&node).is_none_or(|known| known.note != note);
+                if self.drawing.is_none() && is_new {
+                    talk::say(&format!("{node} pulls: {note}"));
+                }
+                self.pulls.insert(node, Pull { done_bytes, total_bytes, note });
             }
         }
     }

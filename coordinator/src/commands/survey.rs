@@ -5,7 +5,7 @@ use quaymaster_proto::{Component, NodeName};
 
 use crate::commands::CommandError;
 use crate::commands::context::Context;
-use crate::nodes::{CallError, Looks, PreviewQuestion, asking};
+use crate::nodes::{CallError, Looks, PreviewQuestion, ResolvedImage, asking};
 use crate::plan::Window;
 use crate::plan::situation::{Answers, Unanswered, fate, image_question, preview_question};
 use crate::survey::{ClusterFacts, NodeSurvey, Survey};
@@ -30,8 +30,8 @@ impl Context {
         .await;
         for (name, answer) in answers {
             // An image that stays unknown is a finding of preflight.
-            if let Ok(resolved) = answer {
-                survey.facts.digests.insert(name, resolved.digest);
+            if let Ok(ResolvedImage::InRegistry { digest, present: _ }) = answer {
+                survey.facts.digests.insert(name, digest);
             }
         }
         survey

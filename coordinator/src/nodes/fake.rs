@@ -515,14 +515,16 @@ impl Orders for FakeFleet {
             return Err(Self::refused(node, "pull", refusal));
         }
         let id = format!("pull-{}", order.digest);
-        Ok(JobReport { id, state: JobState::Running, done_bytes: 1, total_bytes: 2 })
+        let note = String::new();
+        Ok(JobReport { id, state: JobState::Running, done_bytes: 1, total_bytes: 2, note })
     }
 
     async fn job(&self, node: &NodeName, id: &str) -> Result<JobReport, CallError> {
         self.reach(node, "look at a job").await?;
         let image = format!("sha256:{}", fixture::hex('b', 0)).parse().unwrap();
         let state = JobState::Done { image };
-        Ok(JobReport { id: id.to_owned(), state, done_bytes: 2, total_bytes: 2 })
+        let (id, note) = (id.to_owned(), String::new());
+        Ok(JobReport { id, state, done_bytes: 2, total_bytes: 2, note })
     }
 }
 

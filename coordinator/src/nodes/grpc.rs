@@ -15,9 +15,7 @@ use quaymaster_proto::job::{JobReport, PullImage};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::wire::agent_client::AgentClient;
-use quaymaster_proto::{
-    Act, ActOutcome, ImageDigest, ImageId, InvalidField, NodeName, Refusal, wire,
-};
+use quaymaster_proto::{Act, ActOutcome, InvalidField, NodeName, Refusal, wire};
 use tonic::codegen::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -368,25 +366,6 @@ impl Orders for Fleet {
         let agent = self.agent(node, what)?;
         let request = wire::GetJobRequest { id: id.to_owned() };
         agent.answer(what, LOOK, agent.client.clone().get_job(request)).await
-    }
-}
-
-impl TryFrom<wire::ResolveImageReply> for ResolvedImage {
-    type Error = InvalidField;
-
-    fn try_from(message: wire::ResolveImageReply) -> Result<Self, InvalidField> {
-        let wire::ResolveImageReply { digest, image_id } = message;
-        let digest = digest
-            .parse::<ImageDigest>()
-            .map_err(|invalid| InvalidField::because("digest", invalid))?;
-        let present = match image_id.as_str() {
-            "" => None,
-            text => Some(
-                text.parse::<ImageId>()
-                    .map_err(|invalid| InvalidField::because("image_id", invalid))?,
-            ),
-        };
-        Ok(Self { digest, present })
     }
 }
 

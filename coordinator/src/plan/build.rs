@@ -14,6 +14,7 @@ use super::{
     PlannedConfig, PlannedContainer, PlannedDatabase, PlannedImage, PlannedNode, PlannedTimings,
 };
 use crate::forecast::{forecast, stop_grace};
+use crate::nodes::{ImageQuestion, ResolvedImage};
 use crate::preflight::Findings;
 
 /// Why no plan can be made. A situation that preflight allows never ends here.
@@ -91,10 +92,18 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
 
 fn image(situation: &Situation<'_>, component: Component) -> Result<PlannedImage, BuildError> {
     match situation.image_source(component).ok_or(BuildError::NoImage)? {
-        ImageSource::Registry(question) => {
-            let resolved = situation.images(component).find_map(|(_, answer)| answer.as_ref().ok());
-            let digest = resolved.ok_or(BuildError::NoImage)?.digest.clone();
-            Ok(PlannedImage::Pull { repository: question.repository, tag: question.tag, digest })
+        ImageSource::Registry(ImageQuestion { component: _, repository, tag }) => {
+            if let Some(image) = situation.loaded(component) {
+                let reference = format!("{repository}:{tag}");
+                return Ok(PlannedImage::Loaded { reference, image: image.clone() });
+            }
+            let mut answers = situation.images(component);
+            match answers.find_map(|(_, answer)| answer.as_ref().ok()) {
+                Some(ResolvedImage::InRegistry { digest, present: _ }) => {
+                    Ok(PlannedImage::Pull { repository, tag, digest: digest.clone() })
+                }
+                Some(ResolvedImage::OnNode { .. }) | None => Err(BuildError::NoImage),
+            }
         }
         ImageSource::Running(image) => Ok(PlannedImage::Present { image }),
     }

@@ -2,8 +2,6 @@
 //! whatever wrote it, and whoever edited it, a plan that passes cannot break
 //! the rules that protect a database. The only maker of `CheckedPlan`.
 
-use std::collections::BTreeSet;
-
 use quaymaster_proto::preview::SpecVerdict;
 use quaymaster_proto::{Component, Mode, NodeName};
 use serde::Serialize;
@@ -194,7 +192,7 @@ fn window(plan: &Plan, flaws: &mut Vec<Flaw>) {
 fn generations(plan: &Plan, flaws: &mut Vec<Flaw>) {
     for node in &plan.nodes {
         let is_image = match &plan.image {
-            PlannedImage::Pull { .. } => true,
+            PlannedImage::Pull { .. } | PlannedImage::Loaded { .. } => true,
             PlannedImage::Present { image } => node.quay.image == *image,
         };
         if node.quay.mode != plan.window.from.mode || !is_image {
@@ -203,11 +201,12 @@ fn generations(plan: &Plan, flaws: &mut Vec<Flaw>) {
     }
     let pulls = plan.first_step(What::Act(Verb::Pull)).is_some();
     let changes = plan.window.from.release != plan.window.to.release;
-    let is_pull = match &plan.image {
-        PlannedImage::Pull { .. } => true,
-        PlannedImage::Present { .. } => false,
+    let wanted = match &plan.image {
+        PlannedImage::Pull { .. } => (true, true),
+        PlannedImage::Loaded { .. } => (false, true),
+        PlannedImage::Present { .. } => (false, false),
     };
-    if BTreeSet::from([pulls, changes, is_pull]).len() > 1 {
+    if (pulls, changes) != wanted {
         flaws.push(OrderFlaw::Pull.into());
     }
 }

@@ -92,6 +92,26 @@ impl<'a> Situation<'a> {
         answers.filter(move |((_, of), _)| *of == asked).map(|((node, _), answer)| (node, answer))
     }
 
+    /// A component's image that is taken by its id alone: at least one node
+    /// reaches no registry, and all have the same image under the name.
+    pub fn loaded(&self, component: Component) -> Option<&'a ImageId> {
+        self.reach_no_registry(component).next()?;
+        let mut images = self.images(component).map(|(_, answer)| on_node(answer.as_ref().ok()?));
+        let first = images.next()??;
+        images.all(|image| image == Some(first)).then_some(first)
+    }
+
+    /// Nodes that have a component's image and reach no registry, and why.
+    pub fn reach_no_registry(
+        &self,
+        component: Component,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a str)> {
+        self.images(component).filter_map(|(node, answer)| match answer.as_ref().ok()? {
+            ResolvedImage::OnNode { image: _, silence } => Some((node, silence.as_str())),
+            ResolvedImage::InRegistry { .. } => None,
+        })
+    }
+
     /// What the release demands of a component's published ports.
     pub fn port_moves(&self, component: Component) -> Vec<PortMove> {
         port_moves(self.catalogue, self.window, component)
@@ -124,6 +144,14 @@ impl<'a> Situation<'a> {
     /// What becomes of a container beside a Quay.
     pub fn fate(&self, companion: &Companion<'_>) -> Fate {
         fate(self.catalogue, self.cluster, self.window, companion)
+    }
+}
+
+/// The image that a node has already, however it came there.
+pub fn on_node(resolved: &ResolvedImage) -> Option<&ImageId> {
+    match resolved {
+        ResolvedImage::InRegistry { digest: _, present } => present.as_ref(),
+        ResolvedImage::OnNode { image, silence: _ } => Some(image),
     }
 }
 

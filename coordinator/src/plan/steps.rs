@@ -130,7 +130,7 @@ impl Steps<'_> {
 fn is_pulled(image: &PlannedImage) -> bool {
     match image {
         PlannedImage::Pull { .. } => true,
-        PlannedImage::Present { .. } => false,
+        PlannedImage::Loaded { .. } | PlannedImage::Present { .. } => false,
     }
 }
 

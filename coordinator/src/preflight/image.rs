@@ -3,9 +3,9 @@
 use quaymaster_proto::{Component, NodeName};
 use serde::Serialize;
 
-use super::{grouped, groups_in_words, names};
-use crate::nodes::ImageQuestion;
-use crate::plan::situation::{ImageSource, Situation};
+use super::{Severity, grouped, groups_in_words, names};
+use crate::nodes::{ImageQuestion, ResolvedImage};
+use crate::plan::situation::{ImageSource, Situation, on_node};
 use crate::survey::NodeSurvey;
 
 /// What is wrong with an image.
@@ -51,9 +51,47 @@ pub enum ImageFinding {
         /// Each digest, and who sees it.
         digests: Vec<(String, Vec<NodeName>)>,
     },
+    /// No registry for all of them, and they do not have one image either.
+    #[error(
+        "not every node reaches a registry, and not all have the same `{image}`: {}",
+        groups_in_words(.images)
+    )]
+    NotLoadedEverywhere {
+        /// Repository and tag.
+        image: String,
+        /// Each image's id, and where it is.
+        images: Vec<(String, Vec<NodeName>)>,
+    },
+    /// No registry vouches for it.
+    #[error(
+        "no registry answers {} for `{image}`; image {id}, which every node has under that name, is \
+         taken ({silence})",
+        names(.nodes)
+    )]
+    Loaded {
+        /// Repository and tag.
+        image: String,
+        /// Its id, in short.
+        id: String,
+        /// Who gets no answer.
+        nodes: Vec<NodeName>,
+        /// What the first of them heard.
+        silence: String,
+    },
 }
 
 impl ImageFinding {
+    pub(super) fn severity(&self) -> Severity {
+        match self {
+            Self::Loaded { .. } => Severity::Warns,
+            Self::Differ { .. }
+            | Self::NotAllowed { .. }
+            | Self::Unavailable { .. }
+            | Self::Ambiguous { .. }
+            | Self::NotLoadedEverywhere { .. } => Severity::Refuses,
+        }
+    }
+
     pub(super) fn remedy(&self) -> String {
         match self {
             Self::Differ { .. } => {
@@ -69,6 +107,13 @@ impl ImageFinding {
             Self::Unavailable { remedy, .. } => remedy.clone(),
             Self::Ambiguous { .. } => {
                 "find out which mirror is behind, and let all nodes use the same".to_owned()
+            }
+            Self::NotLoadedEverywhere { image, .. } => format!(
+                "load the same file on every node (docker save {image} where it is right, docker \
+                 load elsewhere), or let all of them reach the registry"
+            ),
+            Self::Loaded { id, .. } => {
+                format!("compare {id} with the image that you meant to load")
             }
         }
     }
@@ -134,7 +179,10 @@ pub(super) fn available(situation: &Situation<'_>) -> Vec<ImageFinding> {
         let mut digests = Vec::new();
         for (name, answer) in situation.images(component) {
             match answer {
-                Ok(resolved) => digests.push((resolved.digest.to_string(), name.clone())),
+                Ok(ResolvedImage::InRegistry { digest, present: _ }) => {
+                    digests.push((digest.to_string(), name.clone()));
+                }
+                Ok(ResolvedImage::OnNode { .. }) => {}
                 Err(unanswered) => found.push(ImageFinding::Unavailable {
                     node: name.clone(),
                     image: image.clone(),
@@ -145,8 +193,27 @@ pub(super) fn available(situation: &Situation<'_>) -> Vec<ImageFinding> {
         }
         let digests = grouped(digests);
         if digests.len() > 1 {
-            found.push(ImageFinding::Ambiguous { image, digests });
+            found.push(ImageFinding::Ambiguous { image: image.clone(), digests });
         }
+        found.extend(loaded(situation, component, image));
     }
     found
+}
+
+/// Where a node reaches no registry, an image is known by its id alone.
+fn loaded(situation: &Situation<'_>, component: Component, image: String) -> Option<ImageFinding> {
+    let silent: Vec<(&NodeName, &str)> = situation.reach_no_registry(component).collect();
+    let (_, silence) = *silent.first()?;
+    if let Some(id) = situation.loaded(component) {
+        let nodes = silent.iter().map(|(node, _)| (*node).clone()).collect();
+        let (id, silence) = (id.short().to_owned(), silence.to_owned());
+        return Some(ImageFinding::Loaded { image, id, nodes, silence });
+    }
+    // A node that could not answer at all has its own finding.
+    let images = situation.images(component).filter_map(|(name, answer)| {
+        let id = on_node(answer.as_ref().ok()?);
+        Some((id.map_or_else(|| "none".to_owned(), |id| id.short().to_owned()), name.clone()))
+    });
+    let images = grouped(images);
+    (images.len() > 1).then_some(ImageFinding::NotLoadedEverywhere { image, images })
 }

@@ -8,6 +8,7 @@ use quaymaster_proto::{Component, ContainerStatus, Mode};
 use super::*;
 use crate::catalogue::Catalogue;
 use crate::cluster::Cluster;
+use crate::nodes::ResolvedImage;
 use crate::plan::Window;
 use crate::plan::situation::{Answers, Unanswered};
 use crate::survey::{DatabaseAnswer, LAB_LABEL, NodeSurvey, fixture};
@@ -53,6 +54,16 @@ impl Case {
 
     fn node(&mut self, number: u8) -> &mut NodeSurvey {
         self.facts.nodes.get_mut(&name(number)).unwrap()
+    }
+
+    /// These nodes reach no registry, and have an image of that digit.
+    fn load(&mut self, nodes: &[(u8, char)]) {
+        for (number, digit) in nodes {
+            let image = format!("sha256:{}", fixture::hex(*digit, 0)).parse().unwrap();
+            let silence = "lookup quay.io: no such host".to_owned();
+            let resolved = ResolvedImage::OnNode { image, silence };
+            self.answers.images.insert((name(*number), Component::Quay), Ok(resolved));
+        }
     }
 
     fn container(&mut self, number: u8) -> &mut ContainerFacts {
@@ -283,15 +294,14 @@ fn images() {
                 .insert((name(2), Component::Quay), Err(Unanswered { problem, remedy }));
         }),
         found(Case::on_2_9_5, |case| {
-            let other = format!("sha256:{}", fixture::hex('7', 0)).parse().unwrap();
-            case.answers
-                .images
-                .get_mut(&(name(2), Component::Quay))
-                .unwrap()
-                .as_mut()
-                .unwrap()
-                .digest = other;
+            let digest = format!("sha256:{}", fixture::hex('7', 0)).parse().unwrap();
+            let other = ResolvedImage::InRegistry { digest, present: None };
+            case.answers.images.insert((name(2), Component::Quay), Ok(other));
         }),
+        found(Case::on_2_9_5, |case| case.load(&[(1, 'a'), (2, 'a'), (3, 'a')])),
+        found(Case::on_2_9_5, |case| case.load(&[(1, 'a'), (2, 'b'), (3, 'a')])),
+        // The others ask a registry, and lack the image.
+        found(Case::on_2_9_5, |case| case.load(&[(2, 'b')])),
     ];
     insta::assert_snapshot!(texts.join("\n"));
 }

@@ -267,7 +267,7 @@ fn by_hand(plan: &Plan, step: &Step, node: &NodeName) -> Option<String> {
             PlannedImage::Pull { repository, tag: _, digest } => {
                 Some(format!("docker pull {repository}@{digest}"))
             }
-            PlannedImage::Present { .. } => None,
+            PlannedImage::Loaded { .. } | PlannedImage::Present { .. } => None,
         },
         What::Act(Verb::Stop) => {
             let id = container.container.short();

@@ -79,7 +79,7 @@ fn head(checked: &CheckedPlan, now: Timestamp, style: Style) -> String {
         ),
     ));
     let image = match &plan.image {
-        pulled @ PlannedImage::Pull { .. } => image_in_words(pulled),
+        new @ (PlannedImage::Pull { .. } | PlannedImage::Loaded { .. }) => image_in_words(new),
         PlannedImage::Present { image } => {
             format!("the one that runs already, {}; only the mode changes", image.short())
         }
@@ -96,6 +96,9 @@ fn image_in_words(image: &PlannedImage) -> String {
     match image {
         PlannedImage::Pull { repository, tag, digest } => {
             format!("{repository}:{tag} {}", short(digest.as_str()))
+        }
+        PlannedImage::Loaded { reference, image } => {
+            format!("{reference}, on every node already: {}", image.short())
         }
         PlannedImage::Present { image } => {
             format!("the image that runs already, {}", image.short())

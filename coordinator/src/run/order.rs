@@ -124,7 +124,7 @@ pub fn staged(
     state.container(step.number, node).cloned()
 }
 
-/// The image that a node will run: pulled by this run, or what runs already.
+/// The image that a node will run: pulled by this run, or on the node already.
 pub fn wanted_image(
     plan: &Plan,
     state: &RunState,
@@ -132,7 +132,9 @@ pub fn wanted_image(
     component: Component,
 ) -> Option<ImageId> {
     match plan.image_of(component)? {
-        PlannedImage::Present { image } => Some(image.clone()),
+        PlannedImage::Loaded { reference: _, image } | PlannedImage::Present { image } => {
+            Some(image.clone())
+        }
         PlannedImage::Pull { .. } => {
             // A mirror's image came with Quay's.
             let pulled = match component {
@@ -155,12 +157,13 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn pull(&self) -> Result<Task, NoTask> {
         match self.plan.image_of(self.component) {
-            Some(PlannedImage::Pull { repository, tag: _, digest }) => Ok(Task::Pull(PullImage {
+            Some(PlannedImage::Pull { repository, tag, digest }) => Ok(Task::Pull(PullImage {
                 component: self.component,
                 repository: repository.clone(),
                 digest: digest.clone(),
+                tag: Some(tag.clone()),
             })),
-            Some(PlannedImage::Present { .. }) | None => {
+            Some(PlannedImage::Loaded { .. } | PlannedImage::Present { .. }) | None => {
                 Err(NoTask::NoImage { node: self.node.name.clone() })
             }
         }

@@ -67,7 +67,7 @@ impl<N: Orders> Errand<N> {
     async fn pull(&self, image: &PullImage) -> Result<Settlement, Problem> {
         let mut report = self.begin_pull(image).await?;
         loop {
-            let JobReport { id, state, done_bytes, total_bytes } = report;
+            let JobReport { id, state, done_bytes, total_bytes, note } = report;
             match state {
                 JobState::Done { image } => return Ok(Settlement::Pulled { image }),
                 JobState::Failed { problem } => return Err(failed_job(problem)),
@@ -79,6 +79,7 @@ impl<N: Orders> Errand<N> {
                 node: self.node.clone(),
                 done_bytes,
                 total_bytes,
+                note,
             });
             sleep(JOB_POLL).await;
             let asked = self.until_answered(SILENCE, || self.nodes.job(&self.node, &id)).await;

@@ -38,5 +38,7 @@ pub enum Progress {
         done_bytes: u64,
         /// In all; 0 = not known.
         total_bytes: u64,
+        /// What it waits for or tries again; empty where it simply goes on.
+        note: String,
     },
 }

@@ -295,7 +295,8 @@ pub(crate) fn answers(facts: &ClusterFacts, window: &Window) -> Answers {
 }
 
 fn resolved(digit: char) -> ResolvedImage {
-    ResolvedImage { digest: format!("sha256:{}", hex(digit, 0)).parse().unwrap(), present: None }
+    let digest = format!("sha256:{}", hex(digit, 0)).parse().unwrap();
+    ResolvedImage::InRegistry { digest, present: None }
 }
 
 fn finding(verdict: SpecVerdict, subject: &str, reason: &str) -> SpecFinding {

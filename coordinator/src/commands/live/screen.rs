@@ -12,10 +12,12 @@ use crate::report::between;
 use crate::run::{ActState, Event, GateState, Next, RunState, WaitingOn, next};
 
 /// How far a pull is, in bytes; a total of 0 = not known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Pull {
     pub(super) done_bytes: u64,
     pub(super) total_bytes: u64,
+    /// What it waits for or tries again.
+    pub(super) note: String,
 }
 
 /// Everything that a picture shows.
@@ -170,11 +172,16 @@ impl Screen<'_> {
             ActState::InFlight { since } => {
                 let mut words = render::duration(between(*since, self.now));
                 if step.what == What::Act(Verb::Pull)
-                    && let Some(Pull { done_bytes, total_bytes }) = self.pulls.get(node)
-                    && *total_bytes > 0
+                    && let Some(Pull { done_bytes, total_bytes, note }) = self.pulls.get(node)
                 {
-                    let percent = done_bytes.saturating_mul(100) / total_bytes;
-                    words.push_str(&format!("   {percent} % of {} MB", total_bytes / 1_000_000));
+                    if *total_bytes > 0 {
+                        let percent = done_bytes.saturating_mul(100) / total_bytes;
+                        let total = total_bytes / 1_000_000;
+                        words.push_str(&format!("   {percent} % of {total} MB"));
+                    }
+                    if !note.is_empty() {
+                        words.push_str(&format!("   {note}"));
+                    }
                 }
                 if let Some(problem) = self.retries.get(node) {
                     words.push_str(&format!("   asked again: {problem}"));

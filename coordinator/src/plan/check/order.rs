@@ -246,7 +246,7 @@ fn stops_at_once(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
 fn counts(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
     let has_rest = usize::from(plan.nodes.len() > 1);
     let has_backfill = usize::from(plan.window.from.mode == Mode::Background);
-    let has_pull = usize::from(plan.window.from.release != plan.window.to.release);
+    let has_pull = usize::from(is_pulled(&plan.image));
     let mut wanted = vec![
         (Kind(QUAY, BACKFILL), has_backfill),
         (Kind(QUAY, PULL), has_pull),
@@ -293,7 +293,7 @@ fn counts(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
 fn is_pulled(image: &PlannedImage) -> bool {
     match image {
         PlannedImage::Pull { .. } => true,
-        PlannedImage::Present { .. } => false,
+        PlannedImage::Loaded { .. } | PlannedImage::Present { .. } => false,
     }
 }
 

@@ -257,3 +257,15 @@ fn what_could_ruin_a_database_is_a_flaw() {
     ];
     insta::assert_snapshot!(texts.join("\n"));
 }
+
+#[test]
+fn an_image_that_is_loaded_is_not_pulled() {
+    let mut plan = plan_of(3, Mode::Background);
+    let image = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+    plan.image = PlannedImage::Loaded { reference: "quay.io/redhat/quay:v3.0.5".into(), image };
+    let flaws = plan.clone().check().unwrap_err();
+    assert!(flaws.contains(&OrderFlaw::Pull.into()), "{}", in_words(&flaws));
+    plan.steps.retain(|step| step.what != What::Act(Verb::Pull));
+    renumber(&mut plan);
+    plan.check().unwrap();
+}

@@ -14,5 +14,6 @@ mod naive;
 mod postgres;
 mod random;
 mod refusals;
+mod registries;
 mod traces;
 mod whole;

@@ -17,11 +17,11 @@ use quaymaster_suite::{Outcome, TestLab, redact};
 /// No wait in these tests is longer than a broken product.
 const BOUND: Duration = Duration::from_secs(30);
 /// What most of the cases ask for.
-const PLAN: [&str; 5] = ["plan", "--to", "3.0.5", "--mode", "background"];
+pub(crate) const PLAN: [&str; 5] = ["plan", "--to", "3.0.5", "--mode", "background"];
 
 /// Runs a command that has to be refused, and shows that it changed nothing:
 /// no container, no config.yaml, no revision, no plan.
-async fn refused<S: AsRef<std::ffi::OsStr>>(
+pub(crate) async fn refused<S: AsRef<std::ffi::OsStr>>(
     lab: &TestLab,
     name: &str,
     cluster: &str,

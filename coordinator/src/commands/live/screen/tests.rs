@@ -23,10 +23,11 @@ fn second_plan() -> CheckedPlan {
 /// The picture that many seconds after these events.
 fn picture(plan: &CheckedPlan, events: &[Event], seconds: i64, style: Style) -> String {
     let state = state(events);
-    let pulls =
-        plan.plan().nodes.iter().map(|node| {
-            (node.name.clone(), Pull { done_bytes: 91_000_000, total_bytes: 350_000_000 })
-        });
+    let pulls = plan.plan().nodes.iter().enumerate().map(|(index, node)| {
+        let note = if index == 2 { "try 2 of 5 begins in 5 s: unexpected EOF" } else { "" };
+        let (done_bytes, total_bytes) = (91_000_000, 350_000_000);
+        (node.name.clone(), Pull { done_bytes, total_bytes, note: note.to_owned() })
+    });
     let retries =
         plan.plan().nodes.iter().skip(1).take(1).map(|node| {
             (node.name.clone(), "connection refused: no agent listens there".to_owned())
