@@ -8,11 +8,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, TraceId, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{
     ExporterBuildError, RetryPolicy, WithExportConfig as _, WithTonicConfig as _,
 };
@@ -20,7 +20,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler,
-    SdkTracerProvider, SpanData, SpanExporter,
+    SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor,
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tracing::Subscriber;
@@ -36,6 +36,9 @@ use crate::trace_context::trace_of;
 /// How long the last spans may take to be gone: a command ends, and nobody
 /// should have to wait for its traces.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long spans that are open at the end may take to end.
+const ENDING: Duration = Duration::from_millis(500);
 
 /// How long a collector may take to be reached.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -137,6 +140,7 @@ pub struct Pipeline {
     provider: SdkTracerProvider,
     collector: Collector,
     losses: Arc<Losses>,
+    open: Open,
 }
 
 impl Pipeline {
@@ -176,15 +180,18 @@ impl Pipeline {
             .with_max_queue_size(WAITING)
             .with_max_export_batch_size(BATCH)
             .build();
+        let open = Open::default();
         let provider = SdkTracerProvider::builder()
             .with_span_processor(
                 BatchSpanProcessor::builder(counted).with_batch_config(batches).build(),
             )
+            // After the one that sends: what has ended here has ended there.
+            .with_span_processor(open.clone())
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
             .with_id_generator(origin.ids())
             .with_resource(origin.resource(version))
             .build();
-        Ok(Self { provider, collector: collector.clone(), losses })
+        Ok(Self { provider, collector: collector.clone(), losses, open })
     }
 
     /// What takes spans off a subscriber: those of `TARGET`, and nothing else.
@@ -204,6 +211,7 @@ impl Pipeline {
     /// Sends what is left, within `FAREWELL`. Blocks, and needs the runtime
     /// still: not to be called on one of its threads.
     pub fn end(self) -> Result<(), Lost> {
+        self.open.wait_for_none();
         let ended = self.provider.shutdown_with_timeout(FAREWELL);
         let collector = &self.collector;
         let loss = self.losses.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -241,6 +249,45 @@ impl IdGenerator for Ids {
 
     fn new_span_id(&self) -> SpanId {
         self.random.new_span_id()
+    }
+}
+
+/// How many spans have begun and not ended. A task that was ended a moment ago
+/// may hold its span, and with it every span above, a moment longer.
+#[derive(Clone, Default, Debug)]
+struct Open(Arc<(Mutex<usize>, Condvar)>);
+
+impl Open {
+    fn count(&self, change: impl FnOnce(usize) -> usize) {
+        let (open, changed) = &*self.0;
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        *open = change(*open);
+        changed.notify_all();
+    }
+
+    /// Gives spans that are about to end the time to; not longer than `ENDING`.
+    fn wait_for_none(&self) {
+        let (open, changed) = &*self.0;
+        let open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = changed.wait_timeout_while(open, ENDING, |open| *open > 0);
+    }
+}
+
+impl SpanProcessor for Open {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {
+        self.count(|open| open + 1);
+    }
+
+    fn on_end(&self, _span: SpanData) {
+        self.count(|open| open.saturating_sub(1));
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
     }
 }
 
