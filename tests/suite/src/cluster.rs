@@ -8,11 +8,11 @@ use std::os::unix::fs::MetadataExt;
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-};
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use quaymaster_lab::quay::inspect;
 use quaymaster_proto::Component;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 
 use crate::container::policy;
 use crate::lab::TestLab;
@@ -147,25 +147,51 @@ impl TestLab {
 
     /// Removes a running container and runs it again, otherwise.
     pub async fn create_anew(&self, node: &str, known: &str, change: impl FnOnce(&mut HostConfig)) {
+        let mut host = self.remove(node, known).await;
+        change(host.host_config.get_or_insert_default());
+        self.run_anew(node, known, &serde_json::json!(host)).await;
+    }
+
+    /// The same with a setting of the host's side that no client knows.
+    pub async fn create_with_unknown(&self, node: &str, known: &str, key: &str, value: &str) {
+        let mut body = serde_json::json!(self.remove(node, known).await);
+        body["HostConfig"][key] = value.into();
+        self.run_anew(node, known, &body).await;
+    }
+
+    /// Removes a container; returns what made it.
+    async fn remove(&self, node: &str, known: &str) -> ContainerCreateBody {
         let engine = self.engine(node);
         let shown = engine.inspect_container(known, None).await.expect("it is there");
         let remove = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         engine.remove_container(known, Some(remove)).await.expect("it can be removed");
-        let mut host = shown.host_config.expect("a container has one");
-        change(&mut host);
         let config = shown.config.expect("a container has one");
-        let body = ContainerCreateBody {
+        ContainerCreateBody {
             image: config.image,
             env: config.env,
             cmd: config.cmd,
             labels: config.labels,
             exposed_ports: config.exposed_ports,
-            host_config: Some(host),
+            host_config: shown.host_config,
             ..ContainerCreateBody::default()
-        };
-        let options = CreateContainerOptionsBuilder::default().name(known).build();
-        let id = engine.create_container(Some(options), body).await.expect("it is created").id;
-        engine.start_container(&id, None).await.expect("it starts");
+        }
+    }
+
+    async fn run_anew(&self, node: &str, known: &str, body: &serde_json::Value) {
+        let socket = &self.lab().node(node).expect("the lab has that node").engine_socket;
+        let mut engine = UnixStream::connect(socket).await.expect("the engine listens");
+        let body = body.to_string();
+        let request = format!(
+            "POST /v1.41/containers/create?name={known} HTTP/1.1\r\nHost: engine\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
+             {body}",
+            body.len()
+        );
+        engine.write_all(request.as_bytes()).await.expect("the engine reads");
+        let mut answer = String::new();
+        engine.read_to_string(&mut answer).await.expect("the engine answers");
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        self.engine(node).start_container(known, None).await.expect("it starts");
     }
 
     /// A node's config.yaml.

@@ -38,8 +38,14 @@ fn serve(lab: &TestLab, node: &str, before: Vec<OsString>) -> Service {
     Service::start(line, &lab.lab().layout().agent_log(node))
 }
 
+/// The same for an agent that sees this directory as its host's root.
+pub(crate) fn serve_below(lab: &TestLab, node: &str, root: &Path) -> Service {
+    let line = agent(lab, node).into_iter().chain(["--host-root".into(), root.into()]);
+    Service::start(line, &lab.lab().layout().agent_log(node))
+}
+
 /// Ends the lab's own agent of a node.
-async fn end_agent(lab: &TestLab, node: &str) {
+pub(crate) async fn end_agent(lab: &TestLab, node: &str) {
     let agent = lab.lab().process(Role::Agent, Some(node)).expect("the lab has started it");
     agent.end(Signal::TERM, BOUND).await.unwrap();
 }

@@ -4,9 +4,11 @@
 mod certificates;
 mod companions;
 mod configs;
+mod containers;
 mod engines;
 mod files;
 mod plans;
+mod starters;
 
 use std::path::Path;
 use std::time::Duration;
