@@ -25,10 +25,12 @@ pub mod members;
 mod outage;
 pub mod request;
 pub mod situation;
+mod step;
 mod steps;
 
 pub use companion::{CompanionNext, CompanionPlan, Fate, PlannedCompanion};
 pub use outage::{Forecast, ForecastPart, PartOfOutage};
+pub use step::{Gate, Inverse, Stage, Step, Verb, What, Width};
 
 /// The version of the plan's format that this code writes and reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -291,125 +293,6 @@ pub struct PlannedConfig {
     pub inserted: bool,
     /// Who edits it: this node, or another one that shares the file.
     pub writer: NodeName,
-}
-
-/// One step: an act of some nodes, or a gate.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// Its place.
-    pub number: StepNumber,
-    /// Whether the registry serves meanwhile.
-    pub stage: Stage,
-    /// Whose containers; a gate of the whole window is Quay's.
-    pub component: Component,
-    /// What is done or waited for.
-    pub what: What,
-    /// By which nodes; a gate's are those it looks at.
-    pub nodes: Vec<NodeName>,
-    /// How wide.
-    pub width: Width,
-    /// What undoes it.
-    pub inverse: Inverse,
-}
-
-/// Where a step stands to the outage and to the point of no return.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// Before the first Quay's stop.
-    Serving,
-    /// From the first Quay's stop on.
-    Dark,
-    /// From the intent of the migrating start on.
-    Beyond,
-}
-
-/// What a step is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum What {
-    /// Nodes do it.
-    Act(Verb),
-    /// The run waits for it.
-    Gate(Gate),
-}
-
-/// What nodes do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verb {
-    /// Pull the image.
-    Pull,
-    /// Create the next container.
-    StageContainer,
-    /// Write the next config.yaml beside the present one.
-    StageConfig,
-    /// Stop the container that runs now.
-    Stop,
-    /// Put the next config.yaml in place.
-    PutConfig,
-    /// Start the container that migrates.
-    StartMigrating,
-    /// Start a container that must not migrate.
-    Start,
-    /// Name and restart policy.
-    Promote,
-}
-
-/// What a run waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gate {
-    /// Enough tags are mapped.
-    Backfill,
-    /// A person agreed to cross the point of no return.
-    Approval,
-    /// Nothing is other than the plan saw it.
-    Unchanged,
-    /// No Quay runs and the database shows no session but the agents'.
-    Dark,
-    /// The first node migrated and is healthy.
-    FirstNode,
-    /// The containers started last are healthy: the other Quays, or those of a
-    /// companion.
-    Healthy,
-}
-
-/// How many nodes take part in a step.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Width {
-    /// Every node, at once.
-    All,
-    /// The one that migrates.
-    First,
-    /// Every other one, at once.
-    Rest,
-    /// Those that have the component's container, at once.
-    Having,
-    /// One for each config.yaml, at once.
-    Writers,
-}
-
-/// What takes a step back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Inverse {
-    /// It changes nothing.
-    Nothing,
-    /// An image more does no harm.
-    Harmless,
-    /// Remove the staged container.
-    RemoveStaged,
-    /// Remove the staged file.
-    RemoveFile,
-    /// A fresh container of the old generation.
-    Recreate,
-    /// Put the kept file back.
-    RestoreConfig,
-    /// None: only a restore of the database.
-    None,
 }
 
 /// How long things may take in this window.
