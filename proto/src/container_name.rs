@@ -15,14 +15,17 @@ pub fn retired(well_known: &str, run: RunId) -> String {
 
 /// Whether a name is one that an agent gives to containers of a component.
 pub fn is_given(well_known: &str, name: &str) -> bool {
-    name.strip_prefix(well_known)
-        .and_then(|rest| rest.strip_prefix(".quaymaster-"))
-        .is_some_and(|rest| rest.ends_with("-next") || rest.contains("-old"))
+    given(well_known, name).is_some_and(|rest| rest.ends_with("-next") || rest.contains("-old"))
 }
 
 /// Whether a name is a retired container's.
 pub fn is_retired(well_known: &str, name: &str) -> bool {
-    is_given(well_known, name) && name.contains("-old")
+    given(well_known, name).is_some_and(|rest| rest.contains("-old"))
+}
+
+/// What an agent added to a well-known name.
+fn given<'a>(well_known: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix(well_known)?.strip_prefix(".quaymaster-")
 }
 
 #[cfg(test)]
@@ -37,6 +40,7 @@ mod tests {
         assert!(is_given("quay", &staged("quay", run)) && is_given("quay", &retired("quay", run)));
         assert!(is_retired("quay", &retired("quay", run)));
         assert!(!is_retired("quay", &staged("quay", run)));
+        assert!(!is_retired("builder-old", &staged("builder-old", run)));
         for other in ["quay", "quay-builder", "quay.quaymaster-x", "my-quay.quaymaster-x-next"] {
             assert!(!is_given("quay", other), "{other}");
         }

@@ -21,7 +21,9 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
     let nodes = context.fleet()?;
     let (mut journal, history) = Journal::open(&context.cluster.state).await?;
     warn_of_damage(&history);
-    if let Some(before) = unfinished(context, &history)?.filter(|before| before.is_dark()) {
+    if let Some(before) =
+        unfinished(context, &history)?.filter(|before| before.holds_the_registry())
+    {
         return Err(CommandError::Unfinished { run: before.state.run.to_string() });
     }
     let facts = context.facts(nodes.as_ref(), Counts::Leave).await?;

@@ -261,12 +261,14 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
                 WaitingOn::Backfill { .. }
                 | WaitingOn::Approval
                 | WaitingOn::Containers { .. }
+                | WaitingOn::Config { .. }
                 | WaitingOn::Sessions { .. }
                 | WaitingOn::Migration { .. }
                 | WaitingOn::Health { .. }
                 | WaitingOn::Lasting { .. } => Exit::Failed,
             },
             GateFailure::Alive { .. }
+            | GateFailure::Config { .. }
             | GateFailure::Database { .. }
             | GateFailure::ForeignSessions { .. }
             | GateFailure::Exited { .. }

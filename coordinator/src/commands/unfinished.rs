@@ -5,8 +5,8 @@ use quaymaster_proto::RunId;
 use crate::commands::CommandError;
 use crate::commands::context::Context;
 use crate::journal::History;
-use crate::plan::{CheckedPlan, Stage};
-use crate::run::RunState;
+use crate::plan::{CheckedPlan, Stage, Verb, What};
+use crate::run::{ActState, RunState};
 
 /// A run that has not reached its end.
 #[derive(Debug)]
@@ -44,8 +44,19 @@ pub(super) fn unfinished(
 }
 
 impl Unfinished {
-    /// Whether the outage has begun: from then on nothing but this run may go
-    /// on. Before it, another plan may take its place.
+    /// Whether another plan may not take its place: the outage has begun, and
+    /// not every Quay is back under its own name.
+    pub(super) fn holds_the_registry(&self) -> bool {
+        let promote = self.plan.plan().first_step(What::Act(Verb::Promote));
+        let is_back = promote.is_some_and(|step| {
+            let mut states = step.nodes.iter().map(|node| self.state.act_state(step.number, node));
+            states.all(|act| matches!(act, ActState::Done { .. }))
+        });
+        self.is_dark() && !is_back
+    }
+
+    /// Whether the outage has begun: from then on nothing but this run may lead
+    /// on, until every Quay is back.
     pub(super) fn is_dark(&self) -> bool {
         is_dark(&self.plan, &self.state)
     }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use quaymaster_proto::database::{DatabaseLook, Session};
-use quaymaster_proto::node::NodeFacts;
-use quaymaster_proto::{Component, ContainerId, NodeName};
+use quaymaster_proto::node::{ConfigFacts, NodeFacts};
+use quaymaster_proto::{Component, ContainerId, FileDigest, NodeName};
 
 use crate::gates::{Judgement, SETTLE, living, unanswered};
 use crate::plan::Plan;
@@ -13,6 +13,10 @@ use crate::run::{Evidence, GateFailure, WaitingOn};
 
 /// The one kind of database that keeps no list of its sessions.
 const WITHOUT_SESSIONS: &str = "sqlite";
+
+/// How long a file server's other clients may show a file as it was: NFS keeps
+/// a directory for up to a minute (acdirmax, nfs(5)).
+const SHARE: Duration = Duration::from_secs(90);
 
 /// One node, looked at from both sides; a text says why there is no answer.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,6 +26,9 @@ pub struct DarkLook {
     /// The container that will migrate: on the first node, and at the gate
     /// right before its start.
     pub migrating: Option<ContainerId>,
+    /// At that gate: what its config.yaml has to be. One node may have edited
+    /// it for others, and each sees for itself that this has reached it.
+    pub config: Option<FileDigest>,
     /// Its containers.
     pub facts: Result<NodeFacts, String>,
     /// The database as it reaches it.
@@ -52,6 +59,9 @@ pub fn judge(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
     let silent = silent(looks);
     if !silent.is_empty() {
         return unanswered(silent, waited);
+    }
+    if let Some(judgement) = judge_configs(looks, waited) {
+        return judgement;
     }
     let sessions = expected(plan, looks);
     if sessions.is_none() && plan.database.kind != WITHOUT_SESSIONS {
@@ -108,6 +118,31 @@ fn judge_alive(alive: Vec<(NodeName, String)>, waited: Duration) -> Option<Judge
     let mut nodes: Vec<NodeName> = alive.into_iter().map(|(node, _)| node).collect();
     nodes.dedup();
     Some(Judgement::Wait(WaitingOn::Containers { nodes }))
+}
+
+/// Before the migrating start every Quay that is to follow has the config.yaml
+/// it needs: past it, a node without would be down until somebody mends it.
+fn judge_configs(looks: &[DarkLook], waited: Duration) -> Option<Judgement> {
+    let nodes: Vec<(NodeName, String)> = looks.iter().filter_map(other_config).collect();
+    if nodes.is_empty() {
+        return None;
+    }
+    Some(if waited >= SHARE {
+        Judgement::Fail(GateFailure::Config { nodes })
+    } else {
+        Judgement::Wait(WaitingOn::Config { nodes })
+    })
+}
+
+/// What a node has in place of the config.yaml that it has to have.
+fn other_config(look: &DarkLook) -> Option<(NodeName, String)> {
+    let (wanted, facts) = (look.config.as_ref()?, look.facts.as_ref().ok()?);
+    let found = match &facts.config {
+        ConfigFacts::Readable(config) if config.sha256 == *wanted => return None,
+        ConfigFacts::Readable(config) => config.sha256.short().to_owned(),
+        ConfigFacts::Unusable { problem, .. } => problem.clone(),
+    };
+    Some((look.node.clone(), format!("{found} instead of {}", wanted.short())))
 }
 
 fn other_database(plan: &Plan, look: &DarkLook) -> Option<String> {

@@ -71,6 +71,7 @@ fn with_revision(failure: GateFailure, database: Option<&DatabaseLook>) -> GateF
         }
         other @ (GateFailure::Drifted { .. }
         | GateFailure::Alive { .. }
+        | GateFailure::Config { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
         | GateFailure::Gone { .. }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
+use quaymaster_proto::node::ConfigFacts;
 use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode};
 
 use super::backfill::Samples;
@@ -40,7 +41,13 @@ fn dark(facts: &ClusterFacts, sessions: Option<Vec<Session>>) -> Vec<DarkLook> {
         container.state.status = ContainerStatus::Exited;
         let database =
             DatabaseLook { sessions: sessions.clone(), ..survey.database().unwrap().clone() };
-        DarkLook { node: node.clone(), migrating: None, facts: Ok(facts), database: Ok(database) }
+        DarkLook {
+            node: node.clone(),
+            migrating: None,
+            config: None,
+            facts: Ok(facts),
+            database: Ok(database),
+        }
     });
     nodes.collect()
 }
@@ -104,6 +111,34 @@ fn any_living_quay_keeps_it_from_being_dark() {
             "{judged:?}"
         );
     }
+}
+
+/// As with a share that is not mounted on one of its nodes, or is slow to show
+/// what another one wrote.
+#[test]
+fn right_before_the_migrating_start_every_node_has_to_see_the_edited_config() {
+    let (facts, plan) = first_window();
+    let mut looks = dark(&facts, Some(Vec::new()));
+    for (look, node) in looks.iter_mut().zip(&plan.nodes) {
+        look.config = Some(node.config.to.clone());
+        let ConfigFacts::Readable(config) = &mut look.facts.as_mut().unwrap().config else {
+            panic!("the fixture's can be read")
+        };
+        config.sha256 = node.config.to.clone();
+    }
+    let judged = dark::judge(&plan, &looks, BEGUN);
+    assert!(matches!(judged, Judgement::Pass(Evidence::Dark { .. })), "{judged:?}");
+
+    let before = &plan.nodes[1].config;
+    let ConfigFacts::Readable(config) = &mut looks[1].facts.as_mut().unwrap().config else {
+        panic!("the fixture's can be read")
+    };
+    config.sha256 = before.from.clone();
+    let why = format!("{} instead of {}", before.from.short(), before.to.short());
+    let nodes = vec![("quay-2".parse().unwrap(), why)];
+    let on = WaitingOn::Config { nodes: nodes.clone() };
+    assert_eq!(dark::judge(&plan, &looks, SETTLE), Judgement::Wait(on));
+    assert_eq!(dark::judge(&plan, &looks, LONG), Judgement::Fail(GateFailure::Config { nodes }));
 }
 
 #[test]

@@ -141,6 +141,18 @@ fn of_node(plan: &Plan, planned: &PlannedNode, survey: &NodeSurvey, drifts: &mut
         let found = companions.iter().find(|found| found.component == planned.component);
         of_container(name, planned, found.map(|found| found.container), drifts);
     }
+    for found in companions.iter().filter(|found| planned.companion(found.component).is_none()) {
+        drifts.extend(appeared(name, found.component, &found.container.state.name));
+    }
+    for facts in &survey.facts.components {
+        let alive = facts.others.iter().filter(|other| other.state.status.is_alive());
+        drifts.extend(alive.filter_map(|other| appeared(name, facts.component, &other.state.name)));
+    }
+}
+
+/// A container that the plan knows nothing of, and so would not stop.
+fn appeared(node: &NodeName, component: Component, container: &str) -> Option<Drift> {
+    compared(node, Drifted::Container, Some(component), "none", container)
 }
 
 fn of_container(

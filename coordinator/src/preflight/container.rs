@@ -115,7 +115,10 @@ impl ContainerFinding {
 
 pub(super) fn starters(name: &NodeName, survey: &NodeSurvey) -> Vec<ContainerFinding> {
     let known = survey.facts.components.iter().filter_map(|facts| facts.container.as_ref());
+    // Whoever starts a resting one starts an old release beside the new.
+    let resting = survey.companions().filter(|found| found.is_retired);
     known
+        .chain(resting.map(|found| found.container))
         .flat_map(|container| container.other_starters.iter().map(move |by| (container, by)))
         .map(|(container, starter)| ContainerFinding::OtherStarter {
             node: name.clone(),

@@ -109,8 +109,8 @@ impl ImageFinding {
                 "find out which mirror is behind, and let all nodes use the same".to_owned()
             }
             Self::NotLoadedEverywhere { image, .. } => format!(
-                "load the same file on every node (docker save {image} where it is right, docker \
-                 load elsewhere), or let all of them reach the registry"
+                "let all nodes reach the registry; or none of them, and load the same file on every \
+                 node (docker save {image} where it is right, docker load elsewhere)"
             ),
             Self::Loaded { id, .. } => {
                 format!("compare {id} with the image that you meant to load")

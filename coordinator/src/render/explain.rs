@@ -181,6 +181,7 @@ fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> Answers {
         }
         WaitingOn::Backfill { .. } => answers.next = format!("{} resume --wait", explained.program),
         WaitingOn::Containers { .. }
+        | WaitingOn::Config { .. }
         | WaitingOn::Sessions { .. }
         | WaitingOn::Migration { .. }
         | WaitingOn::Health { .. }
@@ -212,6 +213,9 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
         WaitingOn::Containers { .. } => {
             vec!["the containers' end; the engine kills them after their grace".to_owned()]
         }
+        WaitingOn::Config { .. } => vec![
+            "the file server: what one node wrote, the others see within a minute or so".to_owned(),
+        ],
         WaitingOn::Sessions { .. } => vec![
             "the end of these sessions; whoever stays is named, and ends the window".to_owned(),
         ],
@@ -245,7 +249,7 @@ fn failed(
         if !words.is_empty() {
             ends.push(format!("{node}: {words}"));
         }
-        if let Some(command) = by_hand(plan, step, node) {
+        if let Some(command) = by_hand(plan, state, step, node) {
             ends.push(format!("{node}, by hand: {command}"));
         }
     }
@@ -258,9 +262,9 @@ fn failed(
     }
 }
 
-/// The plain command that does a node's part of a step. Starts are never done
-/// by hand: an agent's proof belongs to them.
-fn by_hand(plan: &Plan, step: &Step, node: &NodeName) -> Option<String> {
+/// The plain command that does a node's part of a step. Starts on the database
+/// are never done by hand: an agent's proof belongs to them.
+fn by_hand(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Option<String> {
     let container = plan.node(node)?.container(step.component)?;
     match step.what {
         What::Act(Verb::Pull) => match plan.image_of(step.component)? {
@@ -273,6 +277,10 @@ fn by_hand(plan: &Plan, step: &Step, node: &NodeName) -> Option<String> {
             let id = container.container.short();
             let grace = plan.stop_grace_seconds(step.component);
             Some(format!("docker update --restart=no {id}; docker stop -t {grace} {id}"))
+        }
+        What::Act(Verb::Start) if !step.component.migrates() => {
+            let id = staged(plan, state, node, step.component)?;
+            Some(format!("docker start {}", id.short()))
         }
         What::Act(
             Verb::StageContainer
@@ -292,10 +300,35 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
         Some(GateState::Closed { at, failure: _ }) => Some(*at),
         Some(GateState::Waiting { .. } | GateState::Passed { .. }) | None => None,
     };
-    let ends = match why {
+    let ends = way_out(step, why);
+    let next = match why {
+        GateFailure::Drifted { .. } => plan_again(explained),
+        GateFailure::Exited { node, .. }
+        | GateFailure::Gone { node }
+        | GateFailure::Restarted { node } => {
+            format!("on {node}, read: {}", log_by_hand(explained, step, node))
+        }
+        GateFailure::Alive { .. }
+        | GateFailure::Config { .. }
+        | GateFailure::Database { .. }
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::WrongMode { .. }
+        | GateFailure::TooLong { .. } => base.next,
+    };
+    let (why, ends) = (vec![failure(why)], vec![ends.to_owned()]);
+    Answers { why, since, ends, next, ..base }
+}
+
+/// What opens a gate that has closed.
+fn way_out(step: &Step, why: &GateFailure) -> &'static str {
+    match why {
         GateFailure::Drifted { .. } => "a new plan, from what is there now",
         GateFailure::Alive { .. } => {
             "stop what lives, and keep its restart policy from reviving it; then resume"
+        }
+        GateFailure::Config { .. } => {
+            "find out why these nodes see another file (a share that is not mounted, or one that \
+             is a copy); put the edited file there as well, then resume"
         }
         GateFailure::Database { .. } => {
             "find out which database each node reaches, and in which state it is, before anything \
@@ -316,6 +349,15 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
              who knows it look before anything is started. At the revision that the plan found, \
              with no migration in the log, the database is untouched"
         }
+        GateFailure::Gone { .. } if !step.component.migrates() => {
+            "find out who removed the container. Every Quay is back, and the registry serves: \
+             this run cannot end, but a new plan can take its place; create the container anew, \
+             then plan again"
+        }
+        GateFailure::Restarted { .. } if !step.component.migrates() => {
+            "find out who restarted the container; nothing migrates in it, and the registry \
+             serves. Once it is healthy, resume"
+        }
         GateFailure::Gone { .. } => {
             "by hand only: this version has no retry. Find out who removed the container; how far \
              it came shows in the database's revision alone"
@@ -331,22 +373,7 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
         GateFailure::TooLong { .. } => {
             "look at the node and its log; once it goes on, resume looks again"
         }
-    };
-    let next = match why {
-        GateFailure::Drifted { .. } => plan_again(explained),
-        GateFailure::Exited { node, .. }
-        | GateFailure::Gone { node }
-        | GateFailure::Restarted { node } => {
-            format!("on {node}, read: {}", log_by_hand(explained, step, node))
-        }
-        GateFailure::Alive { .. }
-        | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. }
-        | GateFailure::WrongMode { .. }
-        | GateFailure::TooLong { .. } => base.next,
-    };
-    let (why, ends) = (vec![failure(why)], vec![ends.to_owned()]);
-    Answers { why, since, ends, next, ..base }
+    }
 }
 
 /// The command that plans the same window from what is there now.

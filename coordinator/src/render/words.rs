@@ -63,6 +63,9 @@ pub fn waiting(on: &WaitingOn) -> String {
         WaitingOn::Containers { nodes } => {
             format!("containers that still live on {}", names(nodes))
         }
+        WaitingOn::Config { nodes } => {
+            format!("the edited config.yaml to be seen by {}", reasons(nodes))
+        }
         WaitingOn::Sessions { sessions } => {
             format!("database sessions to end: {}", sessions_in_words(sessions))
         }
@@ -90,6 +93,9 @@ pub fn failure(failure: &GateFailure) -> String {
         }
         GateFailure::Alive { containers } => {
             format!("a Quay lives that should not: {}", containers.join("; "))
+        }
+        GateFailure::Config { nodes } => {
+            format!("the edited config.yaml is not on every node: {}", reasons(nodes))
         }
         GateFailure::Database { problem } => format!("the database: {problem}"),
         GateFailure::ForeignSessions { sessions } => format!(

@@ -195,6 +195,11 @@ pub enum WaitingOn {
         /// On these nodes.
         nodes: Vec<NodeName>,
     },
+    /// The edited config.yaml, where not every node sees it yet.
+    Config {
+        /// Each, with what it has.
+        nodes: Vec<(NodeName, String)>,
+    },
     /// Sessions that should be gone.
     Sessions {
         /// Each.
@@ -286,6 +291,11 @@ pub enum GateFailure {
     Alive {
         /// Node and container, in words.
         containers: Vec<String>,
+    },
+    /// Nodes whose config.yaml is not the edited one.
+    Config {
+        /// Each, with what it has.
+        nodes: Vec<(NodeName, String)>,
     },
     /// The database is another one, or not where it should be.
     Database {

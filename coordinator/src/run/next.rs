@@ -2,7 +2,7 @@
 
 use quaymaster_proto::NodeName;
 
-use crate::plan::{Gate, Plan, Step, What};
+use crate::plan::{Gate, Plan, Step, Verb, What};
 use crate::run::event::{GateFailure, Problem};
 use crate::run::state::{ActState, GateState, RunState};
 
@@ -95,13 +95,19 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     if state.seen_open.contains(&step.number) {
         return false;
     }
-    let guarded = plan.steps.iter().find(|next| {
-        next.number > step.number
-            && match next.what {
-                What::Act(_) => true,
-                What::Gate(_) => false,
-            }
-    });
+    let guarded = match kind {
+        // What is stopped before the Quays is no reason not to look again.
+        Gate::Unchanged => plan.first_step(What::Act(Verb::Stop)),
+        Gate::Dark | Gate::FirstNode | Gate::Approval | Gate::Backfill | Gate::Healthy => {
+            plan.steps.iter().find(|next| {
+                next.number > step.number
+                    && match next.what {
+                        What::Act(_) => true,
+                        What::Gate(_) => false,
+                    }
+            })
+        }
+    };
     let Some(guarded) = guarded else { return false };
     let mut states = guarded.nodes.iter().map(|node| state.act_state(guarded.number, node));
     match kind {

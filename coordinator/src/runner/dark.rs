@@ -46,10 +46,11 @@ where
                 self.nodes.look_at_database(node, question),
             )
             .await;
-            let migrating = migrating.clone().filter(|_| *node == plan.first);
+            let config = migrating.as_ref().and_then(|_| plan.node(node));
             DarkLook {
                 node: node.clone(),
-                migrating,
+                migrating: migrating.clone().filter(|_| *node == plan.first),
+                config: config.map(|node| node.config.to.clone()),
                 facts: facts.map_err(|error| error.reason()),
                 database: database.map_err(|error| error.reason()),
             }

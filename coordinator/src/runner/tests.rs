@@ -409,8 +409,12 @@ async fn a_process_that_goes_on_after_a_silent_start_looks_for_itself_whether_it
 
 /// Runs until this event would be written, which it is not.
 async fn die_before(stage: &Stage, is_last: impl Fn(&Event) -> bool) {
+    die_before_as(stage, Stage::new(3, &first_window(Mode::Background)), is_last).await;
+}
+
+/// `whole` = another one of the same plan, to see when that is.
+async fn die_before_as(stage: &Stage, whole: Stage, is_last: impl Fn(&Event) -> bool) {
     let mut runner = stage.runner(true).await;
-    let whole = Stage::new(3, &first_window(Mode::Background));
     whole.runner(true).await.drive(Patience::Leave).await.unwrap();
     let appends = whole.book.appends(is_last);
     stage.book.die(Some(Death { appends, keeps_last: false }));
@@ -481,6 +485,22 @@ async fn a_cluster_that_changes_between_two_processes_is_not_stopped() {
         matches!(ended, Ended::Closed { failure: GateFailure::Drifted { .. }, .. }),
         "{ended:?}"
     );
+}
+
+/// Builders and mirrors are stopped while the registry serves: that they rest
+/// is no reason to stop Quays that nobody has looked at since.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_changes_after_its_builders_stopped_is_not_stopped() {
+    let stage = Stage::with(3, &first_window(Mode::Background), &BESIDE);
+    let whole = Stage::with(3, &first_window(Mode::Background), &BESIDE);
+    die_before_as(&stage, whole, |event| is_intent_of(&stage, event, Verb::Stop)).await;
+    stage.fleet.replace_container("quay-2");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(ended, Ended::Closed { failure: GateFailure::Drifted { .. }, .. }),
+        "{ended:?}"
+    );
+    assert!(!stage.fleet.tally().companions.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
-use quaymaster_proto::Mode;
 use quaymaster_proto::database::DatabaseIdentity;
-use quaymaster_proto::node::ConfigFacts;
+use quaymaster_proto::node::{ComponentFacts, ConfigFacts};
+use quaymaster_proto::{ContainerStatus, Mode};
 
 use super::*;
 use crate::survey::{DatabaseAnswer, fixture};
@@ -37,6 +37,35 @@ fn everything_that_a_step_relies_on_is_compared() {
 
     let texts: Vec<String> = drift(&plan, &facts).iter().map(Drift::to_string).collect();
     insta::assert_snapshot!(texts.join("\n"));
+}
+
+/// The plan would not stop it.
+#[test]
+fn what_appeared_beside_a_quay_is_drift() {
+    let cluster = fixture::cluster(1);
+    let window = fixture::window(1, 1, ("2.9.5", Mode::Absent), ("3.0.5", Mode::Complete));
+    let mut facts = fixture::on_2_9_5(&cluster);
+    let plan = fixture::plan(&cluster, &facts, &window);
+    let quay = &mut facts.nodes.values_mut().next().unwrap().facts.components[0];
+    let mut copy = quay.container.clone().unwrap();
+    copy.state.name = "quay-copy".to_owned();
+    quay.others.push(copy);
+    let texts = |facts: &ClusterFacts| -> Vec<String> {
+        drift(&plan, facts).iter().map(Drift::to_string).collect()
+    };
+    assert_eq!(texts(&facts), ["quay-1: Quay container changed: none -> quay-copy"]);
+
+    fn components(facts: &mut ClusterFacts) -> &mut Vec<ComponentFacts> {
+        &mut facts.nodes.values_mut().next().unwrap().facts.components
+    }
+    components(&mut facts)[0].others[0].state.status = ContainerStatus::Exited;
+    assert_eq!(texts(&facts), [""; 0], "one that does not live needs no stop");
+    let mut builder = components(&mut facts)[0].clone();
+    builder.component = Component::Builder;
+    builder.container.as_mut().unwrap().state.name = "builder".to_owned();
+    builder.others.clear();
+    components(&mut facts).push(builder);
+    assert_eq!(texts(&facts), ["quay-1: builder container changed: none -> builder"]);
 }
 
 #[test]
