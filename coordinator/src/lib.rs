@@ -3,7 +3,7 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `report`, `render`. Effect rooms: `nodes` (agents over gRPC),
+//! step), `gates`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents over gRPC),
 //! `journal`, `runner` (the one loop where the three meet), `commands`.
 
 pub mod args;
@@ -23,5 +23,6 @@ pub mod report;
 pub mod run;
 pub mod runner;
 pub mod survey;
+pub mod watch;
 
 pub use commands::main;
