@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use quaymaster_proto::Mode;
@@ -59,7 +60,7 @@ pub enum Output {
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
     /// What every node runs, and how it is
-    Status,
+    Status(StatusArgs),
     /// Plan the next window, and change nothing
     Plan(PlanArgs),
     /// Run a plan
@@ -70,6 +71,30 @@ pub enum Command {
     Approve(ApproveArgs),
     /// Why it waits, what ends that, what can still be undone
     Explain,
+}
+
+/// Of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Stay, and show what changes. Without a terminal: once at first, and
+    /// again whenever something changed
+    #[arg(long)]
+    pub watch: bool,
+    /// Between two looks at a node
+    #[arg(long, value_name = "DURATION", default_value = "2s", requires = "watch")]
+    #[arg(value_parser = interval)]
+    pub interval: Duration,
+}
+
+/// What is asked more often would weigh on a cluster.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(500);
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|problem| problem.to_string())?;
+    if interval < SHORTEST_INTERVAL {
+        return Err("500ms or more".to_owned());
+    }
+    Ok(interval)
 }
 
 /// Of `plan`.
@@ -170,6 +195,25 @@ mod tests {
         let words = ["quaymaster", "approve", "backfill", "--because", "the rest is expired"];
         assert!(Cli::try_parse_from(words).is_ok());
         assert!(Cli::try_parse_from(["quaymaster", "approve", "dark"]).is_ok());
+    }
+
+    #[test]
+    fn a_watch_looks_every_two_seconds_and_never_hurries() {
+        let interval = |words: &[&str]| {
+            let line = ["quaymaster", "status"].iter().chain(words);
+            match Cli::try_parse_from(line).ok()?.command {
+                Command::Status(args) => Some(args.interval),
+                Command::Plan(_)
+                | Command::Apply(_)
+                | Command::Resume(_)
+                | Command::Approve(_)
+                | Command::Explain => None,
+            }
+        };
+        assert_eq!(interval(&["--watch"]), Some(Duration::from_secs(2)));
+        assert_eq!(interval(&["--watch", "--interval", "1m"]), Some(Duration::from_secs(60)));
+        assert_eq!(interval(&["--watch", "--interval", "10ms"]), None);
+        assert_eq!(interval(&["--interval", "1m"]), None);
     }
 
     #[test]

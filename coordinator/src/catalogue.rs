@@ -75,6 +75,17 @@ impl Catalogue {
         self.generation(from).map(|found| found.revisions.as_slice()).unwrap_or_default()
     }
 
+    /// How many revisions lead to a release, and how many of them are applied at
+    /// `found`; `None` where the way is not known.
+    pub fn revisions(&self, release: &str, way: [&str; 2], found: &str) -> Option<(usize, usize)> {
+        let chain = &self.release(release)?.chain;
+        let place = |revision: &str| chain.iter().position(|known| known == revision);
+        let [from, to] = way.map(place);
+        let all = to?.checked_sub(from?)?;
+        let applied = place(found)?.checked_sub(from?).filter(|applied| *applied <= all)?;
+        Some((applied, all))
+    }
+
     /// Which ports listen elsewhere in the next container.
     pub fn port_moves(&self, from: &ReleaseInMode, to: &ReleaseInMode) -> Vec<PortMove> {
         let (Some(from), Some(to)) = (self.release(&from.release), self.release(&to.release))
@@ -126,6 +137,9 @@ pub struct Release {
     pub start: Spread,
     /// Tags a second that a start moves before it serves, best and worst.
     pub offline: Option<OfflineRate>,
+    /// The revisions on the way to this release, oldest first, as far as they
+    /// are known. For people: no decision rests on it.
+    pub chain: Vec<String>,
     /// In the order in which a cluster goes through them; at least one.
     pub modes: Vec<ReleasedMode>,
 }

@@ -19,10 +19,13 @@ mod live;
 mod plan;
 mod question;
 mod resume;
+mod signals;
 mod status;
 mod survey;
 mod talk;
+mod terminal;
 mod unfinished;
+mod watch;
 
 pub use error::CommandError;
 
@@ -61,7 +64,8 @@ async fn run(cli: Cli) -> Exit {
     let done = async {
         let context = Context::load(&global)?;
         match command {
-            Command::Status => status::run(&context).await,
+            Command::Status(args) if args.watch => watch::run(&context, args.interval).await,
+            Command::Status(_) => status::run(&context).await,
             Command::Plan(args) => plan::run(&context, &args).await,
             Command::Apply(args) => apply::run(&context, &args).await,
             Command::Resume(args) => resume::run(&context, &args).await,

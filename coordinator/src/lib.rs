@@ -3,8 +3,8 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `report`, `render`. Effect rooms: `nodes` (agents over gRPC),
-//! `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
+//! step), `gates`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents over
+//! gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
 //! of a run), `commands`.
 
 pub mod args;
@@ -25,5 +25,6 @@ pub mod run;
 pub mod runner;
 pub mod survey;
 mod telemetry;
+pub mod watch;
 
 pub use commands::main;

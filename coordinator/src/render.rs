@@ -6,22 +6,34 @@ mod figures;
 mod live;
 mod plan;
 mod refusal;
+mod registry;
 mod report;
 mod status;
 mod text;
 mod words;
 
-pub use explain::{Explained, explain, explain_json, explain_nothing, registry};
+pub use explain::{Explained, explain, explain_json, explain_nothing};
 pub use figures::{count, duration, fraction, moment};
-pub use live::{event_line, progress_line};
+pub use live::{Live, Pull, event_line, live, progress_line};
 pub use plan::{nothing_to_do, plan};
 pub use refusal::{Complaint, Detail, complaint, complaint_json, in_a_line};
+pub use registry::registry;
 pub use report::{report, report_json};
-pub use status::{RunSeen, StatusView, status, status_json};
+pub use status::{RunSeen, StatusView, Watched, status, status_json, watched, watched_json};
+pub(crate) use text::{cut, width};
 pub use words::{evidence, failure, problem, step_title, waiting};
 
 /// The version of every JSON form here; an addition does not change it.
 pub const JSON_VERSION: u32 = 1;
+
+/// How much room there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Size {
+    /// No line is meant to be wider.
+    pub columns: usize,
+    /// No more lines than these; `None` = as many as it takes.
+    pub rows: Option<usize>,
+}
 
 /// How text is to look. Where it goes decides: `TERM`, `NO_COLOR`, the locale.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,6 +66,8 @@ impl Style {
         if self.unicode { "─" } else { "-" }
     }
 
+    /// Colours that can be read on a light and on a dark background: no yellow,
+    /// no black, no white, no background.
     fn paint(self, tone: Tone, text: &str) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();
@@ -61,13 +75,15 @@ impl Style {
         let code = match tone {
             Tone::Heading => "1",
             Tone::Good => "32",
-            Tone::Bad => "31",
-            Tone::Careful => "33",
+            Tone::Bad => "1;31",
+            Tone::Careful => "35",
             Tone::Faint => "2",
         };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        format!("\u{1b}[{code}m{text}{}", text::RESET)
     }
 }
 
+#[cfg(test)]
+mod tagged;
 #[cfg(test)]
 mod tests;

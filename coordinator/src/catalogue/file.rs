@@ -32,6 +32,8 @@ struct ReleaseText {
     stop: BTreeMap<Component, StoppingText>,
     start: SpreadText,
     offline: Option<OfflineText>,
+    #[serde(default)]
+    chain: Vec<String>,
     modes: Vec<ModeText>,
 }
 
@@ -114,7 +116,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Release>, CatalogueError> {
 }
 
 fn release(text: ReleaseText) -> Release {
-    let ReleaseText { release, images, ports, stop, start, offline, modes } = text;
+    let ReleaseText { release, images, ports, stop, start, offline, chain, modes } = text;
     let PortsText { http, https } = ports;
     let image = |(component, ImageText { repository, tag, paths })| {
         (component, ReleasedImage { repository, tag, paths })
@@ -129,6 +131,7 @@ fn release(text: ReleaseText) -> Release {
         stop: stop.into_iter().map(stopping).collect(),
         start: spread(start),
         offline: offline.map(|OfflineText { at_best, at_worst }| OfflineRate { at_best, at_worst }),
+        chain,
         modes: modes.into_iter().map(mode).collect(),
     }
 }

@@ -29,6 +29,18 @@ fn the_built_in_catalogue_knows_both_ways_from_2_9_5_to_3_0_5() {
 }
 
 #[test]
+fn the_way_of_a_migration_is_counted_where_it_is_known() {
+    let catalogue = Catalogue::built_in();
+    let way = ["5b7503aada1b", "481623ba00ba"];
+    assert_eq!(catalogue.revisions("3.0.5", way, "5b7503aada1b"), Some((0, 18)));
+    assert_eq!(catalogue.revisions("3.0.5", way, "c00a1f15968b"), Some((13, 18)));
+    assert_eq!(catalogue.revisions("3.0.5", way, "481623ba00ba"), Some((18, 18)));
+    assert_eq!(catalogue.revisions("3.0.5", way, "b918abdbee43"), None);
+    assert_eq!(catalogue.revisions("3.0.5", way, "0123456789ab"), None);
+    assert_eq!(catalogue.revisions("2.9.5", way, "5b7503aada1b"), None);
+}
+
+#[test]
 fn a_release_is_known_by_repository_and_tag_together() {
     let catalogue = Catalogue::built_in();
     let found = |text: &str| {

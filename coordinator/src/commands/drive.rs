@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tracing::Instrument as _;
@@ -11,14 +10,15 @@ use tracing::Instrument as _;
 use crate::args::{DriveArgs, Output};
 use crate::commands::context::Context;
 use crate::commands::live::View;
-use crate::commands::{CommandError, question, talk};
+use crate::commands::signals::{Said, Signals};
+use crate::commands::{CommandError, question, talk, terminal};
 use crate::exit::Exit;
 use crate::journal::store::Journal;
 use crate::nodes::grpc::Fleet;
 use crate::plan::CheckedPlan;
 use crate::render::{self, Explained};
 use crate::report;
-use crate::run::{GateFailure, Problem, RunState, WaitingOn};
+use crate::run::{Event, GateFailure, Problem, RunState, WaitingOn};
 use crate::runner::{Ended, Parts, Patience, Progress, Runner};
 use crate::telemetry::{self, Traces};
 
@@ -41,16 +41,6 @@ enum Stop {
     Interrupted,
 }
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// Listened to, so that a hang-up does not end the process.
-    _hang_up: Signal,
-    warned: bool,
-    /// How the next command begins.
-    program: String,
-}
-
 /// Drives, and leaves a trace of it where cluster.yaml says where to.
 pub(super) async fn drive(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
     let (traces, problem) = Traces::begin(&context.cluster, &drive.state);
@@ -66,10 +56,11 @@ pub(super) async fn drive(context: &Context, drive: Drive) -> Result<Exit, Comma
 
 async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
     let Drive { nodes, plan, state, journal, args } = drive;
-    let mut signals = Signals::listen(context.program())?;
+    let mut signals = Signals::listen()?;
+    let _outlives = Signals::outlive_the_terminal()?;
     let (progress, mut happenings) = unbounded_channel();
     let plan = Arc::new(plan);
-    let mut view = View::new(Arc::clone(&plan), state.clone());
+    let mut view = View::new(Arc::clone(&plan), state.clone(), context.program());
     let mut runner = Runner::new(Parts {
         nodes,
         plan: Arc::clone(&plan),
@@ -96,25 +87,41 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
                 if talk::is_someone_there() =>
             {
                 view.close();
-                // A prompt is before the first stop: there is nothing to warn of.
-                let typed = tokio::select! {
-                    typed = question::typed(context, &plan) => typed,
-                    () = signals.next() => {
-                        talk::say(&interrupted(context));
-                        return Ok(Exit::Interrupted);
-                    }
+                let Some(typed) = typed(context, &plan, &mut signals).await else {
+                    talk::say(&interrupted(context));
+                    return Ok(Exit::Interrupted);
                 };
                 let Some(approved) = typed else {
                     talk::say("not agreed to, so the run stays where it is\n");
                     return finish(context, &plan, runner.state(), &asked);
                 };
                 runner.note(approved).await.map_err(|source| failed(&plan, &runner, source))?;
-                view = View::new(Arc::clone(&plan), runner.state().clone());
+                view = View::new(Arc::clone(&plan), runner.state().clone(), context.program());
             }
             Stop::Ended(ended) => {
                 view.close();
                 return finish(context, &plan, runner.state(), &ended);
             }
+        }
+    }
+}
+
+/// What a person answers; `None` = Ctrl-C, which is before the first stop, so
+/// that there is nothing to warn of.
+async fn typed(
+    context: &Context,
+    plan: &CheckedPlan,
+    signals: &mut Signals,
+) -> Option<Option<Event>> {
+    let typed = question::typed(context, plan);
+    tokio::pin!(typed);
+    loop {
+        tokio::select! {
+            typed = &mut typed => return Some(typed),
+            said = signals.next() => match said {
+                Said::Stand => terminal::stop(),
+                Said::End => return None,
+            },
         }
     }
 }
@@ -137,11 +144,11 @@ async fn drive_once(
                 // What happened is shown before what follows from it.
                 biased;
                 Some(happening) = happenings.recv() => view.show(happening),
-                () = signals.next() => {
-                    if signals.ends(&plan, view) {
-                        return Ok(Stop::Interrupted);
-                    }
-                }
+                said = signals.next() => match said {
+                    Said::Stand => view.suspend(),
+                    Said::End if view.is_interrupted() => return Ok(Stop::Interrupted),
+                    Said::End => {}
+                },
                 result = &mut driving => break result,
                 _ = redraw.tick() => view.draw(),
             }
@@ -163,43 +170,6 @@ fn failed(
 
 fn has_crossed(plan: &CheckedPlan, state: &RunState) -> bool {
     plan.plan().point_of_no_return().is_some_and(|step| state.has_crossed(step))
-}
-
-impl Signals {
-    fn listen(program: String) -> Result<Self, CommandError> {
-        let listen = |kind| signal(kind).map_err(|source| CommandError::Signals { source });
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            _hang_up: listen(SignalKind::hangup())?,
-            warned: false,
-            program,
-        })
-    }
-
-    /// Ctrl-C, or what a service manager sends instead.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    /// Whether an interrupt ends the process. In the dark the first one only
-    /// says what that would mean.
-    fn ends(&mut self, plan: &CheckedPlan, view: &mut View) -> bool {
-        if self.warned || !view.is_dark(plan) {
-            return true;
-        }
-        self.warned = true;
-        let program = &self.program;
-        let registry = view.registry();
-        view.note(&format!(
-            "the registry {registry}, and the run goes on; ending this process leaves it so.\n\
-             Press Ctrl-C again to end the process all the same; to go on then: {program} resume"
-        ));
-        false
-    }
 }
 
 fn interrupted(context: &Context) -> String {

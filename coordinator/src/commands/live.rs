@@ -1,4 +1,4 @@
-//! A run while it goes on. On a terminal a few lines that are drawn afresh;
+//! A run while it goes on. On a terminal a picture that is drawn in place;
 //! elsewhere one line for each change.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it shows how time goes by")]
 
@@ -6,74 +6,76 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
-use quaymaster_proto::NodeName;
+use quaymaster_proto::{NodeName, StepNumber};
 
-use crate::commands::talk;
+use crate::catalogue::Catalogue;
+use crate::commands::talk::{self, Stream};
+use crate::commands::terminal::Terminal;
 use crate::commands::unfinished::is_dark;
 use crate::plan::CheckedPlan;
-use crate::render::{self, Style};
-use crate::run::RunState;
+use crate::render::{self, Live, Pull, Size, Style};
+use crate::run::{Event, GateState, RunState, WaitingOn};
 use crate::runner::Progress;
-
-mod screen;
-
-use screen::{Pull, Screen};
 
 /// What a live view knows.
 pub(super) struct View {
     plan: Arc<CheckedPlan>,
+    catalogue: Catalogue,
+    program: String,
     state: RunState,
     pulls: BTreeMap<NodeName, Pull>,
     retries: BTreeMap<NodeName, String>,
+    /// Since when the database is at the revision at which it is.
+    moved_at: Option<Timestamp>,
+    /// The person was told what Ctrl-C means.
+    warned: bool,
     /// The clock of the run, as its last event told it.
     last_event: (Timestamp, Instant),
-    drawing: Option<Drawing>,
+    terminal: Option<Terminal>,
 }
 
 impl View {
-    pub(super) fn new(plan: Arc<CheckedPlan>, state: RunState) -> Self {
-        let drawing = talk::can_be_redrawn().then(Drawing::begin);
-        let last_event = (state.last_at, Instant::now());
-        let (pulls, retries) = (BTreeMap::new(), BTreeMap::new());
-        Self { plan, state, pulls, retries, last_event, drawing }
+    pub(super) fn new(plan: Arc<CheckedPlan>, state: RunState, program: String) -> Self {
+        Self {
+            plan,
+            catalogue: Catalogue::built_in(),
+            program,
+            last_event: (state.last_at, Instant::now()),
+            state,
+            pulls: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            moved_at: None,
+            warned: false,
+            terminal: Terminal::begin(Stream::Err),
+        }
     }
 
     pub(super) fn plan(&self) -> Arc<CheckedPlan> {
         Arc::clone(&self.plan)
     }
 
-    pub(super) fn is_dark(&self, plan: &CheckedPlan) -> bool {
-        is_dark(plan, &self.state)
-    }
-
-    /// Whether the registry serves, in words.
-    pub(super) fn registry(&self) -> String {
-        render::registry(self.plan.plan(), &self.state, self.screen().now)
-    }
-
     /// Takes in what happened.
     pub(super) fn show(&mut self, progress: Progress) {
         match progress {
             Progress::Happened(event) => {
-                if let Some(node) = screen::node_of(&event) {
+                if let Some(node) = node_of(&event) {
                     self.pulls.remove(node);
                     self.retries.remove(node);
                 }
-                // The runner folded it already: it cannot be illegal here.
-                let _ = self.state.apply(&event);
+                self.fold(&event);
                 self.last_event = (event.at(), Instant::now());
-                if self.drawing.is_none()
+                if self.terminal.is_none()
                     && let Some(line) = render::event_line(self.plan.plan(), &event, talk::style())
                 {
                     talk::say(&line);
                 }
             }
-            Progress::Looked { step, on, at: _ } => self.see_wait(step, on),
+            // A look that was not worth a record still moves the picture.
+            Progress::Looked { step, on, at } => self.fold(&Event::Waiting { step, on, at }),
             Progress::Retrying { step: _, node, problem } => {
                 let is_new = self.retries.get(&node) != Some(&problem);
-                if self.drawing.is_none() && is_new {
+                if self.terminal.is_none() && is_new {
                     talk::say(&format!("{node} is asked again: {problem}"));
                 }
                 self.retries.insert(node, problem);
@@ -81,7 +83,7 @@ impl View {
             Progress::Pulling { step: _, node, done_bytes, total_bytes, note } => {
                 let is_new = !note.is_empty()
                     && self.pulls.get(&node).is_none_or(|known| known.note != note);
-                if self.drawing.is_none() && is_new {
+                if self.terminal.is_none() && is_new {
                     talk::say(&format!("{node} pulls: {note}"));
                 }
                 self.pulls.insert(node, Pull { done_bytes, total_bytes, note });
@@ -89,58 +91,108 @@ impl View {
         }
     }
 
-    /// A look that was not worth a record still moves the screen.
-    fn see_wait(&mut self, step: quaymaster_proto::StepNumber, on: crate::run::WaitingOn) {
-        let at = self.state.last_at;
-        let _ = self.state.apply(&crate::run::Event::Waiting { step, on, at });
+    /// The runner folded it already: it cannot be illegal here.
+    fn fold(&mut self, event: &Event) {
+        if let Event::Waiting { step, on, at } = event
+            && let Some(revision) = revision(on)
+            && self.revision(*step) != Some(revision)
+        {
+            self.moved_at = Some(*at);
+        }
+        let _ = self.state.apply(event);
     }
 
-    /// Something for the person, between the lines.
-    pub(super) fn note(&mut self, text: &str) {
-        match &self.drawing {
-            Some(drawing) => drawing.bar.println(text),
-            None => talk::say(text),
+    fn revision(&self, step: StepNumber) -> Option<&str> {
+        match self.state.gates.get(&step) {
+            Some(GateState::Waiting { on, since: _ }) => revision(on),
+            Some(GateState::Passed { .. } | GateState::Closed { .. }) | None => None,
         }
     }
 
+    /// Whether an interrupt ends the process. In the dark the first one only
+    /// says what that would mean.
+    pub(super) fn is_interrupted(&mut self) -> bool {
+        if self.warned || !is_dark(&self.plan, &self.state) {
+            return true;
+        }
+        self.warned = true;
+        if self.terminal.is_none() {
+            let registry = render::registry(self.plan.plan(), &self.state, self.now());
+            let program = &self.program;
+            talk::say(&format!(
+                "the registry {registry}, and the run goes on; ending this process leaves it so.\n\
+                 Press Ctrl-C again to end the process all the same; to go on then: \
+                 {program} resume"
+            ));
+        }
+        false
+    }
+
     pub(super) fn draw(&self) {
-        if let Some(drawing) = &self.drawing {
-            drawing.draw(&self.screen().lines(drawing.style));
+        if let Some(terminal) = &self.terminal {
+            // What is typed is not for this run.
+            terminal.typed();
+            let size = terminal.size();
+            terminal.draw(&self.lines(size, terminal.style()), size);
+        }
+    }
+
+    pub(super) fn suspend(&mut self) {
+        match &mut self.terminal {
+            Some(terminal) => terminal.suspend(),
+            None => crate::commands::terminal::stop(),
         }
     }
 
     /// Leaves the last picture as plain text.
     pub(super) fn close(&mut self) {
-        let Some(drawing) = self.drawing.take() else { return };
-        let lines = self.screen().lines(drawing.style);
-        drawing.bar.finish_and_clear();
-        talk::say(lines.join("\n").trim_end());
+        let Some(terminal) = self.terminal.take() else { return };
+        let (size, style) = (Size { rows: None, ..terminal.size() }, terminal.style());
+        drop(terminal);
+        talk::say(self.lines(size, style).join("\n").trim_end());
         talk::say("");
     }
 
-    fn screen(&self) -> Screen<'_> {
+    fn now(&self) -> Timestamp {
         let (at, seen) = self.last_event;
-        let since = jiff::SignedDuration::try_from(seen.elapsed()).unwrap_or_default();
-        let Self { plan, state, pulls, retries, last_event: _, drawing: _ } = self;
-        Screen { plan, state, pulls, retries, now: at + since }
+        at + jiff::SignedDuration::try_from(seen.elapsed()).unwrap_or_default()
+    }
+
+    fn lines(&self, size: Size, style: Style) -> Vec<String> {
+        let Self { plan, catalogue, program, state, pulls, retries, moved_at, warned, .. } = self;
+        let (moved_at, warned, now) = (*moved_at, *warned, self.now());
+        let live = Live { plan, state, catalogue, pulls, retries, moved_at, warned, now, program };
+        render::live(&live, size, style)
     }
 }
 
-/// Lines at the bottom of a terminal.
-struct Drawing {
-    bar: ProgressBar,
-    style: Style,
+/// The revision that a wait tells of.
+fn revision(on: &WaitingOn) -> Option<&str> {
+    match on {
+        WaitingOn::Migration { revision, target: _ } => Some(revision),
+        WaitingOn::Backfill { .. }
+        | WaitingOn::Approval
+        | WaitingOn::Containers { .. }
+        | WaitingOn::Config { .. }
+        | WaitingOn::Sessions { .. }
+        | WaitingOn::Health { .. }
+        | WaitingOn::Lasting { .. }
+        | WaitingOn::Answer { .. } => None,
+    }
 }
 
-impl Drawing {
-    fn begin() -> Self {
-        let style = ProgressStyle::with_template("{msg}");
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(20))
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        Self { bar, style: talk::drawn_style() }
-    }
-
-    fn draw(&self, lines: &[String]) {
-        self.bar.set_message(lines.join("\n"));
+/// The node that an event is about.
+fn node_of(event: &Event) -> Option<&NodeName> {
+    match event {
+        Event::Intended { node, .. } | Event::Settled { node, .. } | Event::Failed { node, .. } => {
+            Some(node)
+        }
+        Event::Started { .. }
+        | Event::Driven { .. }
+        | Event::Waiting { .. }
+        | Event::Passed { .. }
+        | Event::Closed { .. }
+        | Event::Approved { .. }
+        | Event::Finished { .. } => None,
     }
 }

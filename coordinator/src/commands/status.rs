@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
     let health: BTreeMap<_, _> = health.into_iter().flatten().collect();
     let backfill = backfill(context, nodes, &survey).await;
     // The nodes are worth seeing whatever became of the journal.
-    let (seen, unread) = match seen(context).await {
+    let (seen, unread) = match latest_run(context, None).await {
         Ok(seen) => (seen, None),
         Err(error) => (None, Some(render::in_a_line(&error))),
     };
@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
         backfill: backfill.as_ref(),
         run: seen.as_ref().map(|(plan, state)| RunSeen { plan, state }),
         unread: unread.as_deref(),
+        watch: None,
         now: context.clock.now(),
         program: &context.program(),
     };
@@ -68,14 +69,20 @@ async fn backfill<N: Looks>(
     nodes.sample_backfill(survey.facts.nodes.keys().next()?).await.ok()
 }
 
-async fn seen(context: &Context) -> Result<Option<(CheckedPlan, RunState)>, CommandError> {
+/// The latest run and its plan; `known` is not read again.
+pub(super) async fn latest_run(
+    context: &Context,
+    known: Option<CheckedPlan>,
+) -> Result<Option<(CheckedPlan, RunState)>, CommandError> {
     let history = match store::read(&context.cluster.state).await {
         Ok(history) => history,
         Err(JournalError::Absent { .. }) => return Ok(None),
         Err(other) => return Err(other.into()),
     };
-    match latest(&history)? {
-        Some(state) => Ok(Some((context.plan_of(state.run, &state.plan)?, state))),
-        None => Ok(None),
-    }
+    let Some(state) = latest(&history)? else { return Ok(None) };
+    let plan = match known.filter(|known| *known.digest() == state.plan) {
+        Some(known) => known,
+        None => context.plan_of(state.run, &state.plan)?,
+    };
+    Ok(Some((plan, state)))
 }

@@ -18,9 +18,14 @@ pub(super) fn say(text: &str) {
 
 /// Data to standard output, exactly as given.
 pub(super) fn print(text: &str) {
+    let _ = try_print(text);
+}
+
+/// The same where it matters whether anybody reads it.
+pub(super) fn try_print(text: &str) -> std::io::Result<()> {
     let mut out = anstream::stdout();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Something that went wrong beside what was asked.
@@ -44,14 +49,45 @@ pub(super) fn style() -> Style {
     Style { unicode: is_unicode(), colour: true }
 }
 
+/// Where a picture is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stream {
+    /// Data.
+    Out,
+    /// Talk.
+    Err,
+}
+
+impl Stream {
+    /// Whether its cursor may be moved.
+    pub(super) fn can_be_redrawn(self) -> bool {
+        let is_terminal = match self {
+            Self::Out => std::io::stdout().is_terminal(),
+            Self::Err => std::io::stderr().is_terminal(),
+        };
+        is_terminal && !is_dumb()
+    }
+}
+
 /// How text looks where nothing takes colour out on the way.
-pub(super) fn drawn_style() -> Style {
-    let choice = anstream::AutoStream::choice(&std::io::stderr());
+pub(super) fn drawn_style(stream: Stream) -> Style {
+    let choice = match stream {
+        Stream::Out => anstream::AutoStream::choice(&std::io::stdout()),
+        Stream::Err => anstream::AutoStream::choice(&std::io::stderr()),
+    };
     Style { unicode: is_unicode(), colour: choice != anstream::ColorChoice::Never }
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value: &String| !value.is_empty())
+}
+
+/// A terminal that knows no movements of its cursor.
+fn is_dumb() -> bool {
+    variable("TERM").is_none_or(|term| term == "dumb")
+}
+
 fn is_unicode() -> bool {
-    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     if variable("TERM").is_some_and(|term| term == "dumb") {
         return false;
     }
@@ -65,11 +101,6 @@ fn is_unicode() -> bool {
 /// Whether a person can be asked.
 pub(super) fn is_someone_there() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
-/// Whether the live view may move the cursor.
-pub(super) fn can_be_redrawn() -> bool {
-    std::io::stderr().is_terminal()
 }
 
 /// `--color`; `auto` leaves `NO_COLOR` and the terminal to decide.

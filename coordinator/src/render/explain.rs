@@ -2,14 +2,15 @@
 //! undone, and what to type next.
 
 use jiff::Timestamp;
-use quaymaster_proto::{Component, Mode, NodeName};
+use quaymaster_proto::{Mode, NodeName};
 use serde_json::{Value, json};
 
 use super::figures::{duration, time};
+use super::registry::{registry, undo};
 use super::text::{labelled, names, next_lines};
 use super::words::{failure, problem, remedy, step_title, waiting};
 use super::{JSON_VERSION, Style, Tone};
-use crate::plan::{CheckedPlan, Gate, Plan, PlannedImage, Stage, Step, Verb, What};
+use crate::plan::{CheckedPlan, Plan, PlannedImage, Step, Verb, What};
 use crate::report::between;
 use crate::run::order::staged;
 use crate::run::{ActState, GateFailure, GateState, Next, Problem, RunState, WaitingOn, next};
@@ -28,14 +29,14 @@ pub struct Explained<'a> {
 }
 
 /// Every answer.
-struct Answers {
-    stands: String,
-    registry: String,
-    why: Vec<String>,
-    since: Option<Timestamp>,
-    ends: Vec<String>,
-    undo: String,
-    next: String,
+pub(super) struct Answers {
+    pub(super) stands: String,
+    pub(super) registry: String,
+    pub(super) why: Vec<String>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) ends: Vec<String>,
+    pub(super) undo: String,
+    pub(super) next: String,
 }
 
 /// The screen.
@@ -114,7 +115,7 @@ pub(super) fn where_it_stands(explained: &Explained<'_>) -> String {
     }
 }
 
-fn answers(explained: &Explained<'_>) -> Answers {
+pub(super) fn answers(explained: &Explained<'_>) -> Answers {
     let plan = explained.plan.plan();
     let state = explained.state;
     let base = Answers {
@@ -394,82 +395,4 @@ fn log_by_hand(explained: &Explained<'_>, step: &Step, node: &NodeName) -> Strin
         Some(container) => format!("docker logs {}", container.short()),
         None => "docker ps --all, docker logs".to_owned(),
     }
-}
-
-fn gate_passed(plan: &Plan, state: &RunState, gate: Gate) -> bool {
-    let step = plan.first_step(What::Gate(gate));
-    step.and_then(|step| state.gates.get(&step.number))
-        .is_some_and(|gate| matches!(gate, GateState::Passed { .. }))
-}
-
-fn stops(plan: &Plan) -> Option<&Step> {
-    plan.first_step(What::Act(Verb::Stop))
-}
-
-/// When the first stop was asked.
-fn dark_since(plan: &Plan, state: &RunState) -> Option<Timestamp> {
-    let step = stops(plan)?;
-    let since = |node: &NodeName| match state.act_state(step.number, node) {
-        ActState::InFlight { since } | ActState::Done { since, .. } => Some(*since),
-        ActState::Failed { at, .. } => Some(*at),
-        ActState::Pending => None,
-    };
-    step.nodes.iter().filter_map(since).min()
-}
-
-/// Whether the registry serves, as far as the run knows: `is serving: ...`.
-pub fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
-    let Some(stop) = stops(plan).filter(|stop| state.begun.contains(&stop.number)) else {
-        let stopped = stopped_companions(plan, state);
-        if stopped.is_empty() {
-            return "is serving: nothing was stopped".to_owned();
-        }
-        return format!("is serving; stopped beside it: {}", names(&stopped));
-    };
-    let is_stopped =
-        |node: &&NodeName| matches!(state.act_state(stop.number, node), ActState::Done { .. });
-    let (stopped, all) = (stop.nodes.iter().filter(is_stopped).count(), stop.nodes.len());
-    if stopped < all {
-        return format!("may be partly or wholly down: {stopped} of {all} stops are known");
-    }
-    let last_gate = if plan.nodes.len() > 1 { Gate::Healthy } else { Gate::FirstNode };
-    if gate_passed(plan, state, last_gate) {
-        "is serving again, on every node".to_owned()
-    } else if gate_passed(plan, state, Gate::FirstNode) {
-        format!("is serving on {} alone", plan.first)
-    } else {
-        let since = dark_since(plan, state).unwrap_or(now);
-        format!("is DOWN since {}, for {}", time(since), duration(between(since, now)))
-    }
-}
-
-/// Those whose stop was asked, in their order.
-fn stopped_companions(plan: &Plan, state: &RunState) -> Vec<Component> {
-    let is_stop =
-        |step: &&Step| step.component != Component::Quay && step.what == What::Act(Verb::Stop);
-    let begun = plan.steps.iter().filter(is_stop).filter(|step| state.begun.contains(&step.number));
-    begun.map(|step| step.component).collect()
-}
-
-fn undo(plan: &Plan, state: &RunState) -> String {
-    let crossed = plan.point_of_no_return().is_some_and(|step| state.has_crossed(step));
-    let is_dark = stops(plan).is_some_and(|stop| state.begun.contains(&stop.number));
-    let stage = match (crossed, is_dark) {
-        (true, _) => Stage::Beyond,
-        (false, true) => Stage::Dark,
-        (false, false) => Stage::Serving,
-    };
-    match stage {
-        Stage::Serving if !stopped_companions(plan, state).is_empty() => {
-            "everything; what was stopped beside the registry is kept. This version does not put \
-             it back by itself"
-        }
-        Stage::Serving => "everything: what is staged does no harm and is never started by itself",
-        Stage::Dark => {
-            "the database is untouched; the old containers and files are kept. This version does \
-             not put them back by itself"
-        }
-        Stage::Beyond => "nothing by itself: only a restore of the database leads back",
-    }
-    .to_owned()
 }

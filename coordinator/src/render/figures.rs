@@ -29,6 +29,23 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// The same in a few columns, for what took so long: `0.02 s`, `10.4 s`,
+/// `1:12`, `2:03:00`.
+pub(super) fn took(took: Duration) -> String {
+    if took.as_secs_f64() < 59.95 { duration(took) } else { clock(took) }
+}
+
+/// What still goes on: `0:07`, `1:12`, `2:03:00`, `2 d 3 h`.
+pub(super) fn clock(elapsed: Duration) -> String {
+    let whole = elapsed.as_secs();
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        1..24 => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => duration(elapsed),
+    }
+}
+
 /// The same to one unit, for guesses: `10 s`, `7 min`, `3 h`, `4 d`.
 pub(super) fn about(duration: Duration) -> String {
     let rounded = |unit: u64| (duration.as_secs() + unit / 2) / unit;
@@ -104,6 +121,10 @@ mod tests {
             "41 d",
         ];
         assert_eq!(told, expected);
+        let taken = [0.021, 10.38, 59.97, 72.4, 7_380.0].map(Duration::from_secs_f64).map(took);
+        assert_eq!(taken, ["0.02 s", "10.4 s", "0:59", "1:12", "2:03:00"]);
+        let going_on = [0.9, 161.0, 3_723.0, 183_600.0].map(Duration::from_secs_f64).map(clock);
+        assert_eq!(going_on, ["0:00", "2:41", "1:02:03", "2 d 3 h"]);
         let guessed = [9.6, 412.0, 11_100.0, 345_600.0]
             .map(|seconds| about(Duration::from_secs_f64(seconds)));
         assert_eq!(guessed, ["9 s", "7 min", "3 h", "4 d"]);

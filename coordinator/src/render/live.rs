@@ -1,5 +1,5 @@
-//! A run while it goes on, a line for each change: what people see without a
-//! terminal, and what a log keeps.
+//! A run while it goes on: a line for each change, which people see without a
+//! terminal and logs keep, and the picture (`screen`) that a terminal shows.
 
 use jiff::Timestamp;
 
@@ -8,6 +8,13 @@ use super::words::{evidence, failure, problem, settlement, step_title, waiting, 
 use super::{Style, Tone};
 use crate::plan::{Plan, What};
 use crate::run::{Event, WaitingOn};
+
+mod companions;
+mod nodes;
+mod screen;
+mod trail;
+
+pub use screen::{Live, Pull, live};
 
 /// One event as a line without its end; `None` for what nobody needs to see.
 pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
@@ -83,3 +90,6 @@ fn line(at: Timestamp, step: &str, node: &str, words: &str) -> String {
     let node = if node.is_empty() { String::new() } else { format!("{node}  ") };
     format!("{}  {step}  {node}{words}", time(at))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,21 +7,25 @@ use quaymaster_proto::NodeName;
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthVerdict};
 use serde_json::{Value, json};
 
-use super::explain::{Explained, where_it_stands};
-use super::figures::number;
+use super::explain::{Explained, answers};
+use super::figures::{clock, number, time};
 use super::live::progress_line;
-use super::text::{Table, WIDTH, labelled, next_lines, width, wrapped};
-use super::{JSON_VERSION, Style, Tone};
+use super::text::{Table, WIDTH, labelled_to, next_lines_to, padded, width, wrapped_to};
+use super::{JSON_VERSION, Size, Style, Tone};
 use crate::cluster::Cluster;
 use crate::plan::CheckedPlan;
 use crate::plan::request::{Request, RequestRefusal, Wanted, wanted};
 use crate::preflight::common_generation;
+use crate::report::between;
 use crate::run::{RunState, WaitingOn};
 use crate::survey::{Reader, Survey};
+use crate::watch::Watch;
 
 mod line;
+mod watch;
 
 use line::{Line, health_word, lines, notes};
+pub use watch::{Watched, watched, watched_json};
 
 /// Everything that the screen shows.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,8 @@ pub struct StatusView<'a> {
     /// Why the latest run cannot be read, where it cannot; then `run` is
     /// `None`.
     pub unread: Option<&'a str>,
+    /// What a watch saw before, where this is one.
+    pub watch: Option<&'a Watch>,
     /// The time.
     pub now: Timestamp,
     /// How a command begins: `quaymaster`, with what finds this cluster.
@@ -58,20 +64,32 @@ pub struct RunSeen<'a> {
 
 /// The screen.
 pub fn status(view: &StatusView<'_>, style: Style) -> String {
-    let mut out = head(view, style);
+    let size = Size { columns: WIDTH, rows: None };
+    let mut out = head(view, size.columns, style);
     out.push('\n');
-    let lines: Vec<Line> = lines(view);
-    out.push_str(&table(&lines, style));
-    out.push('\n');
-    if let Some(progress) = backfill(view, style) {
-        out.push_str(&labelled("backfill", &progress));
+    for line in table(&lines(view), size, style) {
+        out.push_str(&line);
+        out.push('\n');
     }
-    out.push_str(&labelled("run", &run(view)));
-    out.push_str(&next_lines(view.program, &next(view)));
+    out.push('\n');
+    out.push_str(&foot(view, size.columns, style));
     out
 }
 
-fn head(view: &StatusView<'_>, style: Style) -> String {
+/// What is so of the whole cluster, and what to type next.
+fn foot(view: &StatusView<'_>, columns: usize, style: Style) -> String {
+    let mut out = String::new();
+    if let Some(progress) = backfill(view, style) {
+        out.push_str(&labelled_to(columns, "backfill", &progress));
+    }
+    for (label, words) in ["run", "", ""].into_iter().zip(run(view)) {
+        out.push_str(&labelled_to(columns, label, &words));
+    }
+    out.push_str(&next_lines_to(columns, view.program, &next(view)));
+    out
+}
+
+fn head(view: &StatusView<'_>, columns: usize, style: Style) -> String {
     let facts = &view.survey.facts;
     let generation = match common_generation(view.reader, facts) {
         Some(generation) if view.survey.silent.is_empty() => format!("on {generation}"),
@@ -91,18 +109,19 @@ fn head(view: &StatusView<'_>, style: Style) -> String {
         None => "not one that every node reaches".to_owned(),
     };
     let title = style.paint(Tone::Heading, &title);
-    format!("{title}   {serving}\n{}", labelled("database", &database))
+    format!("{title}   {serving}\n{}", labelled_to(columns, "database", &database))
 }
 
 /// The columns but the notes. A container's name is left out where it would
 /// make them wider than a terminal.
-fn rows(lines: &[Line]) -> Vec<String> {
+fn rows(lines: &[&Line], columns: usize) -> Vec<String> {
     const NOTE: usize = "  NOTE".len();
     let rows = |with_names: bool| {
         let heading = ["NODE", "AGENT", "GENERATION", "HEALTH", "CONTAINER", "SINCE"];
         let mut table = Table::default();
         table.row(heading.map(str::to_owned));
-        for Line { node, agent, generation, health, container, id, since, notes: _ } in lines {
+        for line in lines {
+            let Line { node, agent, generation, health, container, id, since, notes: _ } = line;
             let container = match (with_names, id.is_empty()) {
                 (true, false) => format!("{container} {id}"),
                 (false, false) => id.clone(),
@@ -115,36 +134,63 @@ fn rows(lines: &[Line]) -> Vec<String> {
         table.lines(0)
     };
     let named = rows(true);
-    if named.iter().all(|row| width(row) + NOTE <= WIDTH) { named } else { rows(false) }
+    if named.iter().all(|row| width(row) + NOTE <= columns) { named } else { rows(false) }
 }
 
-fn table(lines: &[Line], style: Style) -> String {
-    let rows = rows(lines);
+/// A heading and each node with its notes. Where there is no room for all,
+/// those with a note, and how many there are of the others.
+fn table(lines: &[Line], size: Size, style: Style) -> Vec<String> {
+    let all: Vec<&Line> = lines.iter().collect();
+    let blocks = blocks(&all, size.columns, style);
+    let Some(room) = size.rows else { return blocks.concat() };
+    if blocks.iter().map(Vec::len).sum::<usize>() <= room {
+        return blocks.concat();
+    }
+    let (worth, plain): (Vec<&Line>, Vec<&Line>) =
+        lines.iter().partition(|line| line.health != "healthy" || !line.notes.is_empty());
+    let order: Vec<&Line> = worth.into_iter().chain(plain).collect();
+    let mut shown = Vec::new();
+    let mut left = order.len();
+    for (index, block) in self::blocks(&order, size.columns, style).into_iter().enumerate() {
+        // The last line is the count's.
+        if shown.len() + block.len() + 1 > room && index > 1 {
+            break;
+        }
+        shown.extend(block);
+        left = order.len() - index;
+    }
+    let healthy = order.iter().rev().take(left).filter(|line| line.health == "healthy").count();
+    let words = format!("and {left} more, {healthy} of them healthy");
+    shown.push(style.paint(Tone::Faint, &words));
+    shown
+}
+
+/// The heading, then the lines of each node.
+fn blocks(lines: &[&Line], columns: usize, style: Style) -> Vec<Vec<String>> {
+    let rows = rows(lines, columns);
     let widest = rows.iter().map(|row| width(row)).max().unwrap_or_default();
-    let mut out = String::new();
-    for (index, row) in rows.iter().enumerate() {
+    let block = |(index, row): (usize, &String)| {
         let Some(line) = index.checked_sub(1).and_then(|index| lines.get(index)) else {
-            out.push_str(&style.paint(Tone::Faint, &format!("{row:<widest$}  NOTE")));
-            out.push('\n');
-            continue;
+            let heading = format!("{}  NOTE", padded(row, widest));
+            return vec![style.paint(Tone::Faint, &heading)];
         };
+        let painted = line.paint(row, style);
         match line.notes.as_slice() {
-            [] => out.push_str(row),
+            [] => vec![painted],
             // A short note stands beside its node, anything else below.
-            [note] if widest + 2 + width(note) <= WIDTH => {
-                out.push_str(&format!("{row:<widest$}  {note}"));
+            [note] if widest + 2 + width(note) <= columns => {
+                vec![format!("{}  {note}", padded(&painted, widest))]
             }
             notes => {
-                out.push_str(row);
-                for note in notes {
-                    out.push('\n');
-                    out.push_str(wrapped("        ", note).trim_end());
-                }
+                let below = notes.iter().flat_map(|note| {
+                    let text = wrapped_to(columns, "        ", note);
+                    text.lines().map(str::to_owned).collect::<Vec<_>>()
+                });
+                std::iter::once(painted).chain(below).collect()
             }
         }
-        out.push('\n');
-    }
-    out
+    };
+    rows.iter().enumerate().map(block).collect()
 }
 
 fn backfill(view: &StatusView<'_>, style: Style) -> Option<String> {
@@ -165,18 +211,34 @@ fn backfill(view: &StatusView<'_>, style: Style) -> Option<String> {
     }
 }
 
-/// The latest run, in a line.
-fn run(view: &StatusView<'_>) -> String {
+/// The latest run: where it stands, why it waits, whether the registry serves.
+fn run(view: &StatusView<'_>) -> Vec<String> {
     if let Some(problem) = view.unread {
-        return format!("not known: {problem}");
+        return vec![format!("not known: {problem}")];
     }
     match view.run {
         Some(RunSeen { plan, state }) if state.finished_at.is_none() => {
-            let explained = Explained { plan, state, now: view.now, program: view.program };
-            format!("{} is unfinished: {}", state.run, where_it_stands(&explained))
+            let now = view.now;
+            let answers = answers(&Explained { plan, state, now, program: view.program });
+            let why = answers.why.join("; ");
+            let since = answers
+                .since
+                .map(|since| format!(" ({}, since {})", clock(between(since, now)), time(since)));
+            vec![
+                format!(
+                    "{} for {}, not at its end: {}",
+                    state.run,
+                    clock(between(state.started_at, now)),
+                    answers.stands
+                ),
+                why + &since.unwrap_or_default(),
+                format!("the registry {}", answers.registry),
+            ]
         }
-        Some(RunSeen { plan: _, state }) => format!("none unfinished; the last was {}", state.run),
-        None => "none".to_owned(),
+        Some(RunSeen { plan: _, state }) => {
+            vec![format!("none unfinished; the last was {}", state.run)]
+        }
+        None => vec!["none".to_owned()],
     }
 }
 
@@ -184,7 +246,8 @@ fn run(view: &StatusView<'_>) -> String {
 fn next(view: &StatusView<'_>) -> Vec<String> {
     let program = view.program;
     if view.run.is_some_and(|seen| seen.state.finished_at.is_none()) {
-        return vec![format!("{program} explain"), format!("{program} resume")];
+        let resume = format!("{program} resume");
+        return vec![format!("{program} explain"), "if no process drives it:".to_owned(), resume];
     }
     if view.unread.is_some() {
         // A run may be in the dark: nothing is to be begun over it.
@@ -221,11 +284,17 @@ pub fn status_json(view: &StatusView<'_>) -> Value {
     let generation = common_generation(view.reader, facts);
     let nodes: Vec<Value> = view.cluster.names().map(|name| node_json(view, name)).collect();
     let run = view.run.map(|RunSeen { plan, state }| {
+        let explained = Explained { plan, state, now: view.now, program: view.program };
+        let answers = answers(&explained);
         json!({
             "run": state.run,
             "plan": plan.digest(),
             "window": plan.plan().window,
             "finished_at": state.finished_at,
+            "stands": answers.stands,
+            "why": answers.why,
+            "since": answers.since,
+            "registry": answers.registry,
         })
     });
     json!({
@@ -247,7 +316,9 @@ pub fn status_json(view: &StatusView<'_>) -> Value {
 
 fn node_json(view: &StatusView<'_>, name: &NodeName) -> Value {
     let Some(node) = view.survey.facts.nodes.get(name) else {
-        return json!({ "name": name, "silent": view.survey.silent.get(name) });
+        let since = view.watch.and_then(|watch| watch.silent_since(name));
+        let silent = view.survey.silent.get(name);
+        return json!({ "name": name, "silent": silent, "silent_since": since });
     };
     let report = view.health.get(name);
     json!({

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use quaymaster_proto::database::Session;
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
@@ -11,6 +12,7 @@ use crate::plan::{CheckedPlan, Gate, Verb, What, Window};
 use crate::report::fixture::{events, start, state};
 use crate::run::{Event, GateFailure, Problem, RunState, WaitingOn};
 use crate::survey::{ClusterFacts, Reader, Silence, Survey, fixture};
+use crate::watch::{Sight, Watch};
 
 const UNICODE: Style = Style { unicode: true, colour: false };
 
@@ -153,6 +155,8 @@ struct Screen {
     health: BTreeMap<NodeName, HealthReport>,
     backfill: Option<BackfillSample>,
     unread: Option<String>,
+    watch: Option<Watch>,
+    now: jiff::Timestamp,
 }
 
 impl Screen {
@@ -169,12 +173,36 @@ impl Screen {
         };
         let health = cluster.names().map(|name| (name.clone(), report.clone())).collect();
         let survey = Survey { facts, silent: BTreeMap::new() };
-        Self { cluster, survey, health, backfill: None, unread: None }
+        Self {
+            cluster,
+            survey,
+            health,
+            backfill: None,
+            unread: None,
+            watch: None,
+            now: fixture::survey_time(),
+        }
     }
 
     fn shown(&self, run: Option<RunSeen<'_>>) -> (String, serde_json::Value) {
+        self.with_view(run, |view| {
+            let text = status(view, UNICODE);
+            fits(&text);
+            (text, status_json(view))
+        })
+    }
+
+    /// The screen of a watch, an age after its last look.
+    fn watched(&self, run: Option<RunSeen<'_>>, size: Size, style: Style) -> Vec<String> {
+        self.with_view(run, |status| {
+            let (interval, age) = (Duration::from_secs(2), Some(Duration::from_millis(1_400)));
+            watched(&Watched { status, interval, age, ends: "q or Ctrl-C ends it" }, size, style)
+        })
+    }
+
+    fn with_view<T>(&self, run: Option<RunSeen<'_>>, show: impl FnOnce(&StatusView<'_>) -> T) -> T {
         let catalogue = Catalogue::built_in();
-        let view = StatusView {
+        show(&StatusView {
             cluster: &self.cluster,
             survey: &self.survey,
             reader: Reader { catalogue: &catalogue, mirrors: &self.cluster.mirrors },
@@ -182,12 +210,38 @@ impl Screen {
             backfill: self.backfill.as_ref(),
             run,
             unread: self.unread.as_deref(),
-            now: fixture::survey_time(),
+            watch: self.watch.as_ref(),
+            now: self.now,
             program: "quaymaster",
+        })
+    }
+
+    /// Every node is looked at, so many seconds before the screen.
+    fn look(&mut self, seconds: i64) {
+        let at = fixture::survey_time() - jiff::SignedDuration::from_secs(seconds);
+        let catalogue = Catalogue::built_in();
+        let reader = Reader { catalogue: &catalogue, mirrors: &self.cluster.mirrors };
+        let watch = self.watch.get_or_insert_with(|| Watch::new(at));
+        for name in self.cluster.names() {
+            let node = self.survey.facts.nodes.get(name);
+            let sight = node.map(|node| {
+                let generation = reader.generation(&self.survey.facts, node).ok();
+                let verdict = self.health.get(name).map(|report| report.verdict);
+                Sight::of(node, generation, verdict)
+            });
+            watch.see(name, sight, at);
+        }
+    }
+
+    fn fall_silent(&mut self, name: &NodeName) {
+        let address = self.survey.facts.nodes.remove(name).unwrap().address;
+        let silence = Silence {
+            address,
+            problem: "connection refused: no agent listens there".into(),
+            remedy: "start the agent there: systemctl start quaymaster-agent".into(),
         };
-        let text = status(&view, UNICODE);
-        fits(&text);
-        (text, status_json(&view))
+        self.survey.silent.insert(name.clone(), silence);
+        self.health.remove(name);
     }
 }
 
@@ -231,16 +285,7 @@ fn status_of_a_cluster_in_trouble() {
     let node =
         |screen: &mut Screen, name: &NodeName| screen.survey.facts.nodes.remove(name).unwrap();
 
-    let address = node(&mut screen, &two).address;
-    screen.survey.silent.insert(
-        two.clone(),
-        Silence {
-            address,
-            problem: "connection refused: no agent listens there".into(),
-            remedy: "start the agent there: systemctl start quaymaster-agent".into(),
-        },
-    );
-    screen.health.remove(&two);
+    screen.fall_silent(&two);
 
     let mut down = node(&mut screen, &three);
     let container = down.facts.components[0].container.as_mut().unwrap();
@@ -262,6 +307,87 @@ fn status_of_a_cluster_in_trouble() {
     screen.survey.facts.nodes.insert(five, ending);
 
     insta::assert_snapshot!(screen.shown(None).0);
+}
+
+#[test]
+fn a_watch_of_a_quiet_cluster_says_how_old_it_is() {
+    let mut screen = Screen::new(3, fixture::on_background);
+    screen.backfill = Some(BackfillSample::Counted {
+        at: fixture::survey_time(),
+        progress: 0.784_199,
+        tags_remaining: 6_500_000,
+        total_tags: 30_100_000,
+    });
+    screen.look(60);
+    insta::assert_snapshot!(tagged::pictures(|size, style| screen.watched(None, size, style)));
+}
+
+#[test]
+fn a_watch_marks_what_changed_and_who_fell_silent() {
+    let mut screen = Screen::new(6, fixture::on_2_9_5);
+    fixture::add_companion(&mut screen.survey.facts, "quay-3", Component::Clair);
+    screen.look(600);
+    let names: Vec<NodeName> = screen.cluster.names().cloned().collect();
+    let state = |screen: &mut Screen, name: &NodeName, place: usize| {
+        let node = screen.survey.facts.nodes.get_mut(name).unwrap();
+        node.facts.components[place].container.as_mut().unwrap().state.clone()
+    };
+    let set = |screen: &mut Screen, name: &NodeName, place: usize, state| {
+        let node = screen.survey.facts.nodes.get_mut(name).unwrap();
+        node.facts.components[place].container.as_mut().unwrap().state = state;
+    };
+    // quay-2 restarts, Clair beside quay-3 ends, quay-4 is sick for a while, quay-5 falls silent.
+    let mut restarted = state(&mut screen, &names[1], 0);
+    restarted.started_at = Some("2026-11-22T02:07:30Z".parse().unwrap());
+    set(&mut screen, &names[1], 0, restarted);
+    screen.health.get_mut(&names[3]).unwrap().verdict = HealthVerdict::Unhealthy;
+    screen.look(140);
+    let mut ended = state(&mut screen, &names[2], 1);
+    ended.status = ContainerStatus::Exited;
+    set(&mut screen, &names[2], 1, ended);
+    screen.health.get_mut(&names[3]).unwrap().verdict = HealthVerdict::Healthy;
+    screen.look(90);
+    screen.fall_silent(&names[4]);
+    screen.look(12);
+    insta::assert_snapshot!(tagged::pictures(|size, style| screen.watched(None, size, style)));
+    let json = screen.with_view(None, |status| {
+        let interval = Duration::from_secs(2);
+        watched_json(&Watched { status, interval, age: None, ends: "" })
+    });
+    insta::assert_json_snapshot!(json["watch"]);
+    assert_eq!(json["status"]["nodes"][4]["silent_since"], "2026-11-22T02:09:48Z");
+}
+
+#[test]
+fn a_watch_shows_where_a_run_stands_and_why_it_waits() {
+    let plan = checked(3, &background());
+    let mut happened = events(&plan, Some(What::Gate(Gate::FirstNode)));
+    let (step, at) = (step(&plan, What::Gate(Gate::FirstNode)), happened.last().unwrap().at());
+    let on =
+        WaitingOn::Migration { revision: "c00a1f15968b".into(), target: "481623ba00ba".into() };
+    happened.push(Event::Waiting { step, on, at });
+    let state = state(&happened);
+    let run = RunSeen { plan: &plan, state: &state };
+    let mut screen = Screen::new(3, fixture::on_2_9_5);
+    screen.look(20);
+    screen.now = at + jiff::SignedDuration::from_secs(63);
+    insta::assert_snapshot!(tagged::pictures(|size, style| {
+        screen.watched(Some(run), size, style)
+    }));
+}
+
+#[test]
+fn a_watch_of_many_nodes_shows_those_that_matter() {
+    let mut screen = Screen::new(120, fixture::on_2_9_5);
+    screen.look(60);
+    let names: Vec<NodeName> = screen.cluster.names().cloned().collect();
+    screen.fall_silent(&names[77]);
+    screen.health.get_mut(&names[99]).unwrap().verdict = HealthVerdict::Down;
+    screen.look(10);
+    let size = Size { columns: 80, rows: Some(24) };
+    let lines = screen.watched(None, size, UNICODE);
+    assert!(lines.len() <= 24, "{} lines", lines.len());
+    insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use quaymaster_proto::{Mode, NodeName};
 
 use super::StatusView;
 use crate::plan::ReleaseInMode;
-use crate::render::figures::about;
+use crate::render::figures::{about, clock, time};
+use crate::render::{Style, Tone};
 use crate::report::between;
 use crate::survey::{NodeSurvey, Silence, Unclear};
 
@@ -25,12 +26,29 @@ pub(super) struct Line {
     pub(super) notes: Vec<String>,
 }
 
+impl Line {
+    /// Its row, with the health that stands in it in a colour.
+    pub(super) fn paint(&self, row: &str, style: Style) -> String {
+        let tone = match self.health {
+            "healthy" => Tone::Good,
+            "sick" | "down" => Tone::Bad,
+            _ => Tone::Careful,
+        };
+        // The node and the agent stand before it, and neither has spaces.
+        let word = format!(" {} ", self.health);
+        match row.find(&word) {
+            Some(_) => row.replacen(&word, &format!(" {} ", style.paint(tone, self.health)), 1),
+            None => row.to_owned(),
+        }
+    }
+}
+
 pub(super) fn lines(view: &StatusView<'_>) -> Vec<Line> {
     let names = view.cluster.names();
     names
         .map(|name| match (view.survey.facts.nodes.get(name), view.survey.silent.get(name)) {
             (Some(node), _) => answered(view, name, node),
-            (None, Some(silence)) => silent(name, silence),
+            (None, Some(silence)) => silent(view, name, silence),
             (None, None) => unasked(name),
         })
         .collect()
@@ -60,13 +78,18 @@ fn answered(view: &StatusView<'_>, name: &NodeName, node: &NodeSurvey) -> Line {
     }
 }
 
-fn silent(name: &NodeName, silence: &Silence) -> Line {
+fn silent(view: &StatusView<'_>, name: &NodeName, silence: &Silence) -> Line {
     let Silence { address, problem, remedy } = silence;
-    let mut notes = vec![format!("{address}: {problem}")];
+    let since = view.watch.and_then(|watch| watch.silent_since(name));
+    let mut notes = match since {
+        Some(since) => vec![format!("silent since {}, {address}: {problem}", time(since))],
+        None => vec![format!("{address}: {problem}")],
+    };
     if !remedy.is_empty() {
         notes.push(remedy.clone());
     }
-    Line { health: "silent", notes, ..unasked(name) }
+    let since = since.map(|since| clock(between(since, view.now))).unwrap_or_default();
+    Line { health: "silent", notes, since, ..unasked(name) }
 }
 
 fn unasked(name: &NodeName) -> Line {
@@ -115,6 +138,7 @@ pub(super) fn notes(
     report: Option<&HealthReport>,
 ) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(super::watch::latest(view, &node.facts.node));
     if let Err(unclear) = view.reader.generation(&view.survey.facts, node) {
         notes.push(unclear_in_words(&unclear));
     }
