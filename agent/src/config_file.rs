@@ -12,11 +12,12 @@ mod identity;
 mod mounts;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::{FileDigest, RunId};
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 /// No config.yaml comes near this, in bytes.
@@ -115,24 +116,31 @@ impl ConfigFile {
     /// by the system.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigFileError> {
         let real = path.canonicalize().map_err(ConfigFileError::disk("find", path))?;
-        let mut file = File::open(&real).map_err(ConfigFileError::disk("open", &real))?;
-        let metadata = file.metadata().map_err(ConfigFileError::disk("look at", &real))?;
+        let file = open(&real, OFlags::empty()).map_err(ConfigFileError::disk("open", &real))?;
+        Self::read_open(file, real)
+    }
+
+    /// Reads a file that the agent wrote beside this one, and nothing else by
+    /// its name.
+    fn read_own(path: &Path) -> Result<Self, ConfigFileError> {
+        let file = open_itself(path).map_err(ConfigFileError::disk("open", path))?;
+        Self::read_open(file, path.to_owned())
+    }
+
+    fn read_open(file: File, path: PathBuf) -> Result<Self, ConfigFileError> {
+        let metadata = file.metadata().map_err(ConfigFileError::disk("look at", &path))?;
         if !metadata.is_file() {
-            return Err(ConfigFileError::NotAFile { path: real });
+            return Err(ConfigFileError::NotAFile { path });
         }
-        if metadata.len() > LONGEST {
-            return Err(ConfigFileError::TooLong { path: real, size: metadata.len() });
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(ConfigFileError::disk("read", &real))?;
+        let bytes = bytes_of(&file, &path)?;
         Ok(Self {
             digest: digest(&bytes),
             bytes,
             owner: metadata.uid(),
             group: metadata.gid(),
             permissions: metadata.mode() & 0o7777,
-            place: identity::place(&real, &file, &metadata),
-            path: real,
+            place: identity::place(&path, &file, &metadata),
+            path,
         })
     }
 
@@ -164,17 +172,17 @@ impl ConfigFile {
 
     /// Writes a file beside this one; on disk, with this one's owner, mode and
     /// attributes, when this returns. Until then it has a name that is never
-    /// put in place.
+    /// put in place. One handle does it all: another file that gets this name
+    /// meanwhile is given nothing.
     fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<(), ConfigFileError> {
         let mut unfinished = path.to_owned().into_os_string();
         unfinished.push("-unfinished");
         let unfinished = PathBuf::from(unfinished);
-        write_anew(&unfinished, bytes)?;
-        attributes::copy(self, &unfinished)?;
-        File::open(&unfinished)
-            .and_then(|file| file.sync_all())
-            .map_err(ConfigFileError::disk("sync", &unfinished))?;
-        if Self::read(&unfinished)?.digest != digest(bytes) {
+        let mut file = write_anew(&unfinished, bytes)?;
+        attributes::copy(self, &file, &unfinished)?;
+        file.sync_all().map_err(ConfigFileError::disk("sync", &unfinished))?;
+        file.rewind().map_err(ConfigFileError::disk("read", &unfinished))?;
+        if bytes_of(&file, &unfinished)? != bytes {
             return Err(ConfigFileError::Unfaithful { path: unfinished });
         }
         std::fs::rename(&unfinished, path)
@@ -186,8 +194,8 @@ impl ConfigFile {
     /// it away again: whether this process could replace the file at all.
     pub(crate) fn try_sibling(&self) -> Result<(), ConfigFileError> {
         let path = self.beside("check");
-        write_anew(&path, b"")?;
-        let dressed = attributes::copy(self, &path);
+        let file = write_anew(&path, b"")?;
+        let dressed = attributes::copy(self, &file, &path);
         let removed = std::fs::remove_file(&path).map_err(ConfigFileError::disk("remove", &path));
         dressed.and(removed)
     }
@@ -205,7 +213,7 @@ impl ConfigFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // A link would be renamed over the file as a link.
             Ok(metadata) if !metadata.is_file() => Err(ConfigFileError::NotAFile { path }),
-            Ok(_) | Err(_) => Ok(Some(Self::read(&path)?.digest)),
+            Ok(_) | Err(_) => Ok(Some(Self::read_own(&path)?.digest)),
         }
     }
 
@@ -214,7 +222,7 @@ impl ConfigFile {
     pub(crate) fn put(&self, run: RunId) -> Result<(), ConfigFileError> {
         let staged = self.sibling(run);
         if !self.is_dressed(run)? {
-            self.stage(run, &Self::read(&staged)?.bytes)?;
+            self.stage(run, &Self::read_own(&staged)?.bytes)?;
         }
         std::fs::rename(&staged, &self.path)
             .map_err(ConfigFileError::disk("rename into place", &staged))?;
@@ -238,7 +246,7 @@ impl ConfigFile {
         let path = self.kept_path(&self.digest);
         let is_file = path.symlink_metadata().is_ok_and(|seen| seen.is_file());
         if is_file
-            && Self::read(&path).is_ok_and(|kept| kept.digest == self.digest)
+            && Self::read_own(&path).is_ok_and(|kept| kept.digest == self.digest)
             && attributes::are_on(self, &path)?
         {
             return Ok(());
@@ -258,8 +266,33 @@ pub(crate) fn digest(bytes: &[u8]) -> FileDigest {
     hex.parse().expect("sha256 in hex is a file digest")
 }
 
+/// Opens for reading without waiting for anybody, as a pipe would, whose other
+/// end nobody may ever open.
+fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = (flags | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Opens what has this very name; a link is refused by the system.
+fn open_itself(path: &Path) -> io::Result<File> {
+    open(path, OFlags::NOFOLLOW)
+}
+
+/// The bytes from where the handle stands; a file that grows meanwhile ends
+/// the reading.
+fn bytes_of(file: &File, path: &Path) -> Result<Vec<u8>, ConfigFileError> {
+    let mut bytes = Vec::new();
+    let read = file.take(LONGEST + 1).read_to_end(&mut bytes);
+    let read = read.map_err(ConfigFileError::disk("read", path))? as u64;
+    if read > LONGEST {
+        let size = file.metadata().map_or(read, |metadata| metadata.len().max(read));
+        return Err(ConfigFileError::TooLong { path: path.to_owned(), size });
+    }
+    Ok(bytes)
+}
+
 /// Writes a file that nobody else reads yet; what was there is replaced.
-fn write_anew(path: &Path, bytes: &[u8]) -> Result<(), ConfigFileError> {
+fn write_anew(path: &Path, bytes: &[u8]) -> Result<File, ConfigFileError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(ConfigFileError::disk("replace", path)(error));
@@ -267,6 +300,7 @@ fn write_anew(path: &Path, bytes: &[u8]) -> Result<(), ConfigFileError> {
         Ok(()) | Err(_) => {}
     }
     let mut file = OpenOptions::new()
+        .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
@@ -274,7 +308,8 @@ fn write_anew(path: &Path, bytes: &[u8]) -> Result<(), ConfigFileError> {
         .map_err(ConfigFileError::disk("create", path))?;
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
-        .map_err(ConfigFileError::disk("write", path))
+        .map_err(ConfigFileError::disk("write", path))?;
+    Ok(file)
 }
 
 fn sync_directory(path: &Path) -> Result<(), ConfigFileError> {

@@ -16,6 +16,7 @@
 //! - `config_file`: config.yaml on the disk; `disk`: how much room there is
 //! - `ledger`: what was asked and how it ended; `spec_key`: the key of spec digests
 //! - `starters`: who else starts a container: systemd, quadlets, cron
+//! - `own_thread`: where work that may block is done
 //! - `node`: what looks and acts share, and which containers are the agent's
 //! - `looks`: answers that change nothing
 //! - `worker`: acts, one at a time; `jobs`: pulls
@@ -38,6 +39,7 @@ mod journal;
 mod ledger;
 mod looks;
 mod node;
+mod own_thread;
 pub mod quay;
 mod rpc;
 pub mod secret;

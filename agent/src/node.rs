@@ -354,9 +354,9 @@ impl<E: Engine> Node<E> {
 }
 
 impl<E: Engine> Node<E> {
-    /// Free bytes where the engine keeps its data.
+    /// Free bytes where the engine keeps its data, which it writes as root.
     pub(crate) fn free_bytes_engine(&self) -> Option<u64> {
-        disk::free_bytes(self.engine.data_root()?)
+        disk::free_bytes_of_root(self.engine.data_root()?)
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use quaymaster_proto::wire::agent_server::{Agent, AgentServer};
 use quaymaster_proto::{Reason, Refusal, wire};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::tokio_stream::Stream;
 use tonic::{Request, Response, Status};
@@ -35,19 +36,24 @@ const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(10);
 /// Calls at once on one connection: a coordinator needs a handful.
 const STREAMS: u32 = 64;
 
+/// Looks at once that may block a thread each: callers who ask again and again
+/// while a file server is gone must leave threads for acts and the watchdog.
+const LOOKS: usize = 16;
+
 /// The agent's side of the wire.
 #[derive(Debug)]
 pub(crate) struct Service<E> {
     node: Arc<Node<E>>,
     worker: Arc<Worker<E>>,
     jobs: Jobs<E>,
+    looks: Arc<Semaphore>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl<E: Engine> Service<E> {
     pub(crate) fn new(node: Arc<Node<E>>, worker: Arc<Worker<E>>, jobs: Jobs<E>) -> Self {
-        Self { node, worker, jobs }
+        Self { node, worker, jobs, looks: Arc::new(Semaphore::new(LOOKS)) }
     }
 
     /// Who calls, and the message, where the caller may call this method.

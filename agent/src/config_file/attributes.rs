@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{ConfigFile, ConfigFileError};
+use super::{ConfigFile, ConfigFileError, open_itself};
 
 /// The access control list, which a new file may have from its directory.
 const ACL: &CStr = c"system.posix_acl_access";
@@ -19,24 +19,23 @@ const ACL: &CStr = c"system.posix_acl_access";
 /// Attributes that belong to the bytes: those of other bytes are wrong.
 const OF_THE_BYTES: [&CStr; 2] = [c"security.evm", c"security.ima"];
 
-/// Gives `path` what `from` has. Owner first, for changing it clears bits of
+/// Gives `target` what `from` has; `path` is its name, for people. Owner first, for changing it clears bits of
 /// the mode; a list that only `path` has before the mode, for with it the
 /// group's bits mean something else; attributes last, for the ACL is among
 /// them.
-pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError> {
+pub(super) fn copy(from: &ConfigFile, target: &File, path: &Path) -> Result<(), ConfigFileError> {
     let failed = |what: &str| {
         let (what, path) = (what.to_owned(), path.to_owned());
         move |source| ConfigFileError::Attribute { what, path, source }
     };
-    let target = File::options().write(true).open(path).map_err(failed("attributes"))?;
     let metadata = target.metadata().map_err(failed("attributes"))?;
     if (metadata.uid(), metadata.gid()) != (from.owner, from.group) {
-        fchown(&target, Some(from.owner), Some(from.group)).map_err(failed("owner and group"))?;
+        fchown(target, Some(from.owner), Some(from.group)).map_err(failed("owner and group"))?;
     }
-    let source = File::open(&from.path).map_err(failed("attributes"))?;
+    let source = open_itself(&from.path).map_err(failed("attributes"))?;
     let wanted = names(&source).map_err(failed("attributes"))?;
-    if has_surplus_list(&target, &wanted).map_err(failed("access control list"))? {
-        fremovexattr(&target, ACL)
+    if has_surplus_list(target, &wanted).map_err(failed("access control list"))? {
+        fremovexattr(target, ACL)
             .map_err(|errno| failed("missing access control list")(errno.into()))?;
     }
     target.set_permissions(Permissions::from_mode(from.permissions)).map_err(failed("mode"))?;
@@ -45,10 +44,10 @@ pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError
         let value = value(&source, &name).map_err(failed(&shown))?;
         let Some(value) = value else { continue };
         // A label that the directory gives by itself needs no right to be set.
-        if self::value(&target, &name).map_err(failed(&shown))?.as_ref() == Some(&value) {
+        if self::value(target, &name).map_err(failed(&shown))?.as_ref() == Some(&value) {
             continue;
         }
-        fsetxattr(&target, name.as_c_str(), &value, rustix::fs::XattrFlags::empty())
+        fsetxattr(target, name.as_c_str(), &value, rustix::fs::XattrFlags::empty())
             .map_err(|errno| failed(&shown)(errno.into()))?;
     }
     Ok(())
@@ -57,13 +56,13 @@ pub(super) fn copy(from: &ConfigFile, path: &Path) -> Result<(), ConfigFileError
 /// Whether `path` has all that `copy` would give it.
 pub(super) fn are_on(from: &ConfigFile, path: &Path) -> Result<bool, ConfigFileError> {
     let failed = |source| ConfigFileError::disk("look at the attributes of", path)(source);
-    let target = File::open(path).map_err(failed)?;
+    let target = open_itself(path).map_err(failed)?;
     let metadata = target.metadata().map_err(failed)?;
     let has = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
     if has != (from.owner, from.group, from.permissions) {
         return Ok(false);
     }
-    let source = File::open(&from.path).map_err(failed)?;
+    let source = open_itself(&from.path).map_err(failed)?;
     let wanted = names(&source).map_err(failed)?;
     if has_surplus_list(&target, &wanted).map_err(failed)? {
         return Ok(false);

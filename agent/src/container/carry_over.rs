@@ -10,6 +10,7 @@
 //! | `labels` | the same with labels; those of this agent are given anew | carried |
 //! | `command` | a command of its own | carried |
 //! | `entrypoint` | an entrypoint of its own, with its command | carried |
+//! | `no-entrypoint` | the image's entrypoint switched off | carried |
 //! | `user` | a user of its own | carried |
 //! | `working-directory` | a directory of its own | carried |
 //! | `hostname` | a host name or domain that was given; not the generated one | carried |

@@ -71,7 +71,11 @@ fn process_difference(shown: ProcessSpec, image: &ProcessSpec) -> ProcessSpec {
         open_stdin,
         stdin_once,
     } = shown;
-    let entrypoint = entrypoint.filter(|own| Some(own) != image.entrypoint.as_ref());
+    // Nothing is switched off where the image has none.
+    let is_idle =
+        |own: &Vec<String>| image.entrypoint.is_none() && *own == ProcessSpec::no_entrypoint();
+    let entrypoint =
+        entrypoint.filter(|own| Some(own) != image.entrypoint.as_ref() && !is_idle(own));
     // With an entrypoint of its own a container gets no command from its image.
     let is_images = |own: &Vec<String>| {
         entrypoint.is_none() && own.as_slice() == image.command.as_deref().unwrap_or_default()

@@ -57,7 +57,7 @@ pub enum Unknown {
 /// What is started. `None` and empty = the image's.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ProcessSpec {
-    /// Instead of the image's.
+    /// Instead of the image's; `[""]` = none, though the image has one.
     pub entrypoint: Option<Vec<String>>,
     /// Instead of the image's.
     pub command: Option<Vec<String>>,
@@ -77,6 +77,14 @@ pub struct ProcessSpec {
     pub open_stdin: bool,
     /// That ends with the first who leaves it.
     pub stdin_once: bool,
+}
+
+impl ProcessSpec {
+    /// What an engine is told so that the image's entrypoint counts for nothing:
+    /// to tell it none would leave the image's.
+    pub fn no_entrypoint() -> Vec<String> {
+        vec![String::new()]
+    }
 }
 
 /// What is mounted.

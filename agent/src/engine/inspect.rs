@@ -53,7 +53,13 @@ pub fn container_spec(raw: &Value, image: &ImageInspect) -> Result<ContainerSpec
     let found = container_model(raw)?;
     let id = found.id.as_deref().ok_or(InspectError::Missing("Id"))?;
     let id: ContainerId = id.parse().map_err(|_| InspectError::BadId("Id"))?;
-    Ok(owners_part(shown(raw, &found)?, &image_defaults(image), &id))
+    let (mut spec, image) = (shown(raw, &found)?, image_defaults(image));
+    // An engine shows the image's entrypoint as the container's own: where it
+    // shows none, somebody switched the image's off.
+    if spec.process.entrypoint.is_none() && image.process.entrypoint.is_some() {
+        spec.process.entrypoint = Some(ProcessSpec::no_entrypoint());
+    }
+    Ok(owners_part(spec, &image, &id))
 }
 
 /// A container in the words of bollard's models.

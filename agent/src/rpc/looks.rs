@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use quaymaster_proto::{Component, ContainerId, InvalidField, Mode, Refusal, wire};
+use quaymaster_proto::{Component, ContainerId, InvalidField, Mode, Reason, Refusal, wire};
 use tonic::{Response, Status};
+use tracing::{Instrument as _, Span};
 
 use super::{Admitted, Answer, Service, Streamed};
 use crate::engine::{Engine, LoggedLine};
 use crate::looks::follow;
 use crate::looks::preview::Change;
+use crate::own_thread::on_own_thread;
 use crate::quay::database::Asked;
 use crate::quay::settings::SurveyKey;
 
@@ -39,6 +41,26 @@ where
 }
 
 impl<E: Engine> Service<E> {
+    /// A look that reads files, which may be on a file server that does not
+    /// answer. A caller who hangs up does not end it: a thread that waits for a
+    /// disk cannot be ended.
+    async fn aside<T: Send + 'static>(
+        &self,
+        look: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let broken_off = || {
+            Refusal::new(Reason::Engine, "the look broke off inside the agent")
+                .with_remedy("see the agent's log, and ask again")
+        };
+        let place = Arc::clone(&self.looks).acquire_owned().await.map_err(|_| broken_off())?;
+        let look = async move {
+            let _place = place;
+            look.await
+        };
+        let look = on_own_thread(look.instrument(Span::current()));
+        look.await.unwrap_or_else(|_| Err(broken_off()))
+    }
+
     pub(super) async fn describe_node(
         &self,
         caller: &Admitted,
@@ -51,7 +73,8 @@ impl<E: Engine> Service<E> {
             invalid(InvalidField::because("survey_key", reason))
         })?;
         let key = caller.may_compare_settings().then(|| SurveyKey::new(key));
-        let facts = self.node.describe(key.as_ref()).await?;
+        let node = Arc::clone(&self.node);
+        let facts = self.aside(async move { node.describe(key.as_ref()).await }).await?;
         Ok(Response::new(facts.into()))
     }
 
@@ -73,7 +96,8 @@ impl<E: Engine> Service<E> {
             port_moves: every("port_moves", port_moves)?,
             mount_copies: every("mount_copies", mount_copies)?,
         };
-        let preview = self.node.preview(&change).await?;
+        let node = Arc::clone(&self.node);
+        let preview = self.aside(async move { node.preview(&change).await }).await?;
         Ok(Response::new(preview.into()))
     }
 
@@ -113,8 +137,12 @@ impl<E: Engine> Service<E> {
         message: wire::LookAtDatabaseRequest,
     ) -> Answer<wire::DatabaseLook> {
         let wire::LookAtDatabaseRequest { sessions, counts } = message;
-        let view = self.node.quay_view(None).await?;
-        let look = self.node.look_at_database(&view, Asked { sessions, counts }).await?;
+        let node = Arc::clone(&self.node);
+        let look = async move {
+            let view = node.quay_view(None).await?;
+            node.look_at_database(&view, Asked { sessions, counts }).await
+        };
+        let look = self.aside(look).await?;
         Ok(Response::new(look.into()))
     }
 
@@ -123,8 +151,10 @@ impl<E: Engine> Service<E> {
         message: wire::FollowLogRequest,
     ) -> Answer<Streamed<wire::LogLine>> {
         let wire::FollowLogRequest { component: number, container_id } = message;
-        let id = container(&container_id)?;
-        let lines = self.node.follow_log(component(number)?, id.as_ref()).await?;
+        let (component, id) = (component(number)?, container(&container_id)?);
+        let node = Arc::clone(&self.node);
+        let lines = async move { node.follow_log(component, id.as_ref()).await };
+        let lines = self.aside(lines).await?;
         let lines = lines.map(|line| {
             let LoggedLine { at, stderr, text } = line?;
             let at = at.map(|at| at.to_string()).unwrap_or_default();

@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quaymaster_proto::act::Order;
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use super::{Desk, Worker};
 use crate::engine::Engine;
+use crate::own_thread::on_own_thread;
 
 /// What an act may take on top of the grace that it gives a container. It asks
 /// its engine and the database a dozen things in a row, each of which ends by
@@ -30,15 +29,6 @@ const BESIDE_GRACE: Duration = Duration::from_secs(30 * 60);
 pub(super) fn bound(order: &Order) -> Duration {
     let grace = if let Order::EnsureStopped(order) = order { order.grace_seconds } else { 0 };
     Duration::from_secs(grace.into()) + BESIDE_GRACE
-}
-
-/// Does work that ends whoever hangs up, and on a thread that it may block:
-/// acts wait for disks, and the agent answers looks meanwhile.
-pub(super) fn on_own_thread<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> JoinHandle<T> {
-    let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || runtime.block_on(work))
 }
 
 /// Questions and answers.

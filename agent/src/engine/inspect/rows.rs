@@ -39,6 +39,7 @@ rows! {
     labels = "labels",
     command = "command",
     entrypoint = "entrypoint",
+    no_entrypoint = "no-entrypoint",
     user = "user",
     working_directory = "working-directory",
     hostname = "hostname",

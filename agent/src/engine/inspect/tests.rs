@@ -212,6 +212,22 @@ fn an_engine_that_says_nonsense_is_an_error() {
     assert!(matches!(error, InspectError::Unreadable(_)), "{error}");
 }
 
+/// What is asked and what the engine then shows are compared, each read so.
+#[test]
+fn an_entrypoint_is_switched_off_only_where_the_image_has_one() {
+    const OFF: &str = include_str!("../../../tests/fixtures/inspect/rows/no-entrypoint.json");
+    const WITH: &str = include_str!("../../../tests/fixtures/inspect/rows/image.json");
+    let id = "a".repeat(64).parse().unwrap();
+    let asked = spec_of(OFF, WITH);
+    let off = Some(ProcessSpec::no_entrypoint());
+    assert_eq!(asked.process.entrypoint, off);
+    for (image, entrypoint) in [(WITH, off), (IMAGE, None)] {
+        let defaults = image_defaults(&serde_json::from_str(image).unwrap());
+        assert_eq!(owners_part(asked.clone(), &defaults, &id).process.entrypoint, entrypoint);
+        assert_eq!(spec_of(OFF, image).process.entrypoint, entrypoint);
+    }
+}
+
 /// What a later engine may say and bollard's models do not know.
 #[test]
 fn a_setting_that_is_not_known_is_refused_by_name() {
