@@ -13,6 +13,7 @@ mod shell;
 mod tests;
 mod unit;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::node::OtherStarter;
@@ -41,12 +42,12 @@ pub(crate) enum Origin {
         /// The file.
         path: PathBuf,
     },
-    /// A line of cron's or of a start-up script.
-    Line {
+    /// A command of cron's or of a start-up script.
+    Lines {
         /// The file.
         path: PathBuf,
-        /// 1-based.
-        number: usize,
+        /// 1-based; more than one where a command goes on.
+        numbers: RangeInclusive<usize>,
     },
     /// A directory with more in it than is looked through.
     Directory {
@@ -167,8 +168,13 @@ impl Starter {
                 ),
             },
             Origin::Quadlet { path } => format!("quadlet `{}` ({words})", path.display()),
-            Origin::Line { path, number } => {
-                format!("line {number} of `{}` ({words})", path.display())
+            Origin::Lines { path, numbers } => {
+                let (first, last) = (numbers.start(), numbers.end());
+                let lines = match first == last {
+                    true => format!("line {first}"),
+                    false => format!("lines {first} to {last}"),
+                };
+                format!("{lines} of `{}` ({words})", path.display())
             }
             Origin::Directory { path } => {
                 format!("`{}`, which {words}", path.display())
@@ -199,7 +205,14 @@ impl Origin {
                 let path = path.display();
                 format!("mv {path} /root/ && systemctl daemon-reload && systemctl stop {unit}")
             }
-            Self::Line { path, number } => format!("sed -i '{number}s/^/#/' {}", path.display()),
+            Self::Lines { path, numbers } => {
+                let (first, last) = (numbers.start(), numbers.end());
+                let lines = match first == last {
+                    true => first.to_string(),
+                    false => format!("{first},{last}"),
+                };
+                format!("sed -i '{lines}s/^/#/' {}", path.display())
+            }
             Self::Directory { path } => format!("ls {}, and make room there", path.display()),
         };
         let anew = "create the container anew with docker run --detach --restart always";
