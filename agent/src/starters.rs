@@ -49,6 +49,11 @@ pub(crate) enum Origin {
         /// 1-based; more than one where a command goes on.
         numbers: RangeInclusive<usize>,
     },
+    /// A table or a script that was not read to its end.
+    File {
+        /// It.
+        path: PathBuf,
+    },
     /// A directory with more in it than is looked through.
     Directory {
         /// It.
@@ -176,6 +181,7 @@ impl Starter {
                 };
                 format!("{lines} of `{}` ({words})", path.display())
             }
+            Origin::File { path } => format!("`{}` ({words})", path.display()),
             Origin::Directory { path } => {
                 format!("`{}`, which {words}", path.display())
             }
@@ -213,6 +219,10 @@ impl Origin {
                 };
                 format!("sed -i '{lines}s/^/#/' {}", path.display())
             }
+            Self::File { path } => format!(
+                "take the container out of {}, and what is left into a file that can be read whole",
+                path.display()
+            ),
             Self::Directory { path } => format!("ls {}, and make room there", path.display()),
         };
         let anew = "create the container anew with docker run --detach --restart always";
@@ -235,6 +245,13 @@ fn unit_remedy(name: &str, path: &Path) -> String {
     // A template's other instances are none of our business.
     if path.file_name().is_some_and(|file| file != name) {
         return disable;
+    }
+    if path.starts_with("/run/systemd/transient") {
+        return format!("systemctl stop {name}");
+    }
+    // Made anew at each start, of a file elsewhere.
+    if path.starts_with("/run/systemd") && !path.starts_with("/run/systemd/system") {
+        return format!("systemctl mask --now {name}");
     }
     let is_packaged = path.components().any(|part| part.as_os_str() == "lib");
     if is_packaged {

@@ -75,7 +75,7 @@ pub(super) fn deeds_with_scripts(
     words: &[String],
     environment: &Environment,
     text: &str,
-    mut read: impl FnMut(&Path) -> Option<String>,
+    mut read: impl FnMut(&Path) -> Option<Result<String, Deed>>,
 ) -> Vec<Deed> {
     let own = deeds(words, environment, text);
     if !own.is_empty() {
@@ -85,6 +85,10 @@ pub(super) fn deeds_with_scripts(
     let scripts = paths.filter_map(|path| read(Path::new(path)));
     scripts
         .flat_map(|script| {
+            let script = match script {
+                Ok(script) => script,
+                Err(deed) => return vec![deed],
+            };
             let commands = shell::commands(&script, environment);
             let of_one = |words: &Vec<String>| deeds(words, environment, &script);
             commands.iter().flat_map(of_one).collect::<Vec<Deed>>()

@@ -4,14 +4,14 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::call::{self, Environment};
-use super::{Origin, Starter, shell};
+use super::{Deed, Origin, Starter, shell};
 
 /// What the lines of a file do to containers. The times and the user before a
 /// command are words like others.
 pub(super) fn starters(
     path: &Path,
     text: &str,
-    mut script: impl FnMut(&Path) -> Option<String>,
+    mut script: impl FnMut(&Path) -> Option<Result<String, Deed>>,
 ) -> Vec<Starter> {
     let is_script = text.starts_with("#!") || path.ends_with("rc.local");
     let mut environment = Environment::new();

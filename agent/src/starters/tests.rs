@@ -15,7 +15,7 @@ fn quay() -> Who<'static> {
 fn of_unit(name: &str, text: &str, variables: Option<&str>) -> Vec<String> {
     let parts = [Part { path: Path::new("/etc/systemd/system").join(name), text: text.to_owned() }];
     let read = |_: &Path, kind| match kind {
-        Kind::Variables => variables.map(ToOwned::to_owned),
+        Kind::Variables => variables.map(|text| Ok(text.to_owned())),
         Kind::Script => None,
     };
     words(unit::deeds(name, &parts, read))
