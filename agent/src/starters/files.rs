@@ -84,6 +84,8 @@ impl Reader<'_> {
                 name: name.clone(),
             };
             let deeds = match self.parts(path, &drop_ins) {
+                // Its quadlet is told.
+                Ok(parts) if self.is_of_quadlet(&parts, listing) => continue,
                 Ok(parts) => unit::deeds(&name, &parts, |path, kind| match kind {
                     Kind::Variables => self.further_file(path).map(Ok),
                     Kind::Script => self.script(path),
@@ -109,6 +111,16 @@ impl Reader<'_> {
             deed: Deed::Unknown,
         }));
         found
+    }
+
+    fn is_of_quadlet(&self, parts: &[Part], listing: &Listing) -> bool {
+        let [Part { path, text }, ..] = parts else { return false };
+        let source = || text.lines().find_map(|line| line.strip_prefix("SourcePath="));
+        path.starts_with("/run/systemd/generator")
+            && source().is_some_and(|source| {
+                let source = self.below_root(Path::new(source));
+                listing.quadlets.iter().any(|(path, _)| *path == source)
+            })
     }
 
     fn lines(&mut self, path: &Path, text: Result<String, Deed>) -> Vec<Starter> {

@@ -182,6 +182,21 @@ fn what_is_made_a_unit_of_and_what_cron_runs_now_and_then_is_found() {
 }
 
 #[test]
+fn a_quadlet_is_told_once_and_what_was_made_of_it_when_it_is_gone() {
+    let host = Host::new();
+    let quadlet = "etc/containers/systemd/quay.container";
+    let unit = "[Unit]\nSourcePath=/etc/containers/systemd/quay.container\n[Service]\n\
+        ExecStart=/usr/bin/podman run --name=quay -d registry\n";
+    host.write(quadlet, "[Container]\nContainerName=quay\n")
+        .write("run/systemd/generator/quay.service", unit);
+    let [found] = host.found().try_into().unwrap();
+    assert!(found.what.starts_with("quadlet "), "{}", found.what);
+    std::fs::remove_file(host.path(quadlet)).unwrap();
+    let [found] = host.found().try_into().unwrap();
+    assert!(found.what.starts_with("systemd unit `quay.service`"), "{}", found.what);
+}
+
+#[test]
 fn nothing_is_read_again_until_something_has_changed() {
     let host = Host::new();
     host.write(
