@@ -13,6 +13,7 @@ mod shell;
 mod tests;
 mod unit;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::node::OtherStarter;
@@ -41,12 +42,17 @@ pub(crate) enum Origin {
         /// The file.
         path: PathBuf,
     },
-    /// A line of cron's or of a start-up script.
-    Line {
+    /// A command of cron's or of a start-up script.
+    Lines {
         /// The file.
         path: PathBuf,
-        /// 1-based.
-        number: usize,
+        /// 1-based; more than one where a command goes on.
+        numbers: RangeInclusive<usize>,
+    },
+    /// A table or a script that was not read to its end.
+    File {
+        /// It.
+        path: PathBuf,
     },
     /// A directory with more in it than is looked through.
     Directory {
@@ -167,9 +173,15 @@ impl Starter {
                 ),
             },
             Origin::Quadlet { path } => format!("quadlet `{}` ({words})", path.display()),
-            Origin::Line { path, number } => {
-                format!("line {number} of `{}` ({words})", path.display())
+            Origin::Lines { path, numbers } => {
+                let (first, last) = (numbers.start(), numbers.end());
+                let lines = match first == last {
+                    true => format!("line {first}"),
+                    false => format!("lines {first} to {last}"),
+                };
+                format!("{lines} of `{}` ({words})", path.display())
             }
+            Origin::File { path } => format!("`{}` ({words})", path.display()),
             Origin::Directory { path } => {
                 format!("`{}`, which {words}", path.display())
             }
@@ -199,7 +211,18 @@ impl Origin {
                 let path = path.display();
                 format!("mv {path} /root/ && systemctl daemon-reload && systemctl stop {unit}")
             }
-            Self::Line { path, number } => format!("sed -i '{number}s/^/#/' {}", path.display()),
+            Self::Lines { path, numbers } => {
+                let (first, last) = (numbers.start(), numbers.end());
+                let lines = match first == last {
+                    true => first.to_string(),
+                    false => format!("{first},{last}"),
+                };
+                format!("sed -i '{lines}s/^/#/' {}", path.display())
+            }
+            Self::File { path } => format!(
+                "take the container out of {}, and what is left into a file that can be read whole",
+                path.display()
+            ),
             Self::Directory { path } => format!("ls {}, and make room there", path.display()),
         };
         let anew = "create the container anew with docker run --detach --restart always";
@@ -222,6 +245,13 @@ fn unit_remedy(name: &str, path: &Path) -> String {
     // A template's other instances are none of our business.
     if path.file_name().is_some_and(|file| file != name) {
         return disable;
+    }
+    if path.starts_with("/run/systemd/transient") {
+        return format!("systemctl stop {name}");
+    }
+    // Made anew at each start, of a file elsewhere.
+    if path.starts_with("/run/systemd") && !path.starts_with("/run/systemd/system") {
+        return format!("systemctl mask --now {name}");
     }
     let is_packaged = path.components().any(|part| part.as_os_str() == "lib");
     if is_packaged {

@@ -32,12 +32,20 @@ const LONGEST_TLS_FILE: u64 = 1024 * 1024;
 
 /// Labels by which others say that a container is theirs to start, and the
 /// command that makes them let go.
-const STARTERS: [(&str, &str, &str); 4] = [
-    ("com.docker.compose.project", "compose project", "docker compose --project-name {} rm --stop"),
-    ("io.podman.compose.project", "compose project", "podman-compose --project-name {} down"),
+const STARTERS: [(&str, &str, &str); 2] = [
     ("PODMAN_SYSTEMD_UNIT", "systemd unit", "systemctl disable --now {}"),
     ("com.docker.swarm.service.name", "swarm service", "docker service rm {}"),
 ];
+
+/// The same of a compose project, and the command that ends one of its
+/// services. podman-compose sets docker's labels too.
+const COMPOSED: [(&str, &str); 2] = [
+    ("io.podman.compose.project", "podman-compose --project-name {} down"),
+    ("com.docker.compose.project", "docker compose --project-name {} rm --stop"),
+];
+
+/// Which of a project's services a container is.
+const SERVICES: [&str; 2] = ["io.podman.compose.service", "com.docker.compose.service"];
 
 /// A container that is nobody's but its engine's.
 const ANEW: &str = "create the container anew with docker run --detach --restart always";
@@ -239,7 +247,21 @@ fn owners(labels: &BTreeMap<String, String>, auto_remove: bool) -> Vec<OtherStar
         what: "`--rm`, by which the engine removes it when it ends".to_owned(),
         remedy: format!("{ANEW}, without --rm"),
     });
-    labelled.chain(removed).collect()
+    composed(labels).into_iter().chain(labelled).chain(removed).collect()
+}
+
+/// Its compose project. The other services, a database's among them, stay.
+fn composed(labels: &BTreeMap<String, String>) -> Option<OtherStarter> {
+    let of_project = |&(label, command)| Some((labels.get(label)?, command));
+    let (project, command): (&String, &str) = COMPOSED.iter().find_map(of_project)?;
+    let end = match SERVICES.iter().find_map(|label| labels.get(*label)) {
+        Some(service) => format!("{} {service}", command.replace("{}", project)),
+        None => "take the service out of the compose file".to_owned(),
+    };
+    Some(OtherStarter {
+        what: format!("compose project `{project}`"),
+        remedy: format!("{end}; then {ANEW}"),
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -279,11 +301,21 @@ mod tests {
 
     #[test]
     fn whoever_else_starts_a_container_is_named() {
-        let labels = [("com.docker.compose.project", "registry"), ("maintainer", "x")];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let [compose] = owners(&labels, false).try_into().unwrap();
-        assert_eq!(compose.what, "compose project `registry`");
-        assert!(compose.remedy.starts_with("docker compose --project-name registry rm --stop; "));
+        let told = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let [compose] = owners(&labels.collect(), false).try_into().unwrap();
+            assert_eq!(compose.what, "compose project `registry`");
+            compose.remedy
+        };
+        let project = ("com.docker.compose.project", "registry");
+        let service = ("com.docker.compose.service", "quay");
+        let podman = ("io.podman.compose.project", "registry");
+        // Without a service it would take the database too.
+        let end = "docker compose --project-name registry rm --stop quay; then ";
+        assert!(told(&[project, service, ("maintainer", "x")]).starts_with(end));
+        let end = "podman-compose --project-name registry down quay; then ";
+        assert!(told(&[project, service, podman]).starts_with(end));
+        assert!(told(&[project]).starts_with("take the service out of the compose file; then "));
         let [removed] = owners(&BTreeMap::new(), true).try_into().unwrap();
         assert!(removed.remedy.ends_with(", without --rm"), "{}", removed.remedy);
         assert!(owners(&BTreeMap::new(), false).is_empty());

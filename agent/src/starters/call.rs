@@ -10,7 +10,8 @@ pub(super) type Environment = BTreeMap<String, String>;
 
 const ENGINES: [&str; 3] = ["docker", "podman", "systemd-docker"];
 const COMPOSERS: [&str; 2] = ["docker-compose", "podman-compose"];
-const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "ksh", "zsh"];
+/// What takes a command's text after `-c`.
+const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "ksh", "zsh", "su", "runuser"];
 
 /// Options before the verb that take the next word.
 const ENGINE_OPTIONS: [&str; 27] = [
@@ -74,7 +75,7 @@ pub(super) fn deeds_with_scripts(
     words: &[String],
     environment: &Environment,
     text: &str,
-    mut read: impl FnMut(&Path) -> Option<String>,
+    mut read: impl FnMut(&Path) -> Option<Result<String, Deed>>,
 ) -> Vec<Deed> {
     let own = deeds(words, environment, text);
     if !own.is_empty() {
@@ -84,8 +85,12 @@ pub(super) fn deeds_with_scripts(
     let scripts = paths.filter_map(|path| read(Path::new(path)));
     scripts
         .flat_map(|script| {
+            let script = match script {
+                Ok(script) => script,
+                Err(deed) => return vec![deed],
+            };
             let commands = shell::commands(&script, environment);
-            let of_one = |words: &Vec<String>| deeds_of_one(words, &script);
+            let of_one = |words: &Vec<String>| deeds(words, environment, &script);
             commands.iter().flat_map(of_one).collect::<Vec<Deed>>()
         })
         .collect()
@@ -102,10 +107,16 @@ fn script(words: &[String]) -> Option<&str> {
         return None;
     }
     let options = &words[shell + 1..];
-    let c = options
-        .iter()
-        .position(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'))?;
-    options.get(c + 1).map(String::as_str)
+    options.iter().enumerate().find_map(|(place, word)| {
+        let is_c = match word.strip_prefix("--") {
+            Some(long) => long == "command",
+            None => word.starts_with('-') && word.contains('c'),
+        };
+        if is_c {
+            return options.get(place + 1).map(String::as_str);
+        }
+        word.strip_prefix("--command=")
+    })
 }
 
 fn deeds_of_one(words: &[String], text: &str) -> Vec<Deed> {
@@ -126,7 +137,10 @@ fn deeds_of_one(words: &[String], text: &str) -> Vec<Deed> {
     };
     let how = format!("{engine} {verb}");
     match verb {
-        "start" | "restart" => started(&how, rest, text),
+        "start" | "restart" => {
+            let is_fed = words[..place].iter().any(|word| program(word) == "xargs");
+            started(&how, rest, text, is_fed)
+        }
         "run" => run(&how, rest, text),
         "compose" => composed(&how, rest, text),
         _ => Vec::new(),
@@ -145,8 +159,11 @@ fn verb<'a>(words: &'a [String], with_value: &[&str]) -> Option<(&'a str, &'a [S
     None
 }
 
-fn started(how: &str, words: &[String], text: &str) -> Vec<Deed> {
-    if words.iter().any(|word| word == "--all") {
+/// `is_fed`: another command says which containers.
+fn started(how: &str, words: &[String], text: &str, is_fed: bool) -> Vec<Deed> {
+    // `podman start -a` attaches.
+    let is_all = |word: &String| word == "--all" || word == "-a" && how == "podman restart";
+    if words.iter().any(is_all) {
         // Podman's own way to follow restart policies after a reboot.
         let is_policy = |word: &String| word.contains("restart-policy=");
         let how = format!("{how} --all");
@@ -155,6 +172,13 @@ fn started(how: &str, words: &[String], text: &str) -> Vec<Deed> {
         } else {
             vec![Deed::StartsAll { how }]
         };
+    }
+    if is_fed {
+        return vec![Deed::StartsAll { how: format!("xargs {how}") }];
+    }
+    // Without any word it is `service docker start`.
+    if words.iter().any(|word| word == shell::SUBSTITUTED) {
+        return vec![Deed::StartsAll { how: format!("{how} $(…)") }];
     }
     // An option's value among them is no container's name.
     let containers = words.iter().filter(|word| !word.starts_with('-'));

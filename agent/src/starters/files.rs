@@ -12,7 +12,8 @@ mod listing;
 mod tests;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -83,8 +84,10 @@ impl Reader<'_> {
                 name: name.clone(),
             };
             let deeds = match self.parts(path, &drop_ins) {
+                // Its quadlet is told.
+                Ok(parts) if self.is_of_quadlet(&parts, listing) => continue,
                 Ok(parts) => unit::deeds(&name, &parts, |path, kind| match kind {
-                    Kind::Variables => self.further_file(path),
+                    Kind::Variables => self.further_file(path).map(Ok),
                     Kind::Script => self.script(path),
                 }),
                 Err(deed) => vec![deed],
@@ -95,10 +98,12 @@ impl Reader<'_> {
             found.push(self.quadlet(path, drop_ins));
         }
         for path in &listing.tables {
-            // Where it can be read: most of cron's are root's alone.
-            if let Ok(text) = read(path) {
-                let on_host = self.on_host(path);
-                found.extend(lines::starters(&on_host, &text, |path| self.script(path)));
+            let text = read(path).map_err(|unread| unread.deed(&self.on_host(path)));
+            found.extend(self.lines(path, text));
+        }
+        for path in &listing.scripts {
+            if let Some(text) = self.script(&self.on_host(path)) {
+                found.extend(self.lines(path, text));
             }
         }
         found.extend(listing.too_large.iter().map(|path| Starter {
@@ -106,6 +111,24 @@ impl Reader<'_> {
             deed: Deed::Unknown,
         }));
         found
+    }
+
+    fn is_of_quadlet(&self, parts: &[Part], listing: &Listing) -> bool {
+        let [Part { path, text }, ..] = parts else { return false };
+        let source = || text.lines().find_map(|line| line.strip_prefix("SourcePath="));
+        path.starts_with("/run/systemd/generator")
+            && source().is_some_and(|source| {
+                let source = self.below_root(Path::new(source));
+                listing.quadlets.iter().any(|(path, _)| *path == source)
+            })
+    }
+
+    fn lines(&mut self, path: &Path, text: Result<String, Deed>) -> Vec<Starter> {
+        let path = self.on_host(path);
+        match text {
+            Ok(text) => lines::starters(&path, &text, |path| self.script(path)),
+            Err(deed) => vec![Starter { origin: Origin::File { path }, deed }],
+        }
     }
 
     fn quadlet(&mut self, path: &Path, drop_ins: &[PathBuf]) -> Starter {
@@ -126,41 +149,51 @@ impl Reader<'_> {
         quadlet::kube(&on_host, &text)
     }
 
-    /// A unit's file and its drop-ins; what cannot be read counts by its name.
+    /// A unit's file and its drop-ins; what cannot be read counts by its name
+    /// and by what is known of it.
     fn parts(&self, path: &Path, drop_ins: &[PathBuf]) -> Result<Vec<Part>, Deed> {
         let all = std::iter::once(path).chain(drop_ins.iter().map(PathBuf::as_path));
         let parts = all.map(|path| {
-            let text = read(path).map_err(|why| Deed::Unclear {
-                why,
-                text: self.on_host(path).display().to_string(),
-            })?;
+            let text = read(path).map_err(|unread| unread.deed(&self.on_host(path)))?;
             Ok(Part { path: self.on_host(path), text })
         });
         parts.collect()
     }
 
-    /// A file that another one names, as the host sees it.
+    /// A file that another one names, as the host sees it; of a long one its
+    /// beginning.
     fn further_file(&mut self, path: &Path) -> Option<String> {
         let path = self.below_root(path);
         self.further.push((path.clone(), stamp(&path)));
-        read(&path).ok()
+        read(&path).or_else(|unread| unread.known.ok_or(())).ok()
     }
 
-    /// The text of a program, if it is a shell's.
-    fn script(&mut self, path: &Path) -> Option<String> {
+    /// The text of a program, if it is a shell's; if that cannot be told, it
+    /// counts by its name.
+    fn script(&mut self, path: &Path) -> Option<Result<String, Deed>> {
         let below = self.below_root(path);
         self.further.push((below.clone(), stamp(&below)));
-        if !below.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return None;
+        let unclear = |error: std::io::Error| Some(Err(Unread::from(error).deed(path)));
+        let metadata = match below.metadata() {
+            Ok(metadata) if metadata.is_file() => metadata,
+            Ok(_) => return None,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return unclear(error),
+            // Many words that begin with `/` are no files at all.
+            Err(_) => return None,
+        };
+        let mut beginning = Vec::new();
+        let file = File::open(&below);
+        match file.and_then(|file| file.take(2).read_to_end(&mut beginning)) {
+            // What nobody may run is somebody's settings.
+            Err(_) if metadata.permissions().mode() & 0o111 == 0 => return None,
+            Err(error) => return unclear(error),
+            Ok(_) if beginning != b"#!" => return None,
+            Ok(_) => {}
         }
-        let mut beginning = [0; 2];
-        File::open(&below).ok()?.read_exact(&mut beginning).ok()?;
-        if beginning != *b"#!" {
-            return None;
-        }
-        let text = read(&below).ok()?;
-        let shell = text.lines().next()?;
-        shell.contains("sh").then_some(text)
+        let text = read(&below);
+        let known = text.as_ref().map_or_else(|unread| unread.known.as_ref(), Some);
+        let is_shell = known.and_then(|text| text.lines().next()).is_none_or(|l| l.contains("sh"));
+        is_shell.then(|| text.map_err(|unread| unread.deed(path)))
     }
 
     fn below_root(&self, path: &Path) -> PathBuf {
@@ -173,18 +206,37 @@ impl Reader<'_> {
     }
 }
 
+/// A text that was not read, or not to its end.
+struct Unread {
+    why: String,
+    /// Its beginning.
+    known: Option<String>,
+}
+
+impl Unread {
+    fn deed(self, path: &Path) -> Deed {
+        let known = self.known.unwrap_or_default();
+        Deed::Unclear { why: self.why, text: format!("{}\n{known}", path.display()) }
+    }
+}
+
+impl From<std::io::Error> for Unread {
+    fn from(error: std::io::Error) -> Self {
+        Self { why: format!("it cannot be read: {error}"), known: None }
+    }
+}
+
 /// A text file, or why not. Nothing but a file is opened: a pipe would wait.
-fn read(path: &Path) -> Result<String, String> {
-    let told = |error: std::io::Error| format!("it cannot be read: {error}");
-    let metadata = path.metadata().map_err(told)?;
-    if !metadata.is_file() {
-        return Err("it is no file".to_owned());
+fn read(path: &Path) -> Result<String, Unread> {
+    if !path.metadata()?.is_file() {
+        return Err(Unread { why: "it is no file".to_owned(), known: None });
     }
     let mut bytes = Vec::new();
-    let mut file = File::open(path).map_err(told)?.take(LONGEST_FILE + 1);
-    file.read_to_end(&mut bytes).map_err(told)?;
+    File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     if bytes.len() as u64 > LONGEST_FILE {
-        return Err(format!("it is longer than {} KiB", LONGEST_FILE / 1024));
+        let why = format!("it is longer than {} KiB", LONGEST_FILE / 1024);
+        return Err(Unread { why, known: Some(text) });
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(text)
 }

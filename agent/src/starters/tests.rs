@@ -15,7 +15,7 @@ fn quay() -> Who<'static> {
 fn of_unit(name: &str, text: &str, variables: Option<&str>) -> Vec<String> {
     let parts = [Part { path: Path::new("/etc/systemd/system").join(name), text: text.to_owned() }];
     let read = |_: &Path, kind| match kind {
-        Kind::Variables => variables.map(ToOwned::to_owned),
+        Kind::Variables => variables.map(|text| Ok(text.to_owned())),
         Kind::Script => None,
     };
     words(unit::deeds(name, &parts, read))
@@ -212,6 +212,80 @@ fn lines_of_cron_and_of_start_up_scripts_are_read() {
     assert_eq!(told[0].remedy, "sed -i '4s/^/#/' /etc/cron.d/quay");
     assert!(found("#!/bin/sh\ntouch /var/lock/subsys/local\ndocker start clair\n").is_empty());
     assert_eq!(found("#!/bin/sh\nC=\"$(docker ps -aq)\"\ndocker start quay\n").len(), 1);
+}
+
+fn of_lines(path: &str, text: &str) -> Vec<OtherStarter> {
+    let found = lines::starters(Path::new(path), text, |_| None);
+    let concern = found.into_iter().filter(|starter| starter.deed.concerns(quay()));
+    concern.map(|starter| starter.told("quay")).collect()
+}
+
+#[test]
+fn a_command_that_another_one_tells_its_containers_starts_any() {
+    for line in [
+        "@reboot root docker start $(docker ps -aq)",
+        "@reboot root docker start `docker ps -aq`",
+        "@reboot root docker ps -aq | xargs docker start",
+        "@reboot root docker ps -aq | xargs -r -n 1 /usr/bin/podman restart",
+        "@reboot root for c in $(docker ps -aq); do docker start \"$c\"; done",
+        "@reboot root su - root -c 'docker start $(docker ps -aq)'",
+        "@reboot root su - root -c 'docker start quay'",
+        "@reboot root runuser --command='docker start quay' root",
+        "@reboot root echo \"$(docker start quay)\"",
+        "@reboot root echo \"started `docker start quay`\"",
+        "@reboot root podman restart -a",
+        "OPTS = -d --name quay\n@reboot root docker run $OPTS img",
+    ] {
+        assert_eq!(of_lines("/etc/cron.d/x", line).len(), 1, "{line}");
+    }
+    for line in [
+        "# docker start $(docker ps -aq)",
+        "@reboot root service docker start",
+        "@reboot root /etc/init.d/docker restart",
+        "@reboot root docker stop $(docker ps -aq)",
+        "@reboot root docker ps -aq | xargs docker stop",
+        "@reboot root docker rm $(docker ps -aq); docker start clair",
+        "@reboot root echo '$(docker start quay)'",
+        "@reboot root echo \"\\$(docker start quay)\"",
+        "@reboot root echo \"$(docker start quay-proxy)\"",
+        "@reboot root su - root -c 'docker start clair'",
+        "@reboot root su - quay",
+        "@reboot root podman start -a clair",
+        "@reboot root for c in clair redis; do docker start $c; done",
+        // Each line is a shell of its own.
+        "@reboot root X=quay; true\n@reboot root docker start $X",
+    ] {
+        assert_eq!(of_lines("/etc/cron.d/x", line), [], "{line}");
+    }
+}
+
+#[test]
+fn a_command_may_go_on_and_use_what_was_assigned_before() {
+    let run = "#!/bin/sh\nC=1\ndocker run -d \\\n  --name quay \\\n  registry\nexit 0\n";
+    let [run] = of_lines("/etc/rc.local", run).try_into().unwrap();
+    assert_eq!(run.what, "lines 3 to 5 of `/etc/rc.local` (`docker run --name`)");
+    assert_eq!(run.remedy, "sed -i '3,5s/^/#/' /etc/rc.local");
+    for text in [
+        "OPTS=\"-d --name quay\"\ndocker run $OPTS img",
+        "export OPTS=\"-d --name quay\"\ndocker run ${OPTS} img",
+        "C=\"$(docker run -d --name quay img)\"",
+        "C=$(docker ps -aq)\ndocker start $C",
+        "docker run -d $(cat /etc/options) --name quay img",
+        "true # not \\\ndocker start quay",
+    ] {
+        assert_eq!(of_lines("/etc/rc.d/rc.local", text).len(), 1, "{text}");
+    }
+    for text in [
+        "OPTS=\"-d --name clair\"\ndocker run $OPTS img",
+        "# docker run \\\n# --name quay \\\n# registry",
+        "C=\"$(docker inspect quay)\"",
+        "docker run -d \\\n  --name quay-proxy img",
+    ] {
+        assert_eq!(of_lines("/etc/rc.d/rc.local", text), [], "{text}");
+    }
+    // As deep as anybody likes.
+    let deep = "$(".repeat(30_000);
+    assert_eq!(of_lines("/etc/rc.local", &deep), []);
 }
 
 #[test]

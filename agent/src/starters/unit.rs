@@ -44,7 +44,7 @@ pub(super) enum Kind {
 pub(super) fn deeds(
     name: &str,
     parts: &[Part],
-    mut read: impl FnMut(&Path, Kind) -> Option<String>,
+    mut read: impl FnMut(&Path, Kind) -> Option<Result<String, Deed>>,
 ) -> Vec<Deed> {
     let mut text = whole(parts);
     let unclear = |why: String, text: String| vec![Deed::Unclear { why, text }];
@@ -67,7 +67,8 @@ pub(super) fn deeds(
             }
             "EnvironmentFile" => {
                 let path = specified(value.trim_start_matches('-'), name);
-                let file = read(Path::new(&path), Kind::Variables).unwrap_or_default();
+                let file = read(Path::new(&path), Kind::Variables);
+                let file = file.and_then(Result::ok).unwrap_or_default();
                 from_files.extend(variables(&file));
                 text.push_str(&file);
             }

@@ -7,12 +7,17 @@ use std::path::{Path, PathBuf};
 
 /// Where systemd looks for units, the most important place first
 /// (systemd.unit(5)).
-const SYSTEMD: [&str; 5] = [
+const SYSTEMD: [&str; 9] = [
+    "run/systemd/transient",
+    "run/systemd/generator.early",
     "etc/systemd/system",
     "run/systemd/system",
+    "run/systemd/generator",
     "usr/local/lib/systemd/system",
     "usr/lib/systemd/system",
     "lib/systemd/system",
+    // Where /etc/init.d is made units of.
+    "run/systemd/generator.late",
 ];
 
 /// Where it looks for Podman's quadlets (podman-systemd.unit(5)).
@@ -25,8 +30,12 @@ const ACTIVE: &str = "run/systemd/units";
 /// Tables of cron, on Debian's and on Red Hat's systems.
 const CRON: [&str; 3] = ["etc/cron.d", "var/spool/cron/crontabs", "var/spool/cron"];
 
+/// Scripts that cron runs now and then.
+const PERIODIC: [&str; 4] =
+    ["etc/cron.hourly", "etc/cron.daily", "etc/cron.weekly", "etc/cron.monthly"];
+
 /// Single files with a command a line.
-const LINES: [&str; 3] = ["etc/crontab", "etc/rc.local", "etc/rc.d/rc.local"];
+const LINES: [&str; 4] = ["etc/crontab", "etc/anacrontab", "etc/rc.local", "etc/rc.d/rc.local"];
 
 /// A directory with more entries than this is not looked through.
 const MOST_ENTRIES: usize = 10_000;
@@ -50,6 +59,8 @@ pub(super) struct Listing {
     pub(super) quadlets: Vec<(PathBuf, Vec<PathBuf>)>,
     /// Cron's and start-up scripts.
     pub(super) tables: Vec<PathBuf>,
+    /// Programs that cron runs, whose text may be a shell's.
+    pub(super) scripts: Vec<PathBuf>,
     /// Directories that were not looked through.
     pub(super) too_large: Vec<PathBuf>,
     /// All that was listed, as it was.
@@ -78,16 +89,27 @@ impl Listing {
             }
         }
         for directory in QUADLETS {
-            listing.list_quadlets(&root.join(directory));
+            let directory = root.join(directory);
+            listing.list_quadlets(&directory);
+            for (path, name) in listing.entries(&directory) {
+                // Users' own are no business of root's engine.
+                if name != "users" && !name.ends_with(".d") && path.is_dir() {
+                    listing.list_quadlets(&path);
+                }
+            }
         }
         for directory in CRON {
             let files = listing.entries(&root.join(directory)).into_iter().map(|(path, _)| path);
             let files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
             listing.tables.extend(files);
         }
+        for directory in PERIODIC {
+            let files = listing.entries(&root.join(directory)).into_iter().map(|(path, _)| path);
+            listing.scripts.extend(files.filter(|path| path.is_file()));
+        }
         let files = LINES.iter().map(|path| root.join(path)).filter(|path| path.is_file());
         listing.tables.extend(files);
-        for path in listing.tables.clone() {
+        for path in [&listing.tables[..], &listing.scripts[..]].concat() {
             listing.stamp(&path);
         }
         listing

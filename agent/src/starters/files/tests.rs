@@ -131,16 +131,69 @@ fn what_cannot_be_read_counts_by_its_name_and_nothing_waits() {
     host.write("etc/systemd/system/quay.service", &format!("#{}\n{START}", "x".repeat(70_000)))
         .write("etc/systemd/system/other.service", &format!("#{}\n", "x".repeat(70_000)))
         .link("etc/systemd/system/clair.service", "/nowhere/clair.service")
-        .write("etc/cron.d/long", &"@reboot root docker start quay\n".repeat(4000));
+        .write("etc/cron.d/long", &"@reboot root docker start quay\n".repeat(4000))
+        .write("etc/cron.d/longer", &"@reboot root docker start clair\n".repeat(4000));
     for name in ["pipe.service", "quay@.service"] {
         let path = host.path(&format!("etc/systemd/system/{name}"));
         let pipe = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &path, pipe, 0o644.into(), 0).unwrap();
     }
     let what: Vec<String> = host.found().into_iter().map(|starter| starter.what).collect();
-    let [long, pipe] = what.try_into().unwrap();
+    let [long, pipe, table] = what.try_into().unwrap();
     assert!(long.ends_with("cannot be understood: it is longer than 64 KiB)"), "{long}");
     assert!(pipe.ends_with("cannot be understood: it is no file)"), "{pipe}");
+    let why = "`/etc/cron.d/long` (cannot be understood: it is longer than 64 KiB)";
+    assert_eq!(table, why);
+    let script = format!("#!/bin/sh\ndocker start quay\n#{}\n", "x".repeat(70_000));
+    host.write("opt/up.sh", &script).write("etc/crontab", "@reboot root /opt/up.sh\n");
+    let told = host.told();
+    assert!(told.contains("line 1 of `/etc/crontab` (cannot be understood: it is long"), "{told}");
+}
+
+#[test]
+fn what_is_made_a_unit_of_and_what_cron_runs_now_and_then_is_found() {
+    let host = Host::new();
+    host.write(
+        "run/systemd/generator.late/quay.service",
+        "[Unit]\nSourcePath=/etc/init.d/quay\n[Service]\nExecStart=/etc/init.d/quay start\n",
+    )
+    .write("etc/init.d/quay", "#!/bin/sh\ncase \"$1\" in\n start) docker start quay ;;\nesac\n")
+    .write("run/systemd/transient/run-1.service", START)
+    .write("etc/cron.hourly/watch", "#!/bin/sh\n\ndocker start quay\n")
+    .write("etc/cron.daily/clean", "#!/bin/sh\ndocker system prune\n")
+    .write("etc/cron.weekly/notes", "docker start quay\n")
+    .write("etc/anacrontab", "7 10 quay docker start quay\n")
+    .write("etc/containers/systemd/registry/quay.container", "[Container]\nContainerName=quay\n")
+    .write("etc/containers/systemd/users/quay.container", "[Container]\nContainerName=quay\n");
+    let told = host.told();
+    let places = [
+        "unit `quay.service`",
+        "mask --now quay.service",
+        "unit `run-1.service`",
+        "systemctl stop run-1.service",
+        "line 3 of `/etc/cron.hourly/watch`",
+        "line 1 of `/etc/anacrontab`",
+        "/etc/containers/systemd/registry/quay.container",
+    ];
+    for place in places {
+        assert!(told.contains(place), "{place} in {told}");
+    }
+    assert_eq!(host.found().len(), 5, "{told}");
+}
+
+#[test]
+fn a_quadlet_is_told_once_and_what_was_made_of_it_when_it_is_gone() {
+    let host = Host::new();
+    let quadlet = "etc/containers/systemd/quay.container";
+    let unit = "[Unit]\nSourcePath=/etc/containers/systemd/quay.container\n[Service]\n\
+        ExecStart=/usr/bin/podman run --name=quay -d registry\n";
+    host.write(quadlet, "[Container]\nContainerName=quay\n")
+        .write("run/systemd/generator/quay.service", unit);
+    let [found] = host.found().try_into().unwrap();
+    assert!(found.what.starts_with("quadlet "), "{}", found.what);
+    std::fs::remove_file(host.path(quadlet)).unwrap();
+    let [found] = host.found().try_into().unwrap();
+    assert!(found.what.starts_with("systemd unit `quay.service`"), "{}", found.what);
 }
 
 #[test]
