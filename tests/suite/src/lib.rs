@@ -2,17 +2,19 @@
 //! (`lab`), the product's commands and their outcomes (`command`, `upgrade`),
 //! the witness's word (`verdict`), what can be seen of a cluster from outside
 //! (`cluster`, `container`), and snapshots in which only what an operator reads
-//! differs (`redact`).
+//! differs (`redact`), and a terminal to look at (`pane`).
 
 pub mod cluster;
 pub mod command;
 pub mod container;
 pub mod lab;
+pub mod pane;
 pub mod redact;
 pub mod upgrade;
 pub mod verdict;
 
 pub use command::Outcome;
 pub use lab::{Shape, TestLab};
+pub use pane::Pane;
 pub use upgrade::Planned;
 pub use verdict::Verdict;

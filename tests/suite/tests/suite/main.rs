@@ -1,5 +1,5 @@
-//! The suites. `docker` drives a real engine and `postgres` a real PostgreSQL;
-//! the others run on every machine.
+//! The suites. `docker` drives a real engine, `postgres` a real PostgreSQL and
+//! `terminal` a real tmux; the others run on every machine.
 #![expect(clippy::disallowed_methods, reason = "tests of processes: files, clocks and waits")]
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
@@ -12,4 +12,5 @@ mod naive;
 mod postgres;
 mod random;
 mod refusals;
+mod terminal;
 mod whole;
