@@ -11,7 +11,7 @@ use quaymaster_proto::{NodeName, StepNumber};
 
 use crate::catalogue::Catalogue;
 use crate::commands::talk::{self, Stream};
-use crate::commands::terminal::Terminal;
+use crate::commands::terminal::{self, Terminal};
 use crate::commands::unfinished::is_dark;
 use crate::plan::CheckedPlan;
 use crate::render::{self, Live, Pull, Size, Style};
@@ -138,9 +138,9 @@ impl View {
     }
 
     pub(super) fn suspend(&mut self) {
-        match &mut self.terminal {
-            Some(terminal) => terminal.suspend(),
-            None => crate::commands::terminal::stop(),
+        match self.terminal.take() {
+            Some(terminal) => self.terminal = terminal.suspended(),
+            None => terminal::stop(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! A thread of its own writes: a terminal that takes nothing any more, at the
 //! end of a dead connection, must not hold up a run.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ pub(super) struct Terminal {
     stream: Stream,
     style: Style,
     painter: SyncSender<Frame>,
+    is_drawn: bool,
     /// As it was found.
     found: Option<Termios>,
 }
@@ -47,12 +48,18 @@ enum Frame {
 impl Terminal {
     /// `None` where nothing can be drawn in place.
     pub(super) fn begin(stream: Stream) -> Option<Self> {
-        if !stream.can_be_redrawn() || !is_in_front() {
+        if !stream.can_be_redrawn() || !is_in_front(stream) {
             return None;
         }
         let (painter, frames) = sync_channel(1);
         std::thread::spawn(move || paint(stream, &frames));
-        let mut terminal = Self { stream, style: talk::drawn_style(stream), painter, found: None };
+        let mut terminal = Self {
+            stream,
+            style: talk::drawn_style(stream),
+            painter,
+            is_drawn: false,
+            found: None,
+        };
         terminal.enter();
         Some(terminal)
     }
@@ -93,10 +100,16 @@ impl Terminal {
     }
 
     /// Stops this process as Ctrl-Z does, with the terminal as it was found.
-    pub(super) fn suspend(&mut self) {
+    /// `None` where it goes on in the background: nothing is drawn there.
+    pub(super) fn suspended(mut self) -> Option<Self> {
         self.leave();
         stop();
-        self.enter();
+        if is_in_front(self.stream) {
+            self.enter();
+            Some(self)
+        } else {
+            None
+        }
     }
 
     fn enter(&mut self) {
@@ -113,10 +126,14 @@ impl Terminal {
                 self.found = Some(found);
             }
         }
+        self.is_drawn = true;
         let _ = self.painter.send(Frame::Enter);
     }
 
     fn leave(&mut self) {
+        if !std::mem::take(&mut self.is_drawn) {
+            return;
+        }
         let (done, is_done) = sync_channel(1);
         if self.painter.try_send(Frame::Leave(done.clone())).is_err() {
             std::thread::spawn({
@@ -146,9 +163,12 @@ pub(super) fn stop() {
 }
 
 /// A process in the background may write, but changes no terminal.
-fn is_in_front() -> bool {
-    let stdin = std::io::stdin();
-    !stdin.is_terminal() || tcgetpgrp(&stdin).is_ok_and(|group| group == getpgrp())
+fn is_in_front(stream: Stream) -> bool {
+    let group = match stream {
+        Stream::Out => tcgetpgrp(std::io::stdout()),
+        Stream::Err => tcgetpgrp(std::io::stderr()),
+    };
+    group.is_ok_and(|group| group == getpgrp())
 }
 
 fn paint(stream: Stream, frames: &Receiver<Frame>) {

@@ -57,9 +57,12 @@ pub(super) async fn run(context: &Context, every: Duration) -> Result<Exit, Comm
     loop {
         tokio::select! {
             Some(look) = looks.calls.next() => seen.take(look, &mut looks),
-            said = signals.next() => match (said, &mut terminal) {
-                (Said::End, _) => break,
-                (Said::Stand, Some(terminal)) => terminal.suspend(),
+            said = signals.next() => match (said, terminal.take()) {
+                (Said::End, drawn) => {
+                    terminal = drawn;
+                    break;
+                }
+                (Said::Stand, Some(drawn)) => terminal = drawn.suspended(),
                 (Said::Stand, None) => terminal::stop(),
             },
             _ = tick.tick() => {

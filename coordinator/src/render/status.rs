@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use super::explain::{Explained, answers};
 use super::figures::{clock, number, time};
 use super::live::progress_line;
-use super::text::{Table, WIDTH, labelled_to, next_lines_to, padded, width, wrapped_to};
+use super::text::{Table, WIDTH, cut, labelled_to, next_lines_to, padded, width, wrapped_to};
+use super::words::waiting_briefly;
 use super::{JSON_VERSION, Size, Style, Tone};
 use crate::cluster::Cluster;
-use crate::plan::CheckedPlan;
 use crate::plan::request::{Request, RequestRefusal, Wanted, wanted};
+use crate::plan::{CheckedPlan, Plan};
 use crate::preflight::common_generation;
 use crate::report::between;
-use crate::run::{RunState, WaitingOn};
+use crate::run::{GateState, Next, RunState, WaitingOn, next as next_step};
 use crate::survey::{Reader, Survey};
 use crate::watch::Watch;
 
@@ -137,30 +138,31 @@ fn rows(lines: &[&Line], columns: usize) -> Vec<String> {
     if named.iter().all(|row| width(row) + NOTE <= columns) { named } else { rows(false) }
 }
 
-/// A heading and each node with its notes. Where there is no room for all,
-/// those with a note, and how many there are of the others.
+/// A heading and each node with its notes. Where there is no room for all, one
+/// line for each; then those that matter most, and how many there are of the
+/// others.
 fn table(lines: &[Line], size: Size, style: Style) -> Vec<String> {
     let all: Vec<&Line> = lines.iter().collect();
-    let blocks = blocks(&all, size.columns, style);
-    let Some(room) = size.rows else { return blocks.concat() };
-    if blocks.iter().map(Vec::len).sum::<usize>() <= room {
-        return blocks.concat();
+    let whole = blocks(&all, size.columns, style).concat();
+    let Some(room) = size.rows else { return whole };
+    if whole.len() <= room {
+        return whole;
     }
-    let (worth, plain): (Vec<&Line>, Vec<&Line>) =
+    let short = |lines: &[&Line]| {
+        let blocks = compact(lines, size.columns, style);
+        blocks.iter().map(|line| cut(line, size.columns, style)).collect::<Vec<String>>()
+    };
+    if lines.len() < room {
+        return short(&all);
+    }
+    let (mut order, plain): (Vec<&Line>, Vec<&Line>) =
         lines.iter().partition(|line| line.health != "healthy" || !line.notes.is_empty());
-    let order: Vec<&Line> = worth.into_iter().chain(plain).collect();
-    let mut shown = Vec::new();
-    let mut left = order.len();
-    for (index, block) in self::blocks(&order, size.columns, style).into_iter().enumerate() {
-        // The last line is the count's.
-        if shown.len() + block.len() + 1 > room && index > 1 {
-            break;
-        }
-        shown.extend(block);
-        left = order.len() - index;
-    }
-    let healthy = order.iter().rev().take(left).filter(|line| line.health == "healthy").count();
-    let words = format!("and {left} more, {healthy} of them healthy");
+    order.extend(plain);
+    // But for the heading and the count.
+    let others = order.split_off(room.saturating_sub(2).max(1).min(order.len()));
+    let healthy = others.iter().filter(|line| line.health == "healthy").count();
+    let words = format!("and {} more, {healthy} of them healthy", others.len());
+    let mut shown = short(&order);
     shown.push(style.paint(Tone::Faint, &words));
     shown
 }
@@ -169,11 +171,7 @@ fn table(lines: &[Line], size: Size, style: Style) -> Vec<String> {
 fn blocks(lines: &[&Line], columns: usize, style: Style) -> Vec<Vec<String>> {
     let rows = rows(lines, columns);
     let widest = rows.iter().map(|row| width(row)).max().unwrap_or_default();
-    let block = |(index, row): (usize, &String)| {
-        let Some(line) = index.checked_sub(1).and_then(|index| lines.get(index)) else {
-            let heading = format!("{}  NOTE", padded(row, widest));
-            return vec![style.paint(Tone::Faint, &heading)];
-        };
+    let nodes = rows.iter().skip(1).zip(lines).map(|(row, line)| {
         let painted = line.paint(row, style);
         match line.notes.as_slice() {
             [] => vec![painted],
@@ -189,8 +187,25 @@ fn blocks(lines: &[&Line], columns: usize, style: Style) -> Vec<Vec<String>> {
                 std::iter::once(painted).chain(below).collect()
             }
         }
-    };
-    rows.iter().enumerate().map(block).collect()
+    });
+    std::iter::once(heading(&rows, widest, style)).chain(nodes).collect()
+}
+
+/// The heading, then a line for each node; the first note says most.
+fn compact(lines: &[&Line], columns: usize, style: Style) -> Vec<String> {
+    let rows = rows(lines, columns);
+    let widest = rows.iter().map(|row| width(row)).max().unwrap_or_default();
+    let nodes = rows.iter().skip(1).zip(lines).map(|(row, line)| {
+        let text =
+            format!("{}  {}", padded(&line.paint(row, style), widest), line.notes.join("; "));
+        text.trim_end().to_owned()
+    });
+    heading(&rows, widest, style).into_iter().chain(nodes).collect()
+}
+
+fn heading(rows: &[String], widest: usize, style: Style) -> Vec<String> {
+    let heading = rows.first().map(String::as_str).unwrap_or_default();
+    vec![style.paint(Tone::Faint, &format!("{}  NOTE", padded(heading, widest)))]
 }
 
 fn backfill(view: &StatusView<'_>, style: Style) -> Option<String> {
@@ -220,7 +235,7 @@ fn run(view: &StatusView<'_>) -> Vec<String> {
         Some(RunSeen { plan, state }) if state.finished_at.is_none() => {
             let now = view.now;
             let answers = answers(&Explained { plan, state, now, program: view.program });
-            let why = answers.why.join("; ");
+            let why = why(plan.plan(), state).unwrap_or_else(|| answers.why.join("; "));
             let since = answers
                 .since
                 .map(|since| format!(" ({}, since {})", clock(between(since, now)), time(since)));
@@ -239,6 +254,17 @@ fn run(view: &StatusView<'_>) -> Vec<String> {
             vec![format!("none unfinished; the last was {}", state.run)]
         }
         None => vec!["none".to_owned()],
+    }
+}
+
+/// What a gate waits for, in few words.
+fn why(plan: &Plan, state: &RunState) -> Option<String> {
+    let Next::Look { step } = next_step(plan, state) else { return None };
+    match state.gates.get(&step.number)? {
+        GateState::Waiting { on, since: _ } => {
+            Some(format!("it waits for {}", waiting_briefly(on)))
+        }
+        GateState::Passed { .. } | GateState::Closed { .. } => None,
     }
 }
 

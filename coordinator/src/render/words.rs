@@ -81,6 +81,31 @@ pub fn waiting(on: &WaitingOn) -> String {
     }
 }
 
+/// The same where its nodes are told elsewhere, or are too many.
+pub(super) fn waiting_briefly(on: &WaitingOn) -> String {
+    const FEW: usize = 1;
+    match on {
+        WaitingOn::Health { nodes } if nodes.len() > FEW => {
+            format!("health of {}", number(nodes.len(), "node"))
+        }
+        WaitingOn::Answer { nodes } if nodes.len() > FEW => {
+            format!("an answer of {}", number(nodes.len(), "node"))
+        }
+        WaitingOn::Config { nodes } if nodes.len() > FEW => {
+            format!("the edited config.yaml to be seen by {}", number(nodes.len(), "node"))
+        }
+        WaitingOn::Backfill { .. }
+        | WaitingOn::Approval
+        | WaitingOn::Config { .. }
+        | WaitingOn::Containers { .. }
+        | WaitingOn::Sessions { .. }
+        | WaitingOn::Migration { .. }
+        | WaitingOn::Health { .. }
+        | WaitingOn::Lasting { .. }
+        | WaitingOn::Answer { .. } => waiting(on),
+    }
+}
+
 fn number_of_samples(samples: u32) -> String {
     number(usize::try_from(samples).unwrap_or(usize::MAX), "sample")
 }

@@ -13,7 +13,7 @@ use crate::render::explain::{Explained, answers};
 use crate::render::figures::{about, clock, duration, number, time};
 use crate::render::registry::Registry;
 use crate::render::text::{beside, cut, labelled_to, names, width};
-use crate::render::words::waiting;
+use crate::render::words::waiting_briefly;
 use crate::render::{Size, Style, Tone};
 use crate::report::{between, report};
 use crate::run::{GateState, Next, RunState, WaitingOn, next};
@@ -219,7 +219,7 @@ fn foot(live: &Live<'_>, columns: usize, style: Style) -> Vec<String> {
             if let Some(GateState::Waiting { on, since }) = state.gates.get(&step.number) {
                 let waited = clock(between(*since, now));
                 let since = format!("{waited}, since {}", time(*since));
-                say("waits", &format!("{} ({since})", short_waiting(on)));
+                say("waits", &format!("{} ({since})", waiting_briefly(on)));
                 if let Some(line) = progress_line(on, (columns / 4).min(BAR), style) {
                     say("", &line);
                 }
@@ -251,23 +251,6 @@ fn foot(live: &Live<'_>, columns: usize, style: Style) -> Vec<String> {
         say("next", &ahead);
     }
     lines
-}
-
-/// A gate's reason where its nodes are told one by one above.
-fn short_waiting(on: &WaitingOn) -> String {
-    match on {
-        WaitingOn::Health { nodes } => format!("health of {}", number(nodes.len(), "node")),
-        WaitingOn::Answer { nodes } => format!("an answer of {}", number(nodes.len(), "node")),
-        WaitingOn::Backfill { .. }
-        | WaitingOn::Approval
-        | WaitingOn::Containers { .. }
-        | WaitingOn::Sessions { .. }
-        | WaitingOn::Migration { .. }
-        | WaitingOn::Lasting { .. } => waiting(on),
-        WaitingOn::Config { nodes } => {
-            format!("the edited config.yaml to be seen by {}", number(nodes.len(), "node"))
-        }
-    }
 }
 
 /// What Ctrl-C would mean now.

@@ -82,7 +82,7 @@ fn silent(view: &StatusView<'_>, name: &NodeName, silence: &Silence) -> Line {
     let Silence { address, problem, remedy } = silence;
     let since = view.watch.and_then(|watch| watch.silent_since(name));
     let mut notes = match since {
-        Some(since) => vec![format!("silent since {}, {address}: {problem}", time(since))],
+        Some(since) => vec![format!("since {}: {problem} ({address})", time(since))],
         None => vec![format!("{address}: {problem}")],
     };
     if !remedy.is_empty() {

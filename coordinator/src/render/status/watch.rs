@@ -29,8 +29,10 @@ pub struct Watched<'a> {
 const FRESH: Duration = Duration::from_secs(60);
 /// From here on the changes stand beside the rest.
 const TWO_COLUMNS: usize = 120;
-/// How many changes are shown.
+/// How many changes are shown, and how many in a low terminal.
 const CHANGES: usize = 5;
+const FEW_CHANGES: usize = 3;
+const LOW: usize = 32;
 /// Node rows that are shown however low the terminal is.
 const FEWEST_ROWS: usize = 5;
 
@@ -41,7 +43,8 @@ pub fn watched(watched: &Watched<'_>, size: Size, style: Style) -> Vec<String> {
     let own = |text: String| text.lines().map(str::to_owned).collect::<Vec<String>>();
     let mut out = own(head(view, columns, style));
     let foot = own(foot(view, columns, style));
-    let changes = changes(view, style);
+    let most = if size.rows.is_some_and(|rows| rows < LOW) { FEW_CHANGES } else { CHANGES };
+    let changes = changes(view, most, style);
     let below = if columns >= TWO_COLUMNS && !changes.is_empty() {
         let half = (columns - 3) / 2;
         let narrow = own(super::foot(view, half, style));
@@ -81,11 +84,11 @@ fn pulse(watched: &Watched<'_>, columns: usize) -> String {
 }
 
 /// The latest changes, last ones first.
-fn changes(view: &StatusView<'_>, style: Style) -> Vec<String> {
+fn changes(view: &StatusView<'_>, most: usize, style: Style) -> Vec<String> {
     let Some(watch) = view.watch.filter(|watch| !watch.happened.is_empty()) else {
         return Vec::new();
     };
-    let shown: Vec<&Happened> = watch.happened.iter().rev().take(CHANGES).collect();
+    let shown: Vec<&Happened> = watch.happened.iter().rev().take(most).collect();
     let nodes = shown.iter().map(|happened| width(happened.node.as_str())).max();
     let nodes = nodes.unwrap_or_default().min(24);
     let line = |(index, happened): (usize, &&Happened)| {
@@ -97,8 +100,8 @@ fn changes(view: &StatusView<'_>, style: Style) -> Vec<String> {
         format!("{label:<LABEL$} {}  {node}  {words}", time(*at))
     };
     let mut lines: Vec<String> = shown.iter().enumerate().map(line).collect();
-    if watch.happened.len() > CHANGES {
-        let more = format!("and {} before", watch.happened.len() - CHANGES);
+    if watch.happened.len() > most {
+        let more = format!("and {} before", watch.happened.len() - most);
         lines.push(style.paint(Tone::Faint, &format!("{:LABEL$} {more}", "")));
     }
     lines

@@ -1,6 +1,6 @@
-//! The suites. `docker` drives a real engine and `postgres` a real PostgreSQL;
-//! `deploy` asks systemd's own tools, and `deploy::rights` changes users; the
-//! others run on every machine.
+//! The suites. `docker` drives a real engine, `postgres` a real PostgreSQL and
+//! `terminal` a real tmux; `deploy` asks systemd's own tools, and `deploy::rights`
+//! changes users; the others run on every machine.
 #![expect(clippy::disallowed_methods, reason = "tests of processes: files, clocks and waits")]
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
@@ -15,5 +15,6 @@ mod postgres;
 mod random;
 mod refusals;
 mod registries;
+mod terminal;
 mod traces;
 mod whole;
