@@ -221,7 +221,7 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
             "the end of these sessions; whoever stays is named, and ends the window".to_owned(),
         ],
         WaitingOn::Migration { .. } => vec![format!(
-            "the migration's own end; after {} the run holds, and nothing is ever killed",
+            "the migration's end; after {} the run holds, nothing is ever killed",
             duration(timings.first_node_limit)
         )],
         WaitingOn::Health { .. } => {

@@ -173,11 +173,12 @@ fn blocks(lines: &[&Line], columns: usize, style: Style) -> Vec<Vec<String>> {
     let widest = rows.iter().map(|row| width(row)).max().unwrap_or_default();
     let nodes = rows.iter().skip(1).zip(lines).map(|(row, line)| {
         let painted = line.paint(row, style);
+        let joined = line.notes.join("; ");
         match line.notes.as_slice() {
             [] => vec![painted],
-            // A short note stands beside its node, anything else below.
-            [note] if widest + 2 + width(note) <= columns => {
-                vec![format!("{}  {note}", padded(&painted, widest))]
+            // Short notes stand beside their node, anything else below.
+            _ if widest + 2 + width(&joined) <= columns => {
+                vec![format!("{}  {joined}", padded(&painted, widest))]
             }
             notes => {
                 let below = notes.iter().flat_map(|note| {

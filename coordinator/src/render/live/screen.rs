@@ -217,9 +217,7 @@ fn foot(live: &Live<'_>, columns: usize, style: Style) -> Vec<String> {
     match next(plan.plan(), state) {
         Next::Look { step } => {
             if let Some(GateState::Waiting { on, since }) = state.gates.get(&step.number) {
-                let waited = clock(between(*since, now));
-                let since = format!("{waited}, since {}", time(*since));
-                say("waits", &format!("{} ({since})", waiting_briefly(on)));
+                say("waits", &format!("{}, since {}", waiting_briefly(on), time(*since)));
                 if let Some(line) = progress_line(on, (columns / 4).min(BAR), style) {
                     say("", &line);
                 }
