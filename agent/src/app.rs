@@ -190,7 +190,7 @@ impl<E: Engine> Attending<'_, E> {
                 tracing::info!(%peer, %not_after, "Reloaded the certificates.");
             }
             Err(error) => {
-                let problem = crate::chain(&error);
+                let problem = quaymaster_proto::in_a_line(&error);
                 let not_after = self.node.certificate_end();
                 tracing::error!(%not_after, "Kept the certificates as they were: {problem}.");
                 self.node.board.reloaded(Some(problem));

@@ -97,7 +97,11 @@ pub(crate) async fn check(path: &Path) -> Findings {
         Ok(config) => config,
         Err(error) => {
             let remedy = "correct it; every key is in the example that comes with the agent";
-            return Findings(vec![Finding::bad("agent.yaml", crate::chain(&error), remedy)]);
+            return Findings(vec![Finding::bad(
+                "agent.yaml",
+                quaymaster_proto::in_a_line(&error),
+                remedy,
+            )]);
         }
     };
     let mut findings = vec![Finding::good(

@@ -115,7 +115,7 @@ fn pause(limit: Duration) -> Duration {
 /// What the agent is at, in one line.
 fn line<E: Engine>(node: &Node<E>) -> String {
     let who = format!("{} of {}", node.config.node, node.config.cluster);
-    let problem = node.ledger().problem().map(|error| crate::chain(error));
+    let problem = node.ledger().problem().map(|error| quaymaster_proto::in_a_line(error));
     node.board.subscribe().borrow().line(&who, problem.as_deref())
 }
 

@@ -102,17 +102,6 @@ fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
 /// Says why, once, with every cause.
 fn failed(error: &dyn Error) -> ExitCode {
     let prefix = journal::prefix(tracing::Level::ERROR);
-    let _ = writeln!(std::io::stderr(), "{prefix}error: {}", chain(error)); // nobody left to tell
+    let _ = writeln!(std::io::stderr(), "{prefix}error: {}", quaymaster_proto::in_a_line(error)); // nobody left to tell
     ExitCode::FAILURE
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        line = format!("{line}: {source}");
-        cause = source.source();
-    }
-    line
 }

@@ -97,7 +97,7 @@ fn pipeline(config: &AgentConfig) -> Option<Result<Pipeline, String>> {
         .map_err(|error| format!("cannot read `{}`: {error}", config.tls.ca.display()));
     Some(ca.and_then(|ca| {
         let pipeline = Pipeline::new(collector, &ca, &origin, env!("CARGO_PKG_VERSION"));
-        pipeline.map_err(|error| crate::chain(&error))
+        pipeline.map_err(|error| quaymaster_proto::in_a_line(&error))
     }))
 }
 
@@ -263,7 +263,7 @@ pub(crate) fn looked(span: &Span, look: &Result<DatabaseLook, LookError>) {
 async fn within<T, E: Error>(span: Span, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let result = work.instrument(span.clone()).await;
     if let Err(error) = &result {
-        telemetry::failed(&span, &crate::chain(error));
+        telemetry::failed(&span, &quaymaster_proto::in_a_line(error));
     }
     result
 }

@@ -16,7 +16,7 @@ pub use explain::{Explained, explain, explain_json, explain_nothing};
 pub use figures::{count, duration, fraction, moment};
 pub use live::{Live, Pull, event_line, live, progress_line};
 pub use plan::{nothing_to_do, plan};
-pub use refusal::{Complaint, Detail, complaint, complaint_json, in_a_line};
+pub use refusal::{Complaint, Detail, complaint, complaint_json};
 pub use registry::registry;
 pub use report::{report, report_json};
 pub use status::{RunSeen, StatusView, Watched, status, status_json, watched, watched_json};

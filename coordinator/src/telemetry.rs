@@ -58,7 +58,7 @@ fn prepare(cluster: &Cluster, state: &RunState) -> Option<Result<Pipeline, Strin
         std::fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()));
     Some(ca.and_then(|ca| {
         let pipeline = Pipeline::new(collector, &ca, &origin, env!("CARGO_PKG_VERSION"));
-        let pipeline = pipeline.map_err(|error| render::in_a_line(&error))?;
+        let pipeline = pipeline.map_err(|error| quaymaster_proto::in_a_line(&error))?;
         let subscriber = tracing_subscriber::registry().with(pipeline.layer());
         // Fails only where there is one already, which then has no such layer.
         let _ = tracing::subscriber::set_global_default(subscriber);

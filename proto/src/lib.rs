@@ -12,6 +12,7 @@
 //! crate, the way of spans to a collector (`telemetry::Pipeline`).
 
 pub mod act;
+mod causes;
 pub mod container;
 pub mod container_name;
 pub mod database;
@@ -32,6 +33,7 @@ pub mod wire;
 pub mod words;
 
 pub use act::{Act, ActOutcome, How};
+pub use causes::in_a_line;
 pub use container::{ContainerState, ContainerStatus, RestartPolicy};
 pub use id::{
     ContainerId, Epoch, FileDigest, ImageDigest, ImageId, PlanDigest, RunId, SpecDigest, StepNumber,

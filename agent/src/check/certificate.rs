@@ -47,16 +47,16 @@ fn identity(config: &AgentConfig) -> Finding {
         Err(AppError::Tls(error @ tls::TlsError::File { .. })) => {
             let remedy = "see that the file is there, is PEM, and that the agent's group may read \
                           it: chgrp quaymaster, chmod 0640";
-            return Finding::bad(about, crate::chain(&error), remedy);
+            return Finding::bad(about, quaymaster_proto::in_a_line(&error), remedy);
         }
-        Err(error) => return Finding::bad(about, crate::chain(&error), anew()),
+        Err(error) => return Finding::bad(about, quaymaster_proto::in_a_line(&error), anew()),
     };
     let (now, end) = (Timestamp::now(), identity.not_after);
     if end < now {
         return Finding::bad(about, format!("`{}` ended on {end}", identity.peer), anew());
     }
     if let Err(error) = app::verify_as_callers(config) {
-        return Finding::bad(about, crate::chain(&error), anew());
+        return Finding::bad(about, quaymaster_proto::in_a_line(&error), anew());
     }
     let text = format!("`{}`, until {end}", identity.peer);
     if end < now + SOON {

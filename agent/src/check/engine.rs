@@ -30,7 +30,7 @@ pub(super) async fn check(config: &AgentConfig) -> Vec<Finding> {
                 // It says itself what to do.
                 ConnectError::TooOld { .. } => "",
             };
-            return vec![Finding::bad("engine", crate::chain(&error), remedy)];
+            return vec![Finding::bad("engine", quaymaster_proto::in_a_line(&error), remedy)];
         }
     };
     let mut findings = vec![match engine.facts().await {

@@ -47,7 +47,7 @@ fn quay_config(path: &Path) -> Vec<Finding> {
             } else {
                 "set components.quay.config to the file that Quay reads at /conf/stack"
             };
-            return vec![Finding::bad(about, crate::chain(&error), remedy)];
+            return vec![Finding::bad(about, quaymaster_proto::in_a_line(&error), remedy)];
         }
     };
     let shown = file.path.display();
@@ -57,7 +57,7 @@ fn quay_config(path: &Path) -> Vec<Finding> {
             format!("`{shown}`: {}, mode {}", file.digest.short(), settings.mode()),
         ),
         Err(error) => {
-            let text = format!("cannot read `{shown}`: {}", crate::chain(&error));
+            let text = format!("cannot read `{shown}`: {}", quaymaster_proto::in_a_line(&error));
             Finding::bad(about, text, "Quay reads the same text")
         }
     };
@@ -69,7 +69,9 @@ fn quay_config(path: &Path) -> Vec<Finding> {
                 file.owner, file.group, file.permissions
             ),
         ),
-        Err(error) => Finding::bad(about, crate::chain(&error), irreplaceable(&error)),
+        Err(error) => {
+            Finding::bad(about, quaymaster_proto::in_a_line(&error), irreplaceable(&error))
+        }
     };
     vec![read, replace]
 }
@@ -115,7 +117,7 @@ fn state(path: &Path) -> Vec<Finding> {
     let key = spec_key::look(path).err().map(|error| {
         Finding::bad(
             "state",
-            crate::chain(&error),
+            quaymaster_proto::in_a_line(&error),
             "let the agent's user read it; a damaged one may be moved aside: the agent makes \
              another, and plans that were made before are stale",
         )
@@ -144,7 +146,7 @@ fn logins(config: &AgentConfig, path: &Path) -> Finding {
         match logins::login(path, repository) {
             Ok(login) => count += usize::from(login.is_some()),
             Err(error) => {
-                return Finding::bad("logins", crate::chain(&error), error.remedy());
+                return Finding::bad("logins", quaymaster_proto::in_a_line(&error), error.remedy());
             }
         }
     }

@@ -170,7 +170,10 @@ mod tests {
         let missing = login(&path, "quay.io/redhat/quay").unwrap_err();
         assert!(matches!(missing, LoginsError::Unreadable { .. }), "{missing}");
         let folder = login(directory.path(), "quay.io/redhat/quay").unwrap_err();
-        assert!(crate::chain(&folder).ends_with("it is not a regular file"), "{folder}");
+        assert!(
+            quaymaster_proto::in_a_line(&folder).ends_with("it is not a regular file"),
+            "{folder}"
+        );
 
         std::fs::write(&path, r#"{"auths": {"quay.io": {"auth": "cm9ib3Q6dG9rZW4="}}}"#).unwrap();
         let mode = |mode| {

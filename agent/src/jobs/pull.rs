@@ -50,7 +50,7 @@ pub(super) async fn pull<E: Engine>(
     let login = match node.login(&order.repository) {
         Ok(login) => login,
         Err(error) => {
-            let problem = format!("{}; {}", crate::chain(&error), error.remedy());
+            let problem = format!("{}; {}", quaymaster_proto::in_a_line(&error), error.remedy());
             return JobState::Failed { problem };
         }
     };
@@ -204,6 +204,6 @@ impl<E: Engine> Node<E> {
 
 impl From<LoginsError> for Refusal {
     fn from(error: LoginsError) -> Self {
-        Self::new(Reason::Image, crate::chain(&error)).with_remedy(error.remedy())
+        Self::new(Reason::Image, quaymaster_proto::in_a_line(&error)).with_remedy(error.remedy())
     }
 }

@@ -161,7 +161,7 @@ impl<E: Engine> Node<E> {
         };
         let settings = match Settings::read(&file.bytes) {
             Ok(settings) => settings,
-            Err(error) => return unusable(crate::chain(&error)),
+            Err(error) => return unusable(quaymaster_proto::in_a_line(&error)),
         };
         let keyed_values = key.map(|key| keyed_values(&file, &settings, key)).unwrap_or_default();
         let mode = settings.mode();

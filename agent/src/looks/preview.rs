@@ -105,7 +105,9 @@ impl<E: Engine> Node<E> {
         let ConfigFile { bytes, digest: from, .. } = self.read_config()?;
         let edit = match config_edit::set_mode(&bytes, mode) {
             Ok(edit) => edit,
-            Err(refusal) => return Ok(ConfigChange::Refused { reason: crate::chain(&refusal) }),
+            Err(refusal) => {
+                return Ok(ConfigChange::Refused { reason: quaymaster_proto::in_a_line(&refusal) });
+            }
         };
         let to: FileDigest = config_file::digest(&edit.bytes);
         let inserted = match edit.how {

@@ -148,7 +148,7 @@ fn describe() -> wire::DescribeRequest {
 async fn rejected(served: &Served, signed: Option<&Signed>) -> String {
     let status = served.client(signed).describe(describe()).await.unwrap_err();
     assert_eq!(Refusal::from_status(&status), None);
-    crate::chain(&status)
+    quaymaster_proto::in_a_line(&status)
 }
 
 async fn refusal(served: &Served, signed: &Signed) -> Refusal {

@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
     // The nodes are worth seeing whatever became of the journal.
     let (seen, unread) = match latest_run(context, None).await {
         Ok(seen) => (seen, None),
-        Err(error) => (None, Some(render::in_a_line(&error))),
+        Err(error) => (None, Some(quaymaster_proto::in_a_line(&error))),
     };
     let view = StatusView {
         cluster: &context.cluster,

@@ -30,7 +30,7 @@ pub(super) fn try_print(text: &str) -> std::io::Result<()> {
 
 /// Something that went wrong beside what was asked.
 pub(super) fn warn(error: &CommandError) {
-    say(&format!("warning: {}", render::in_a_line(error)));
+    say(&format!("warning: {}", quaymaster_proto::in_a_line(error)));
 }
 
 /// The error, its causes once each, and what to do.

@@ -160,7 +160,7 @@ impl Looks<'_> {
             sleep(pause).await;
             let run = latest_run(context, known).await;
             let run = run.map(|run| run.map(Box::new));
-            Look::Journal(run.map_err(|error| render::in_a_line(&error)))
+            Look::Journal(run.map_err(|error| quaymaster_proto::in_a_line(&error)))
         }));
     }
 

@@ -100,12 +100,6 @@ impl Complaint {
     }
 }
 
-/// An error and its causes, one after the other.
-pub fn in_a_line(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 /// A complaint, for standard error.
 pub fn complaint(complaint: &Complaint, style: Style) -> String {
     let Complaint { what, details, standing, next } = complaint;

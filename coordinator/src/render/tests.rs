@@ -530,18 +530,9 @@ fn settled_elsewhere(
     except: &NodeName,
 ) -> Vec<Event> {
     let whole = events(plan, None);
-    let of_others = whole.into_iter().filter(|event| match event {
-        Event::Intended { step: of, node, .. } | Event::Settled { step: of, node, .. } => {
-            *of == step && node != except
-        }
-        Event::Started { .. }
-        | Event::Driven { .. }
-        | Event::Failed { .. }
-        | Event::Waiting { .. }
-        | Event::Passed { .. }
-        | Event::Closed { .. }
-        | Event::Approved { .. }
-        | Event::Finished { .. } => false,
+    let of_others = whole.into_iter().filter(|event| {
+        matches!(event, Event::Intended { step: of, node, .. } | Event::Settled { step: of, node, .. }
+            if *of == step && node != except)
     });
     of_others.collect()
 }

@@ -6,7 +6,6 @@
 //! spans go, which and how many at a time is set here, whatever `OTEL_*` variables
 //! say; a token for the collector has its place in `OTEL_EXPORTER_OTLP_HEADERS`.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +28,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{Collector, TARGET, field};
+use crate::causes::in_a_line;
 use crate::id::RunId;
 use crate::name::{ClusterName, NodeName};
 use crate::trace_context::trace_of;
@@ -314,7 +314,7 @@ impl Losses {
             Ok(()) => {}
             Err(error) => {
                 loss.spans += spans;
-                loss.why = chain(error);
+                loss.why = in_a_line(error);
                 if !was_away {
                     tracing::warn!(
                         error = loss.why,
@@ -357,14 +357,4 @@ impl SpanExporter for Counted {
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        line = format!("{line}: {source}");
-        cause = source.source();
-    }
-    line
 }

@@ -106,17 +106,9 @@ impl Shown {
     fn settled(mut self, nodes: &[NodeName]) -> Self {
         let step = self.present();
         let whole = events(&self.plan, None);
-        self.events.extend(whole.into_iter().filter(|event| match event {
-            Event::Settled { step: of, node, .. } => *of == step && nodes.contains(node),
-            Event::Started { .. }
-            | Event::Driven { .. }
-            | Event::Intended { .. }
-            | Event::Failed { .. }
-            | Event::Waiting { .. }
-            | Event::Passed { .. }
-            | Event::Closed { .. }
-            | Event::Approved { .. }
-            | Event::Finished { .. } => false,
+        self.events.extend(whole.into_iter().filter(|event| {
+            matches!(event, Event::Settled { step: of, node, .. }
+                if *of == step && nodes.contains(node))
         }));
         self
     }

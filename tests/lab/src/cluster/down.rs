@@ -1,6 +1,5 @@
 //! Ends what `up` has made, and nothing else.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -152,12 +151,9 @@ impl Role {
 }
 
 fn list(failures: &[Failure]) -> String {
-    failures.iter().map(|failure| chain(failure)).collect::<Vec<_>>().join("; ")
-}
-
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
+    failures
+        .iter()
+        .map(|failure| quaymaster_proto::in_a_line(failure))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
