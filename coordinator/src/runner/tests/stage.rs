@@ -1,0 +1,180 @@
+//! A run on a stage: a fleet that obeys, a journal that can break off, and
+//! processes that take it in hand one after the other.
+
+use std::sync::{Arc, Mutex};
+
+use quaymaster_proto::{Component, Epoch, Mode};
+use tokio::sync::mpsc::unbounded_channel;
+use ulid::Ulid;
+
+use super::*;
+use crate::nodes::fake::FakeFleet;
+use crate::plan::{Gate, Window};
+use crate::survey::{ClusterFacts, fixture};
+
+/// A journal in memory that can break off.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notebook {
+    pub(super) events: Arc<Mutex<Vec<Event>>>,
+    pub(super) inbox: Arc<Mutex<Vec<Event>>>,
+    /// How many events each append held.
+    pub(super) sizes: Arc<Mutex<Vec<usize>>>,
+    /// So many appends are left; then the process is as good as dead.
+    pub(super) left: Arc<Mutex<Option<Death>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Death {
+    pub(super) appends: usize,
+    /// Whether the last one still reaches the disk.
+    pub(super) keeps_last: bool,
+}
+
+impl Notebook {
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+
+    /// How many appends come before the one that holds this event.
+    pub(super) fn appends(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        let sizes = self.sizes.lock().unwrap().clone();
+        let events = self.events();
+        let at = events.iter().position(is_it).unwrap();
+        // The start and the epoch are written before anyone drives.
+        let mut seen = 0;
+        sizes
+            .iter()
+            .take_while(|size| {
+                seen += **size;
+                seen <= at
+            })
+            .count()
+            - 2
+    }
+
+    /// The end of the file is damaged.
+    pub(super) fn lose_last(&self) {
+        self.events.lock().unwrap().pop();
+    }
+
+    pub(super) fn die(&self, death: Option<Death>) {
+        *self.left.lock().unwrap() = death;
+    }
+}
+
+impl Book for Notebook {
+    async fn append(&mut self, _: RunId, events: &[Event]) -> Result<(), JournalError> {
+        let mut left = self.left.lock().unwrap();
+        match left.as_mut() {
+            Some(Death { appends: 0, keeps_last }) => {
+                if *keeps_last {
+                    self.events.lock().unwrap().extend_from_slice(events);
+                    *keeps_last = false;
+                }
+                return Err(JournalError::InUse { path: "dead".into() });
+            }
+            Some(death) => death.appends -= 1,
+            None => {}
+        }
+        self.events.lock().unwrap().extend_from_slice(events);
+        self.sizes.lock().unwrap().push(events.len());
+        Ok(())
+    }
+
+    async fn collect(&mut self, run: RunId) -> Result<Vec<Event>, JournalError> {
+        let words: Vec<Event> = self.inbox.lock().unwrap().drain(..).collect();
+        if !words.is_empty() {
+            self.append(run, &words).await?;
+        }
+        Ok(words)
+    }
+}
+
+pub(super) struct Stage {
+    pub(super) fleet: FakeFleet,
+    pub(super) plan: Arc<CheckedPlan>,
+    pub(super) book: Notebook,
+}
+
+pub(super) fn first_window(mode: Mode) -> Window {
+    let of = if mode == Mode::Background { 2 } else { 1 };
+    fixture::window(1, of, ("2.9.5", Mode::Absent), ("3.0.5", mode))
+}
+
+pub(super) fn second_window() -> Window {
+    fixture::window(2, 2, ("3.0.5", Mode::Background), ("3.0.5", Mode::Complete))
+}
+
+impl Stage {
+    pub(super) fn new(nodes: u8, window: &Window) -> Self {
+        Self::with(nodes, window, &[])
+    }
+
+    /// With containers beside the Quays.
+    pub(super) fn with(nodes: u8, window: &Window, companions: &[(&str, Component)]) -> Self {
+        let cluster = fixture::cluster(nodes);
+        let mut facts: ClusterFacts = match window.from.mode {
+            Mode::Absent => fixture::on_2_9_5(&cluster),
+            Mode::Background | Mode::Complete | Mode::Other => fixture::on_background(&cluster),
+        };
+        for (node, component) in companions {
+            fixture::add_companion(&mut facts, node, *component);
+        }
+        let plan = fixture::plan(&cluster, &facts, window);
+        let fleet = FakeFleet::new(&facts, &plan);
+        Self { fleet, plan: Arc::new(plan.check().unwrap()), book: Notebook::default() }
+    }
+
+    /// A process takes the run in hand; the first one begins it.
+    pub(super) async fn runner(&self, approves: bool) -> Runner<FakeFleet, Notebook> {
+        let at = self.fleet.now();
+        let mut book = self.book.clone();
+        if book.events().is_empty() {
+            let run = RunId::new(Ulid::from_parts(1_700_000_000_000, 1));
+            let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
+            let mut events = vec![Event::Started { run, plan, cluster, at }];
+            if approves {
+                events.push(approval(Gate::Approval, at));
+            }
+            book.append(run, &events).await.unwrap();
+        }
+        let state = RunState::replay(&book.events()).unwrap();
+        let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
+        let fleet = self.fleet.clone();
+        let mut runner = Runner::new(Parts {
+            nodes: Arc::new(fleet.clone()),
+            plan: Arc::clone(&self.plan),
+            state,
+            book,
+            clock: Clock::of(move || fleet.now()),
+            key: SurveyKey::new([1; 32]),
+            progress: unbounded_channel().0,
+        });
+        runner.note(Event::Driven { epoch, by: "alice@host".to_owned(), at }).await.unwrap();
+        runner
+    }
+
+    pub(super) fn state(&self) -> RunState {
+        RunState::replay(&self.book.events()).unwrap()
+    }
+
+    pub(super) fn has_crossed(&self) -> bool {
+        self.state().has_crossed(self.plan.plan().point_of_no_return().unwrap())
+    }
+
+    pub(super) fn assert_well_done(&self) {
+        let tally = self.fleet.tally();
+        let nodes = self.plan.plan().nodes.len();
+        assert_eq!(tally.violations, Vec::<String>::new());
+        assert_eq!(tally.migrating_starts, 1);
+        assert_eq!(tally.started.len(), nodes);
+        assert_eq!(tally.started[0], self.plan.plan().first);
+        assert_eq!(tally.promoted.len(), nodes);
+        assert!(self.state().finished_at.is_some());
+    }
+}
+
+pub(super) fn approval(gate: Gate, at: Timestamp) -> Event {
+    let because = Some("a test".to_owned());
+    Event::Approved { gate, by: "bob@host".to_owned(), because, at }
+}
