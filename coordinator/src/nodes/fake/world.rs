@@ -1,0 +1,224 @@
+//! What the fake fleet's orders do to its world, and what health it shows.
+
+use super::*;
+
+impl FakeNode {
+    pub(super) fn running(&mut self) -> &mut ContainerFacts {
+        self.facts.components[0].container.as_mut().unwrap()
+    }
+
+    pub(super) fn of(&mut self, component: Component) -> &mut ComponentFacts {
+        self.facts.components.iter_mut().find(|facts| facts.component == component).unwrap()
+    }
+
+    pub(super) fn find(&mut self, id: &ContainerId) -> Option<&mut ContainerFacts> {
+        let components = self.facts.components.iter_mut();
+        let mut all = components.flat_map(|of| of.container.iter_mut().chain(&mut of.others));
+        all.find(|found| found.state.id == *id)
+    }
+
+    pub(super) fn is_any_alive(&self) -> bool {
+        let quays = self.facts.components.iter().filter(|facts| facts.component.migrates());
+        quays.flat_map(|facts| facts.containers()).any(|found| found.state.status.is_alive())
+    }
+}
+
+impl World {
+    pub(super) fn node(&mut self, node: &NodeName) -> &mut FakeNode {
+        self.nodes.get_mut(node).unwrap()
+    }
+
+    pub(super) fn is_migrated(&self) -> bool {
+        self.migration_began.is_some_and(|began| began.elapsed() >= MIGRATION)
+            && self.first_exits_with.is_none()
+    }
+
+    pub(super) fn revision(&self) -> String {
+        if self.is_migrated() { self.target.clone() } else { self.database.revision.clone() }
+    }
+
+    pub(super) fn carry_out(
+        &mut self,
+        node: &NodeName,
+        order: &Order,
+        at: Timestamp,
+    ) -> Result<ActOutcome, Refusal> {
+        let outcome = |how, container: Option<ContainerState>| ActOutcome {
+            how,
+            container,
+            config: None,
+            engine_time: Some(at),
+        };
+        match order {
+            Order::StageContainer(stage) => Ok(self.stage(node, stage, at)),
+            Order::StageConfig(_) => Ok(outcome(How::Changed, None)),
+            Order::EnsureStopped(stop) => {
+                let found = self.node(node).find(&stop.container).unwrap();
+                let was_alive = found.state.status.is_alive();
+                found.state.status = ContainerStatus::Exited;
+                found.state.restart_policy = RestartPolicy::No;
+                let how = if was_alive { How::Changed } else { How::Already };
+                let answer = outcome(how, Some(found.state.clone()));
+                self.note("stop", stop.component, node);
+                Ok(answer)
+            }
+            Order::PutConfig(put) => {
+                if self.nodes.values().any(FakeNode::is_any_alive) {
+                    self.tally.violations.push(format!("config of {node} changed under a Quay"));
+                }
+                let ConfigFacts::Readable(config) = &mut self.node(node).facts.config else {
+                    return Err(Refusal::new(Reason::Config, "unreadable"));
+                };
+                config.sha256 = put.to.clone();
+                Ok(outcome(How::Changed, None))
+            }
+            Order::StartMigrating(start) => {
+                self.start(node, (Component::Quay, &start.container), true, at)
+            }
+            Order::EnsureRunning(start) => {
+                let ground = start.ground.as_ref();
+                if ground.is_some_and(|of| !of.database.revisions.contains(&self.revision())) {
+                    return Err(Refusal::new(Reason::Database, "not the target revision"));
+                }
+                if start.component != Component::Quay {
+                    self.note("start", start.component, node);
+                }
+                self.start(node, (start.component, &start.container), false, at)
+            }
+            Order::Promote(promote) => {
+                self.note("promote", promote.component, node);
+                if promote.component == Component::Quay {
+                    self.tally.promoted.insert(node.clone());
+                }
+                let found = self.node(node).find(&promote.container).unwrap();
+                found.state.restart_policy = promote.restart_policy;
+                Ok(outcome(How::Changed, Some(found.state.clone())))
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, what: &str, component: Component, node: &NodeName) {
+        let line = format!("{what} {component} {node}");
+        if component != Component::Quay && !self.tally.companions.contains(&line) {
+            self.tally.companions.push(line);
+        }
+    }
+
+    pub(super) fn stage(
+        &mut self,
+        node: &NodeName,
+        order: &StageContainer,
+        at: Timestamp,
+    ) -> ActOutcome {
+        let fake = self.node(node);
+        let outcome = |how, state| ActOutcome {
+            how,
+            container: Some(state),
+            config: None,
+            engine_time: Some(at),
+        };
+        let component = order.component;
+        if let Some(staged) = fake.staged.get(&component) {
+            let id = staged.id.clone();
+            return outcome(How::Already, fake.find(&id).unwrap().state.clone());
+        }
+        // Whether it is the planned one is an agent's question.
+        let mut next = match fake.find(&order.container) {
+            Some(found) => found.clone(),
+            None => fake.of(component).container.clone().unwrap(),
+        };
+        let number = next.state.id.as_str()[..2].parse().unwrap();
+        let digit = if component == Component::Quay { '7' } else { '8' };
+        let number = if component == Component::Quay { number } else { number + component as u8 };
+        next.state.id = fixture::hex(digit, number).parse().unwrap();
+        next.state.name = format!("{component}.quaymaster-next");
+        next.state.status = ContainerStatus::Created;
+        next.state.started_at = None;
+        next.state.restart_policy = RestartPolicy::No;
+        next.state.image = order.generation.image.clone();
+        fake.staged.insert(component, Staged { id: next.state.id.clone(), started: None });
+        fake.of(component).others.push(next.clone());
+        outcome(How::Changed, next.state)
+    }
+
+    pub(super) fn start(
+        &mut self,
+        node: &NodeName,
+        (component, container): (Component, &ContainerId),
+        migrates: bool,
+        at: Timestamp,
+    ) -> Result<ActOutcome, Refusal> {
+        let ever_started = self.node(node).find(container).unwrap().state.ever_started();
+        let how = if ever_started { How::Already } else { How::Changed };
+        if !ever_started {
+            if component.migrates() {
+                self.watch_start(node, migrates);
+            }
+            if component == Component::Quay {
+                self.tally.started.push(node.clone());
+            }
+            if let Some(staged) = self.node(node).staged.get_mut(&component) {
+                staged.started = Some(Instant::now());
+            }
+            let state = &mut self.node(node).find(container).unwrap().state;
+            state.status = ContainerStatus::Running;
+            state.started_at = Some(at);
+        }
+        let state = self.node(node).find(container).unwrap().state.clone();
+        Ok(ActOutcome { how, container: Some(state), config: None, engine_time: Some(at) })
+    }
+
+    /// The fake's own witness.
+    pub(super) fn watch_start(&mut self, node: &NodeName, migrates: bool) {
+        let is_anyone_alive = self.nodes.values().any(FakeNode::is_any_alive);
+        if migrates {
+            self.tally.migrating_starts += 1;
+            if is_anyone_alive {
+                self.tally.violations.push(format!("{node} migrates while a Quay lives"));
+            }
+            if self.migration_began.is_none() {
+                self.migration_began = Some(Instant::now());
+            }
+        } else if !self.is_migrated() {
+            self.tally.violations.push(format!("{node} starts before the migration's end"));
+        }
+        if self.sessions.iter().any(|session| session.application == "psql") {
+            self.tally.violations.push(format!("{node} starts beside a foreign session"));
+        }
+    }
+
+    pub(super) fn report(
+        &mut self,
+        node: &NodeName,
+        question: &HealthQuestion,
+        at: Timestamp,
+    ) -> HealthReport {
+        let (migrated, wanted, code) = (self.is_migrated(), self.wanted, self.first_exits_with);
+        let fake = self.node(node);
+        let id = question.container.clone().unwrap_or_else(|| fake.running().state.id.clone());
+        let started = fake.staged.values().find(|staged| staged.id == id);
+        let started = started.and_then(|staged| staged.started);
+        let container = fake.find(&id).map(|found| {
+            if let (Some(code), Some(_)) = (code, started) {
+                found.state.status = ContainerStatus::Exited;
+                found.state.exit_code = code;
+            }
+            found.state.clone()
+        });
+        let is_up = started.is_some_and(|started| started.elapsed() >= BOOT) && migrated;
+        let is_alive = container.as_ref().is_some_and(|state| state.status.is_alive());
+        let verdict = match (is_alive, is_up) {
+            (false, _) => HealthVerdict::Down,
+            (true, false) => HealthVerdict::Unhealthy,
+            (true, true) => HealthVerdict::Healthy,
+        };
+        HealthReport {
+            at,
+            container,
+            instance: HealthRoute::default(),
+            endtoend: HealthRoute::default(),
+            verdict,
+            effective_mode: (verdict == HealthVerdict::Healthy).then_some(wanted),
+        }
+    }
+}
