@@ -7,8 +7,12 @@ use quaymaster_proto::{
     ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
 };
 
-use crate::plan::Gate;
+use crate::plan::{Gate, Plan};
 use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, WaitingOn};
+use crate::run::turn::{Cause, Crossing};
+
+/// No plan has so many steps: what tells two attempts of a step apart.
+pub(in crate::run) const ATTEMPT: u32 = 1000;
 
 /// Where a run stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,9 +29,19 @@ pub struct RunState {
     pub epoch: Option<Epoch>,
     /// Acts that were begun.
     pub acts: BTreeMap<(StepNumber, NodeName), ActState>,
-    /// Every step that was ever intended on any node, also where it has to be
+    /// Every step that was ever intended on a node, also where it has to be
     /// asked again.
-    pub begun: BTreeSet<StepNumber>,
+    pub begun: BTreeSet<(StepNumber, NodeName)>,
+    /// Whether it goes to what the window wants, or back to what it found.
+    pub direction: Direction,
+    /// How often a node's part was begun anew; absent = never.
+    pub attempts: BTreeMap<NodeName, u32>,
+    /// The highest number of a step that each node was ever told.
+    pub told: BTreeMap<NodeName, StepNumber>,
+    /// Who has the first node's part, where that was handed over.
+    pub handed_over: Option<NodeName>,
+    /// Who drives it, or did last: user@host.
+    pub driver: String,
     /// Gates that were looked at.
     pub gates: BTreeMap<StepNumber, GateState>,
     /// Gates that the latest process has itself seen open. What an earlier one
@@ -39,6 +53,22 @@ pub struct RunState {
     pub finished_at: Option<Timestamp>,
     /// When the last event happened.
     pub last_at: Timestamp,
+}
+
+/// Where a run goes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Direction {
+    /// To what the window wants.
+    There,
+    /// To what the window found.
+    Back {
+        /// Why.
+        because: Cause,
+        /// How it stood with the point of no return.
+        crossing: Crossing,
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// A person's word on a gate.
@@ -177,6 +207,11 @@ impl RunState {
             epoch: None,
             acts: BTreeMap::new(),
             begun: BTreeSet::new(),
+            direction: Direction::There,
+            attempts: BTreeMap::new(),
+            told: BTreeMap::new(),
+            handed_over: None,
+            driver: String::new(),
             gates: BTreeMap::new(),
             seen_open: BTreeSet::new(),
             approvals: Vec::new(),
@@ -194,13 +229,17 @@ impl RunState {
             Event::Started { .. } => {
                 return Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") });
             }
-            Event::Driven { epoch, by: _, at } => {
+            Event::Driven { epoch, by, at } => {
                 self.take_in_hand(*epoch)?;
+                self.driver.clone_from(by);
                 at
             }
             Event::Intended { step, node, at } => {
                 self.act(*step, node, Intent { at: *at }.into())?;
-                self.begun.insert(*step);
+                self.begun.insert((*step, node.clone()));
+                let told = self.wire_step(*step, node);
+                let furthest = self.told.entry(node.clone()).or_insert(told);
+                *furthest = told.max(*furthest);
                 at
             }
             Event::Settled { step, node, settlement, at } => {
@@ -237,7 +276,32 @@ impl RunState {
                 self.approvals.push(approval);
                 at
             }
+            Event::LeftBehind { step, node, failure, at } => {
+                self.gate_since(*step, "left behind", *at)?;
+                let problem = Problem::AtGate { failure: Box::new(failure.clone()) };
+                self.acts.insert((*step, node.clone()), ActState::Failed { problem, at: *at });
+                at
+            }
+            Event::TurnedBack { because, crossing, at } => {
+                self.turn_back(because, *crossing, *at)?;
+                at
+            }
+            Event::Retried { node, attempt, steps, by: _, at } => {
+                self.retry(node, *attempt, steps)?;
+                at
+            }
+            Event::HandedOver { to, by: _, at } => {
+                self.direct(event, |direction| *direction == Direction::There)?;
+                self.handed_over = Some(to.clone());
+                at
+            }
             Event::Finished { at } => {
+                self.direct(event, |direction| *direction == Direction::There)?;
+                self.finished_at = Some(*at);
+                at
+            }
+            Event::WentBack { at } => {
+                self.direct(event, |direction| *direction != Direction::There)?;
                 self.finished_at = Some(*at);
                 at
             }
@@ -254,7 +318,8 @@ impl RunState {
             return Err(IllegalEvent::EpochNotHigher { epoch, before });
         }
         self.epoch = Some(epoch);
-        for act in self.acts.values_mut() {
+        let mut behind = BTreeSet::new();
+        for ((step, _), act) in &mut self.acts {
             if let ActState::Failed { problem, at } = act {
                 *act = match problem {
                     Problem::Refused { .. } => ActState::Pending,
@@ -262,12 +327,81 @@ impl RunState {
                     Problem::Unreachable { .. } | Problem::Nonsense { .. } => {
                         ActState::InFlight { since: *at }
                     }
+                    Problem::AtGate { .. } => {
+                        behind.insert(*step);
+                        ActState::Pending
+                    }
                 };
             }
         }
         self.seen_open.clear();
-        self.gates.retain(|_, gate| !matches!(gate, GateState::Closed { .. }));
+        // A gate that some nodes did not pass has to be passed by them.
+        self.gates.retain(|step, gate| {
+            !matches!(gate, GateState::Closed { .. }) && !behind.contains(step)
+        });
         Ok(())
+    }
+
+    fn direct(
+        &self,
+        event: &Event,
+        is_legal: impl Fn(&Direction) -> bool,
+    ) -> Result<(), IllegalEvent> {
+        if is_legal(&self.direction) {
+            return Ok(());
+        }
+        Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") })
+    }
+
+    fn turn_back(
+        &mut self,
+        because: &Cause,
+        crossing: Crossing,
+        since: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        if self.direction != Direction::There {
+            return Err(IllegalEvent::OutOfPlace { event: "a second turn back".to_owned() });
+        }
+        self.direction = Direction::Back { because: because.clone(), crossing, since };
+        Ok(())
+    }
+
+    /// The node's part begins anew: what it was asked is asked again, in other
+    /// words, and what it was given is given once more.
+    fn retry(
+        &mut self,
+        node: &NodeName,
+        attempt: u32,
+        steps: &[StepNumber],
+    ) -> Result<(), IllegalEvent> {
+        if attempt != self.attempt(node) + 1 || self.direction != Direction::There {
+            let event = format!("attempt {attempt} of {node}");
+            return Err(IllegalEvent::OutOfPlace { event });
+        }
+        self.attempts.insert(node.clone(), attempt);
+        for step in steps {
+            self.acts.remove(&(*step, node.clone()));
+            self.gates.remove(step);
+            self.seen_open.remove(step);
+        }
+        Ok(())
+    }
+
+    /// The number of a step as a node is told it: each attempt of its part has
+    /// numbers of its own, higher than those of every one before.
+    pub fn wire_step(&self, step: StepNumber, node: &NodeName) -> StepNumber {
+        let offset = (self.attempt(node) - 1).saturating_mul(ATTEMPT);
+        StepNumber::new(step.get().saturating_add(offset)).unwrap_or(step)
+    }
+
+    /// The highest number that a node was ever told; `None` = never any.
+    pub fn furthest(&self, node: &NodeName) -> Option<StepNumber> {
+        self.told.get(node).copied()
+    }
+
+    /// Which attempt of a node's part this is; 1 is the first.
+    pub fn attempt(&self, node: &NodeName) -> u32 {
+        self.attempts.get(node).copied().unwrap_or(1)
     }
 
     fn act(
@@ -314,10 +448,24 @@ impl RunState {
         self.approvals.iter().rev().find(|approval| approval.gate == gate)
     }
 
-    /// Whether the migrating start was ever intended. A failed one that will be
-    /// asked again counts: only proof takes an intent back.
-    pub fn has_crossed(&self, point_of_no_return: StepNumber) -> bool {
-        self.begun.iter().any(|step| *step >= point_of_no_return)
+    /// Whether a step was ever intended on any node.
+    pub fn has_begun(&self, step: StepNumber) -> bool {
+        self.begun.iter().any(|(begun, _)| *begun == step)
+    }
+
+    /// Whether the point of no return is behind the run: the migrating start
+    /// was intended. A failed one that will be asked again counts: only proof
+    /// takes an intent back.
+    pub fn has_crossed(&self, plan: &Plan) -> bool {
+        match self.direction {
+            Direction::There => plan.point_of_no_return().is_some_and(|step| self.has_begun(step)),
+            Direction::Back { .. } => false,
+        }
+    }
+
+    /// Whether it ended where its window began.
+    pub fn went_back(&self) -> bool {
+        self.finished_at.is_some() && self.direction != Direction::There
     }
 
     /// The image that a pull brought to a node.
