@@ -20,7 +20,9 @@ pub use plan::{nothing_to_do, plan};
 pub use refusal::{Complaint, Detail, complaint, complaint_json};
 pub use registry::registry;
 pub use report::{report, report_json};
-pub use status::{RunSeen, StatusView, Watched, status, status_json, watched, watched_json};
+pub use status::{
+    InJournal, KnownRuns, RunSeen, StatusView, Watched, status, status_json, watched, watched_json,
+};
 pub(crate) use text::{cut, width};
 pub use turn::{cause, put_back, unclaimed};
 pub use words::{evidence, failure, problem, step_title, waiting};
