@@ -71,6 +71,16 @@ pub enum Direction {
     },
 }
 
+impl Direction {
+    /// Whether it still goes to what the window wants.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::There => true,
+            Self::Back { .. } => false,
+        }
+    }
+}
+
 /// A person's word on a gate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Approval {
@@ -225,99 +235,88 @@ impl RunState {
         if self.finished_at.is_some() {
             return Err(IllegalEvent::AfterEnd { event: format!("{event:?}") });
         }
-        let at = match event {
+        match event {
             Event::Started { .. } => {
                 return Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") });
             }
-            Event::Driven { epoch, by, at } => {
-                self.take_in_hand(*epoch)?;
-                self.driver.clone_from(by);
-                at
-            }
-            Event::Intended { step, node, at } => {
-                self.act(*step, node, Intent { at: *at }.into())?;
-                self.begun.insert((*step, node.clone()));
-                let told = self.wire_step(*step, node);
-                let furthest = self.told.entry(node.clone()).or_insert(told);
-                *furthest = told.max(*furthest);
-                at
-            }
+            Event::Driven { epoch, by, at: _ } => self.take_in_hand(*epoch, by)?,
+            Event::Intended { step, node, at } => self.intend(*step, node, *at)?,
             Event::Settled { step, node, settlement, at } => {
-                self.act(
-                    *step,
-                    node,
-                    ActEvent::Settled { settlement: settlement.clone(), at: *at },
-                )?;
-                at
+                let settled = ActEvent::Settled { settlement: settlement.clone(), at: *at };
+                self.act(*step, node, settled)?;
             }
             Event::Failed { step, node, problem, at } => {
                 self.act(*step, node, ActEvent::Failed { problem: problem.clone(), at: *at })?;
-                at
             }
             Event::Waiting { step, on, at } => {
                 let since = self.gate_since(*step, "waiting", *at)?;
                 self.gates.insert(*step, GateState::Waiting { on: on.clone(), since });
-                at
             }
             Event::Passed { step, evidence, since, at } => {
                 let since = self.gate_since(*step, "passed", *since)?;
                 let evidence = evidence.clone();
                 self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
                 self.seen_open.insert(*step);
-                at
             }
             Event::Closed { step, failure, at } => {
                 self.gate_since(*step, "closed", *at)?;
                 self.gates.insert(*step, GateState::Closed { failure: failure.clone(), at: *at });
-                at
-            }
-            Event::Approved { gate, by, because, at } => {
-                let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
-                self.approvals.push(approval);
-                at
             }
             Event::LeftBehind { step, node, failure, at } => {
                 self.gate_since(*step, "left behind", *at)?;
                 let problem = Problem::AtGate { failure: Box::new(failure.clone()) };
                 self.acts.insert((*step, node.clone()), ActState::Failed { problem, at: *at });
-                at
+            }
+            Event::Approved { gate, by, because, at: _ } => {
+                let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
+                self.approvals.push(approval);
             }
             Event::TurnedBack { because, crossing, at } => {
                 self.turn_back(because, *crossing, *at)?;
-                at
             }
-            Event::Retried { node, attempt, steps, by: _, at } => {
+            Event::Retried { node, attempt, steps, by: _, at: _ } => {
                 self.retry(node, *attempt, steps)?;
-                at
             }
-            Event::HandedOver { to, by: _, at } => {
-                self.direct(event, |direction| *direction == Direction::There)?;
+            Event::HandedOver { to, by: _, at: _ } => {
+                self.only_on_the_way(event, Direction::is_there)?;
                 self.handed_over = Some(to.clone());
-                at
             }
             Event::Finished { at } => {
-                self.direct(event, |direction| *direction == Direction::There)?;
+                self.only_on_the_way(event, Direction::is_there)?;
                 self.finished_at = Some(*at);
-                at
             }
             Event::WentBack { at } => {
-                self.direct(event, |direction| *direction != Direction::There)?;
+                self.only_on_the_way(event, |direction| !direction.is_there())?;
                 self.finished_at = Some(*at);
-                at
             }
-        };
-        self.last_at = *at;
+        }
+        self.last_at = event.at();
+        Ok(())
+    }
+
+    fn intend(
+        &mut self,
+        step: StepNumber,
+        node: &NodeName,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        self.act(step, node, ActEvent::Intended(Intent { at }))?;
+        self.begun.insert((step, node.clone()));
+        let told = self.wire_step(step, node);
+        let furthest = self.told.entry(node.clone()).or_insert(told);
+        *furthest = told.max(*furthest);
         Ok(())
     }
 
     /// A new process asks again what failed and looks again at what closed. It
     /// has seen nothing yet; which gates that an earlier one saw open have to be
     /// seen again is for `next` to say.
-    fn take_in_hand(&mut self, epoch: Epoch) -> Result<(), IllegalEvent> {
+    fn take_in_hand(&mut self, epoch: Epoch, by: &str) -> Result<(), IllegalEvent> {
         if let Some(before) = self.epoch.filter(|before| epoch <= *before) {
             return Err(IllegalEvent::EpochNotHigher { epoch, before });
         }
         self.epoch = Some(epoch);
+        by.clone_into(&mut self.driver);
         let mut behind = BTreeSet::new();
         for ((step, _), act) in &mut self.acts {
             if let ActState::Failed { problem, at } = act {
@@ -342,7 +341,7 @@ impl RunState {
         Ok(())
     }
 
-    fn direct(
+    fn only_on_the_way(
         &self,
         event: &Event,
         is_legal: impl Fn(&Direction) -> bool,
@@ -359,7 +358,7 @@ impl RunState {
         crossing: Crossing,
         since: Timestamp,
     ) -> Result<(), IllegalEvent> {
-        if self.direction != Direction::There {
+        if !self.direction.is_there() {
             return Err(IllegalEvent::OutOfPlace { event: "a second turn back".to_owned() });
         }
         self.direction = Direction::Back { because: because.clone(), crossing, since };
@@ -502,12 +501,6 @@ enum ActEvent {
 
 struct Intent {
     at: Timestamp,
-}
-
-impl From<Intent> for ActEvent {
-    fn from(intent: Intent) -> Self {
-        Self::Intended(intent)
-    }
 }
 
 impl ActEvent {
