@@ -1,23 +1,15 @@
 //! The rig itself: what a real engine makes of its containers when it or its host goes.
 
-use std::time::Duration;
-
 use quaymaster_lab::cluster::wait::until;
 use quaymaster_suite::container::{is_running, policy};
-
+use quaymaster_suite::{Shape, TestLab};
 use rustix::process::Signal;
 
-use super::lab;
-
-/// Generous: a loaded machine is no failure.
-const BOUND: Duration = Duration::from_secs(30);
-
-const ONE: &str = "quay-1";
-const TWO: &str = "quay-2";
+use super::scene::{BOUND, ONE, TWO, shape};
 
 #[tokio::test]
 async fn a_host_without_power_takes_down_nobody_else_and_comes_back() {
-    let mut lab = lab(2).await;
+    let mut lab = TestLab::up(shape()).await;
     let (one, two) = (lab.quay_of(ONE).await, lab.quay_of(TWO).await);
     assert_eq!(policy(&one), "always");
 
@@ -35,7 +27,7 @@ async fn a_host_without_power_takes_down_nobody_else_and_comes_back() {
 #[tokio::test]
 async fn an_engine_that_starts_again_brings_back_what_is_to_run_always() {
     for signal in [Signal::TERM, Signal::KILL] {
-        let lab = lab(1).await;
+        let lab = TestLab::up(Shape { nodes: 1, ..shape() }).await;
         let one = lab.quay_of(ONE).await;
         lab.restart_engine(ONE, signal).await;
         let again = lab.quay_of(ONE).await;
