@@ -24,7 +24,7 @@ use quaymaster_proto::{
 };
 
 use crate::container::spec::ContainerSpec;
-use crate::jobs::credentials::Login;
+pub use crate::jobs::credentials::Login;
 use crate::secret::Secret;
 
 /// A call to the engine that failed.

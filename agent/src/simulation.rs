@@ -27,7 +27,6 @@ pub use crate::engine::*;
 pub use crate::guards::Guard;
 use crate::guards::Guards;
 use crate::jobs::Jobs;
-pub use crate::jobs::credentials::Login;
 use crate::ledger::LedgerSlot;
 use crate::looks::follow;
 use crate::looks::preview::Change;

@@ -110,6 +110,7 @@ impl<E: Engine> Following<E> {
     async fn run(mut self, sender: mpsc::Sender<Result<HealthReport, Refusal>>) {
         loop {
             let report = tokio::select! {
+                biased;
                 report = self.look(&sender) => report,
                 () = sender.closed() => return,
             };
@@ -129,9 +130,11 @@ impl<E: Engine> Following<E> {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = next_event(&mut self.events) => {}
+                // In one order: the same happenings make the same reports.
+                biased;
                 () = sender.closed() => return,
+                () = next_event(&mut self.events) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }

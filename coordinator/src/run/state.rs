@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use quaymaster_proto::{
-    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
+    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, Reason, RunId, StepNumber,
 };
 
 use crate::plan::Gate;
@@ -256,12 +256,10 @@ impl RunState {
         self.epoch = Some(epoch);
         for act in self.acts.values_mut() {
             if let ActState::Failed { problem, at } = act {
-                *act = match problem {
-                    Problem::Refused { .. } => ActState::Pending,
-                    // Without an answer nobody knows whether it was done.
-                    Problem::Unreachable { .. } | Problem::Nonsense { .. } => {
-                        ActState::InFlight { since: *at }
-                    }
+                *act = if may_be_done(problem) {
+                    ActState::InFlight { since: *at }
+                } else {
+                    ActState::Pending
                 };
             }
         }
@@ -342,6 +340,30 @@ impl RunState {
             | ActState::InFlight { .. }
             | ActState::Failed { .. } => None,
         }
+    }
+}
+
+/// Whether a node may have done it all the same: there was no answer, or its
+/// engine or its disk failed it when it had begun.
+fn may_be_done(problem: &Problem) -> bool {
+    match problem {
+        Problem::Unreachable { .. } | Problem::Nonsense { .. } => true,
+        Problem::Refused { reason, .. } => match reason {
+            Reason::Engine | Reason::Ledger => true,
+            Reason::Invalid
+            | Reason::WrongCluster
+            | Reason::Role
+            | Reason::NoComponent
+            | Reason::Superseded
+            | Reason::Busy
+            | Reason::Drifted
+            | Reason::NotOurs
+            | Reason::Database
+            | Reason::Config
+            | Reason::Spec
+            | Reason::Image
+            | Reason::AlreadyRan => false,
+        },
     }
 }
 

@@ -69,6 +69,8 @@ where
             let wants_revision = gate == Gate::FirstNode && watch.wants_revision(plan);
             let confirm_at = watch.confirm_at;
             tokio::select! {
+                // In one order: the same answers make the same run.
+                biased;
                 Some((node, seen)) = self.followers.next(step) => {
                     watch.see(&node, seen, needed);
                 }
