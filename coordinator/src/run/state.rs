@@ -395,6 +395,15 @@ impl ActEvent {
 }
 
 impl ActState {
+    /// Whether the node may have done it, whatever is known.
+    pub(super) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Pending => false,
+            Self::InFlight { .. } | Self::Done { .. } => true,
+            Self::Failed { problem, at: _ } => may_be_done(problem),
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
