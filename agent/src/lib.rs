@@ -7,6 +7,7 @@
 //!   `engine::inspect` translates the engine's words
 //! - `secret`: a text that no log can print
 //! - `standing`: what the agent is at, for people
+//! - `guards`: the checks between an order and the world
 //! - `quay`: what a Quay is: its config.yaml, database address, health, mode,
 //!   backfill and start-up log
 //!
@@ -17,6 +18,7 @@
 //! - `ledger`: what was asked and how it ended; `spec_key`: the key of spec digests
 //! - `starters`: who else starts a container: systemd, quadlets, cron
 //! - `own_thread`: where work that may block is done
+//! - `surroundings`: Quay, database and clock, as the core asks them
 //! - `node`: what looks and acts share, and which containers are the agent's
 //! - `looks`: answers that change nothing
 //! - `worker`: acts, one at a time; `jobs`: pulls
@@ -33,6 +35,7 @@ mod config_file;
 pub mod container;
 mod disk;
 pub mod engine;
+pub mod guards;
 mod host;
 mod jobs;
 mod journal;
@@ -43,9 +46,12 @@ mod own_thread;
 pub mod quay;
 mod rpc;
 pub mod secret;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod spec_key;
 mod standing;
 mod starters;
+mod surroundings;
 mod telemetry;
 mod worker;
 

@@ -7,6 +7,7 @@ use quaymaster_proto::{ActOutcome, FileDigest, How, Reason, Refusal};
 use super::Turn;
 use crate::config_file::{self, ConfigFile, ConfigFileError};
 use crate::engine::Engine;
+use crate::guards::Guard;
 use crate::quay::config_edit;
 
 pub(super) async fn stage<E: Engine>(
@@ -64,7 +65,9 @@ pub(super) async fn put<E: Engine>(
         return Ok(outcome(How::Already, to));
     }
     expect(&file, from)?;
-    if let Some(alive) = node.living_quays().await?.first().map(|quay| &quay.state) {
+    if node.guards.has(Guard::SiblingUntilDark)
+        && let Some(alive) = node.living_quays().await?.first().map(|quay| &quay.state)
+    {
         return Err(Refusal::new(
             Reason::Drifted,
             format!(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use quaymaster_proto::{
-    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
+    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, Reason, RunId, StepNumber,
 };
 
 use crate::plan::{Gate, Plan};
@@ -320,16 +320,13 @@ impl RunState {
         let mut behind = BTreeSet::new();
         for ((step, _), act) in &mut self.acts {
             if let ActState::Failed { problem, at } = act {
-                *act = match problem {
-                    Problem::Refused { .. } => ActState::Pending,
-                    // Without an answer nobody knows whether it was done.
-                    Problem::Unreachable { .. } | Problem::Nonsense { .. } => {
-                        ActState::InFlight { since: *at }
-                    }
-                    Problem::AtGate { .. } => {
-                        behind.insert(*step);
-                        ActState::Pending
-                    }
+                if let Problem::AtGate { .. } = problem {
+                    behind.insert(*step);
+                }
+                *act = if may_be_done(problem) {
+                    ActState::InFlight { since: *at }
+                } else {
+                    ActState::Pending
                 };
             }
         }
@@ -492,6 +489,33 @@ impl RunState {
     }
 }
 
+/// Whether a node may have done it all the same: there was no answer, or its
+/// engine or its disk failed it when it had begun.
+fn may_be_done(problem: &Problem) -> bool {
+    match problem {
+        Problem::Unreachable { .. } | Problem::Nonsense { .. } => true,
+        Problem::Refused { reason, .. } => match reason {
+            Reason::Engine | Reason::Ledger => true,
+            Reason::Invalid
+            | Reason::WrongCluster
+            | Reason::Role
+            | Reason::NoComponent
+            | Reason::Superseded
+            | Reason::Busy
+            | Reason::Drifted
+            | Reason::NotOurs
+            | Reason::Database
+            | Reason::Config
+            | Reason::Spec
+            | Reason::Image
+            | Reason::AlreadyRan
+            | Reason::Lease
+            | Reason::Floor => false,
+        },
+        Problem::AtGate { .. } => false,
+    }
+}
+
 /// What can happen to one node's part of a step.
 enum ActEvent {
     Intended(Intent),
@@ -514,6 +538,15 @@ impl ActEvent {
 }
 
 impl ActState {
+    /// Whether the node may have done it, whatever is known.
+    pub(super) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Pending => false,
+            Self::InFlight { .. } | Self::Done { .. } => true,
+            Self::Failed { problem, at: _ } => may_be_done(problem),
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
