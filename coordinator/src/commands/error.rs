@@ -188,7 +188,7 @@ pub enum CommandError {
         program: String,
     },
     /// Another process took over.
-    #[error("{node} obeys another process now: this run or this cluster was taken over")]
+    #[error("{node} does not obey this process any more: it was taken over, or its ledger is lost")]
     LeaseLost {
         /// Who said so.
         node: NodeName,
@@ -370,7 +370,9 @@ impl CommandError {
             }
             Self::LeaseHeld { .. } => TAKE_OVER.to_owned(),
             Self::Unclaimed { nodes, exit: _, program } => unclaimed_next(nodes, program),
-            Self::LeaseLost { .. } => format!("see who drives now: {program} status"),
+            Self::LeaseLost { .. } => {
+                format!("see who drives now: {program} status; if nobody does: {program} resume")
+            }
             Self::Impossible { has_crossed, .. } => impossible_next(*has_crossed, program),
             Self::Call(error) => error.remedy().to_owned(),
             Self::OtherNodes { .. } => {
