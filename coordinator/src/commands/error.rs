@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quaymaster_proto::{Lease, NodeName, PlanDigest};
 
@@ -188,7 +188,7 @@ pub enum CommandError {
         program: String,
     },
     /// Another process took over.
-    #[error("{node} obeys another process now: this run or this cluster was taken over")]
+    #[error("{node} does not obey this process any more: it was taken over, or its ledger is lost")]
     LeaseLost {
         /// Who said so.
         node: NodeName,
@@ -354,12 +354,7 @@ impl CommandError {
                 "give the .json file that quaymaster plan wrote, or its digest".to_owned()
             }
             Self::PlanFile { path: _, source } => source.remedy().to_owned(),
-            Self::PlanOfRun { digest, path, .. } => format!(
-                "put plan {} back as `{}`: quaymaster plan wrote it, and every copy of it will \
-                 do; then: {program} explain",
-                digest.short(),
-                path.display()
-            ),
+            Self::PlanOfRun { digest, path, .. } => lost_plan_next(digest, path, program),
             Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
                 format!("read the plan, then add: --accept-irreversible {plan}")
             }
@@ -373,18 +368,12 @@ impl CommandError {
             Self::Unfinished { .. } => {
                 format!("finish it first: {program} resume; or take it back: {program} abort")
             }
-            Self::LeaseHeld { .. } => {
-                "see that whoever drives it is gone, then add: --take-over".to_owned()
-            }
+            Self::LeaseHeld { .. } => TAKE_OVER.to_owned(),
             Self::Unclaimed { nodes, exit: _, program } => unclaimed_next(nodes, program),
-            Self::LeaseLost { .. } => format!("see who drives now: {program} status"),
-            Self::Impossible { has_crossed: true, .. } => format!(
-                "the ways forward from here: {program} explain. A restore of the database is the \
-                 only way back"
-            ),
-            Self::Impossible { has_crossed: false, .. } => {
-                format!("see where it stands: {program} explain")
+            Self::LeaseLost { .. } => {
+                format!("see who drives now: {program} status; if nobody does: {program} resume")
             }
+            Self::Impossible { has_crossed, .. } => impossible_next(*has_crossed, program),
             Self::Call(error) => error.remedy().to_owned(),
             Self::OtherNodes { .. } => {
                 format!("put the nodes back into cluster.yaml, or plan anew: {program} plan")
@@ -412,6 +401,28 @@ impl CommandError {
     }
 }
 
+const TAKE_OVER: &str = "see that whoever drives is gone, then add: --take-over";
+
+fn impossible_next(has_crossed: bool, program: &str) -> String {
+    if has_crossed {
+        format!(
+            "the ways forward from here: {program} explain. A restore of the database is the only \
+             way back"
+        )
+    } else {
+        format!("see where it stands: {program} explain")
+    }
+}
+
+fn lost_plan_next(digest: &PlanDigest, path: &Path, program: &str) -> String {
+    format!(
+        "put plan {} back as `{}`: quaymaster plan wrote it, and every copy of it will do; then: \
+         {program} explain. The nodes keep one too: {program} resume --from-nodes",
+        digest.short(),
+        path.display()
+    )
+}
+
 fn unclaimed(nodes: &[(NodeName, Unclaimed)]) -> String {
     let each = |(node, why): &(NodeName, _)| format!("{node}: {}", crate::render::unclaimed(why));
     nodes.iter().map(each).collect::<Vec<_>>().join("; ")
@@ -427,7 +438,7 @@ fn unclaimed_next(nodes: &[(NodeName, Unclaimed)], program: &str) -> String {
         Unclaimed::Behind { .. } | Unclaimed::Refused(_) => None,
     });
     match held {
-        Some(_) => "see that whoever drives is gone, then add: --take-over".to_owned(),
+        Some(_) => TAKE_OVER.to_owned(),
         None => format!("look at these nodes' agents: {program} status"),
     }
 }

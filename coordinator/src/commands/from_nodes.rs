@@ -103,10 +103,10 @@ async fn ask(context: &Context, fleet: &Fleet) -> Result<Found, CommandError> {
         match facts {
             Ok(facts) => {
                 let led = facts.lease.as_ref().map(|lease| lease.run);
-                if let Some(run) = led.or(facts.ledger.map(|head| head.run)) {
+                if let Some(run) = led.or_else(|| facts.ledger.map(|head| head.run)) {
                     *runs.entry(run).or_default() += if led.is_some() { 1000 } else { 1 };
                 }
-                lease = lease.or(facts.lease.map(|lease| ((*node).clone(), lease)));
+                lease = lease.or_else(|| facts.lease.map(|lease| ((*node).clone(), lease)));
             }
             Err(error) => {
                 silent.insert((*node).clone(), error);

@@ -15,20 +15,20 @@ use crate::journal::History;
 use crate::journal::store::{self, Journal, JournalError};
 use crate::nodes::grpc::Fleet;
 use crate::plan::members::{differences, with_planned_nodes};
-use crate::run::{Direction, Event, RunState};
+use crate::run::{Event, RunState};
 
 pub(super) async fn run(context: &Context, args: &ResumeArgs) -> Result<Exit, CommandError> {
     let ResumeArgs { from_nodes, retry, hand_over, drive } = args;
     if *from_nodes {
         from_nodes::adopt(context, drive.take_over).await?;
     }
-    let Found { journal, history, found, nodes } = find(context).await?;
+    let found = find(context).await?;
     let ordered = match (retry, hand_over) {
         (Some(node), _) => Some(Ordered::Retry { node: node.clone() }),
         (None, Some(to)) => Some(Ordered::HandOver { to: to.clone() }),
         (None, None) => None,
     };
-    take_in_hand(context, journal, &history, found, nodes, drive, ordered).await
+    take_in_hand(context, found, drive, ordered).await
 }
 
 /// The run that a command means, and what it needs.
@@ -59,19 +59,15 @@ pub(super) async fn find(context: &Context) -> Result<Found, CommandError> {
 
 pub(super) async fn take_in_hand(
     context: &Context,
-    mut journal: Journal,
-    history: &History,
-    found: Unfinished,
-    nodes: Arc<Fleet>,
+    found: Found,
     args: &DriveArgs,
     ordered: Option<Ordered>,
 ) -> Result<Exit, CommandError> {
-    let Unfinished { mut state, plan } = found;
+    let Found { mut journal, history, found: Unfinished { mut state, plan }, nodes } = found;
     let accepted = question::accepted(&plan, args, context.clock.now())?;
     question::not_for_production(&plan, args).await?;
     let mut events = Vec::new();
-    let goes_back =
-        state.direction != Direction::There || matches!(ordered, Some(Ordered::Abort { .. }));
+    let goes_back = !state.direction.is_there() || matches!(ordered, Some(Ordered::Abort { .. }));
     if question::is_open(&state) && !goes_back {
         match accepted {
             Some(approved) => events.push(approved),
@@ -85,7 +81,7 @@ pub(super) async fn take_in_hand(
         fold(&mut state, event)?;
     }
     journal.append(state.run, &events).await?;
-    let claimant = claimant(context, history, args, nodes.as_ref()).await?;
+    let claimant = claimant(context, &history, args, nodes.as_ref()).await?;
     let args = args.clone();
     drive(context, Drive { nodes, plan, state, journal, args, claimant, ordered }).await
 }

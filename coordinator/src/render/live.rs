@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::figures::{count, fraction, time};
-use super::turn::cause;
+use super::turn;
 use super::words::{evidence, failure, problem, settlement, step_title, waiting, what};
 use super::{Style, Tone};
 use crate::plan::{Plan, What};
@@ -60,21 +60,12 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
             let words = format!("LEFT BEHIND, the others go on: {}", failure(why));
             (*at, Tone::Bad, title(*step), node.to_string(), words)
         }
-        Event::TurnedBack { because, crossing: _, at } => {
-            let words = format!("BACK to {}: {}", plan.window.from, cause(plan, because));
-            (*at, Tone::Bad, "turn".to_owned(), String::new(), words)
-        }
-        Event::Retried { node, attempt, by, steps: _, at } => {
-            let words = format!("{by} orders attempt {attempt}, with a fresh container");
-            (*at, Tone::Careful, "retry".to_owned(), node.to_string(), words)
-        }
-        Event::HandedOver { to, by, at } => {
-            let words = format!("{by} gives the first node's part to {to}");
-            (*at, Tone::Careful, "hand-over".to_owned(), String::new(), words)
-        }
-        Event::WentBack { at } => {
-            let words = format!("{} serves as before", plan.window.from);
-            (*at, Tone::Heading, "end".to_owned(), String::new(), words)
+        Event::TurnedBack { at, .. }
+        | Event::Retried { at, .. }
+        | Event::HandedOver { at, .. }
+        | Event::WentBack { at } => {
+            let (title, words) = turn::event(plan, event)?;
+            (*at, Tone::Careful, title.to_owned(), String::new(), words)
         }
         Event::Finished { at } => {
             (*at, Tone::Heading, "end".to_owned(), String::new(), "every step is done".to_owned())

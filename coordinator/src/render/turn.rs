@@ -9,7 +9,7 @@ use super::text::{labelled, names, next_lines};
 use super::words::{failure, problem, step_title};
 use super::{Style, Tone};
 use crate::plan::Plan;
-use crate::run::{Cause, Crossing, Direction};
+use crate::run::{Cause, Crossing, Direction, Event};
 use crate::runner::Unclaimed;
 
 /// Why a run goes back, in one line.
@@ -24,6 +24,35 @@ pub fn cause(plan: &Plan, because: &Cause) -> String {
         Cause::Closed { step, failure: why } => format!("{}: {}", title(*step), failure(why)),
         Cause::Person { by, because: Some(words) } => format!("{by} ordered it: {words}"),
         Cause::Person { by, because: None } => format!("{by} ordered it"),
+    }
+}
+
+/// What a person reads of a turn in a run: a title and what happened; `None` =
+/// it is no turn.
+pub(super) fn event(plan: &Plan, event: &Event) -> Option<(&'static str, String)> {
+    match event {
+        Event::TurnedBack { because, .. } => {
+            Some(("turn", format!("BACK to {}: {}", plan.window.from, cause(plan, because))))
+        }
+        Event::Retried { node, attempt, by, .. } => {
+            let words = format!("{node}: {by} orders attempt {attempt}, with a fresh container");
+            Some(("retry", words))
+        }
+        Event::HandedOver { to, by, .. } => {
+            Some(("hand-over", format!("{by} gives the first node's part to {to}")))
+        }
+        Event::WentBack { .. } => Some(("end", format!("{} serves as before", plan.window.from))),
+        Event::Started { .. }
+        | Event::Driven { .. }
+        | Event::Intended { .. }
+        | Event::Settled { .. }
+        | Event::Failed { .. }
+        | Event::LeftBehind { .. }
+        | Event::Waiting { .. }
+        | Event::Passed { .. }
+        | Event::Closed { .. }
+        | Event::Approved { .. }
+        | Event::Finished { .. } => None,
     }
 }
 

@@ -190,6 +190,9 @@ impl<'a, 'b> Walk<'a, 'b> {
         kind: Gate,
         mut nodes: Vec<NodeName>,
     ) -> Option<Next<'a>> {
+        if kind == Gate::Unchanged && has_gone_dark(plan, self.state) {
+            return None;
+        }
         nodes.retain(|node| !self.behind.contains(node));
         let mut failures = Vec::new();
         for node in &nodes {
@@ -227,6 +230,15 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 }
 
+/// Whether a Quay may have been stopped: from then on the cluster is not any
+/// more as the plan saw it, and of that the dark gate takes care.
+fn has_gone_dark(plan: &Plan, state: &RunState) -> bool {
+    // What is stopped before the Quays is no reason not to look again.
+    plan.first_step(What::Act(Verb::Stop)).is_some_and(|stop| {
+        stop.nodes.iter().any(|node| state.act_state(stop.number, node).may_be_done())
+    })
+}
+
 /// Whether a gate that an earlier process saw open has to be seen open again:
 /// as long as what it guards is still to be done. Nobody watched the cluster
 /// in between, and an old Quay may have been started by hand.
@@ -234,27 +246,17 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     if state.seen_open.contains(&step.number) {
         return false;
     }
-    let guarded = match kind {
-        // What is stopped before the Quays is no reason not to look again.
-        Gate::Unchanged => plan.first_step(What::Act(Verb::Stop)),
-        Gate::Dark | Gate::FirstNode | Gate::Approval | Gate::Backfill | Gate::Healthy => {
-            plan.steps.iter().find(|next| {
-                next.number > step.number
-                    && match next.what {
-                        What::Act(_) => true,
-                        What::Gate(_) => false,
-                    }
-            })
-        }
-    };
+    let guarded = plan.steps.iter().find(|next| {
+        next.number > step.number
+            && match next.what {
+                What::Act(_) => true,
+                What::Gate(_) => false,
+            }
+    });
     let Some(guarded) = guarded else { return false };
     let mut states = guarded.nodes.iter().map(|node| state.act_state(guarded.number, node));
     match kind {
-        // Once a stop may have been carried out, the cluster is not any more
-        // as the plan saw it: of that the dark gate takes care.
-        Gate::Unchanged => {
-            !states.any(|act| matches!(act, ActState::Done { .. } | ActState::InFlight { .. }))
-        }
+        Gate::Unchanged => true,
         // The first node's part is another's: there is no start left to guard.
         Gate::Dark if guarded.what == What::Act(Verb::StartMigrating) => {
             state.handed_over.is_none() && !states.all(|act| matches!(act, ActState::Done { .. }))

@@ -72,44 +72,18 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
     let order = match verb {
         Verb::Pull => return maker.pull(),
         Verb::StageContainer => maker.stage(container)?,
-        Verb::StageConfig => Order::StageConfig(StageConfig {
-            from: node.config.from.clone(),
-            to: node.config.to.clone(),
-            mode: plan.window.to.mode,
-        }),
-        Verb::Stop => Order::EnsureStopped(EnsureStopped {
-            component,
-            container: container.container.clone(),
-            generation: found(container),
-            grace_seconds: plan.stop_grace_seconds(component),
-            restart_policy: container.restart_policy,
-        }),
+        Verb::StageConfig => maker.stage_config(),
+        Verb::Stop => maker.stop(container),
         Verb::SetFloor => {
             Order::SetFloor(SetFloor { from: node.floor.clone(), to: maker.floor()? })
         }
-        Verb::PutConfig => Order::PutConfig(PutConfig {
-            from: node.config.from.clone(),
-            to: node.config.to.clone(),
-        }),
-        Verb::StartMigrating => Order::StartMigrating(StartMigrating {
-            container: maker.staged()?,
-            generation: maker.wanted()?,
-            database: maker.database(maker.startable()),
-            config: node.config.to.clone(),
-            expected_sessions: plan.timings.expected_sessions.clone(),
-        }),
-        Verb::Start => Order::EnsureRunning(EnsureRunning {
-            component,
-            container: maker.moved()?,
-            generation: maker.generation(container)?,
-            ground: component.migrates().then(|| maker.ground()),
-        }),
-        Verb::Promote => Order::Promote(Promote {
-            component,
-            container: maker.moved()?,
-            generation: maker.generation(container)?,
-            restart_policy: container.restart_policy,
-        }),
+        Verb::PutConfig => {
+            let (from, to) = (node.config.from.clone(), node.config.to.clone());
+            Order::PutConfig(PutConfig { from, to })
+        }
+        Verb::StartMigrating => maker.migrate()?,
+        Verb::Start => maker.start(container)?,
+        Verb::Promote => maker.promote(container)?,
         Verb::RemoveStaged => {
             let container = staged(plan, state, &node.name, component);
             Order::RemoveStaged(RemoveStaged { component, container })
@@ -117,19 +91,14 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
         Verb::RemoveStagedConfig => {
             Order::RemoveStagedConfig(RemoveStagedConfig { staged: node.config.to.clone() })
         }
-        Verb::RestoreConfig => Order::RestoreConfig(RestoreConfig {
-            from: node.config.to.clone(),
-            to: node.config.from.clone(),
-        }),
+        Verb::RestoreConfig => {
+            let (from, to) = (node.config.to.clone(), node.config.from.clone());
+            Order::RestoreConfig(RestoreConfig { from, to })
+        }
         Verb::LowerFloor => {
             Order::LowerFloor(LowerFloor { from: maker.floor()?, to: node.floor.clone() })
         }
-        Verb::Recreate => Order::Recreate(Recreate {
-            component,
-            container: container.container.clone(),
-            generation: found(container),
-            attempt: state.attempt(&node.name),
-        }),
+        Verb::Recreate => maker.recreate(container),
     };
     Ok(Task::Order(order))
 }
@@ -253,11 +222,6 @@ impl Maker<'_> {
         Ground { database: self.database(vec![revision.clone()]), config: config.clone() }
     }
 
-    /// Where the migration may start.
-    fn startable(&self) -> Vec<String> {
-        startable(self.plan, self.state)
-    }
-
     /// From this window on: every image that the plan found is below, whatever
     /// mode it might be started in; where the image stays, its old mode is.
     fn floor(&self) -> Result<Floor, NoTask> {
@@ -298,6 +262,61 @@ impl Maker<'_> {
             mount_copies: next.map(|next| next.mount_copies.clone()).unwrap_or_default(),
             attempt: self.state.attempt(&self.node.name),
         }))
+    }
+
+    fn stage_config(&self) -> Order {
+        Order::StageConfig(StageConfig {
+            from: self.node.config.from.clone(),
+            to: self.node.config.to.clone(),
+            mode: self.plan.window.to.mode,
+        })
+    }
+
+    fn stop(&self, container: &PlannedContainer) -> Order {
+        Order::EnsureStopped(EnsureStopped {
+            component: self.component,
+            container: container.container.clone(),
+            generation: found(container),
+            grace_seconds: self.plan.stop_grace_seconds(self.component),
+            restart_policy: container.restart_policy,
+        })
+    }
+
+    fn migrate(&self) -> Result<Order, NoTask> {
+        Ok(Order::StartMigrating(StartMigrating {
+            container: self.staged()?,
+            generation: self.wanted()?,
+            database: self.database(startable(self.plan, self.state)),
+            config: self.node.config.to.clone(),
+            expected_sessions: self.plan.timings.expected_sessions.clone(),
+        }))
+    }
+
+    fn start(&self, container: &PlannedContainer) -> Result<Order, NoTask> {
+        Ok(Order::EnsureRunning(EnsureRunning {
+            component: self.component,
+            container: self.moved()?,
+            generation: self.generation(container)?,
+            ground: self.component.migrates().then(|| self.ground()),
+        }))
+    }
+
+    fn promote(&self, container: &PlannedContainer) -> Result<Order, NoTask> {
+        Ok(Order::Promote(Promote {
+            component: self.component,
+            container: self.moved()?,
+            generation: self.generation(container)?,
+            restart_policy: container.restart_policy,
+        }))
+    }
+
+    fn recreate(&self, container: &PlannedContainer) -> Order {
+        Order::Recreate(Recreate {
+            component: self.component,
+            container: container.container.clone(),
+            generation: found(container),
+            attempt: self.state.attempt(&self.node.name),
+        })
     }
 
     fn wanted(&self) -> Result<Generation, NoTask> {

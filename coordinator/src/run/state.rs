@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use quaymaster_proto::{
-    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
+    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, Reason, RunId, StepNumber,
 };
 
 use crate::plan::{Gate, Plan};
@@ -69,6 +69,16 @@ pub enum Direction {
         /// Since when.
         since: Timestamp,
     },
+}
+
+impl Direction {
+    /// Whether it still goes to what the window wants.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::There => true,
+            Self::Back { .. } => false,
+        }
+    }
 }
 
 /// A person's word on a gate.
@@ -225,112 +235,98 @@ impl RunState {
         if self.finished_at.is_some() {
             return Err(IllegalEvent::AfterEnd { event: format!("{event:?}") });
         }
-        let at = match event {
+        match event {
             Event::Started { .. } => {
                 return Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") });
             }
-            Event::Driven { epoch, by, at } => {
-                self.take_in_hand(*epoch)?;
-                self.driver.clone_from(by);
-                at
-            }
-            Event::Intended { step, node, at } => {
-                self.act(*step, node, Intent { at: *at }.into())?;
-                self.begun.insert((*step, node.clone()));
-                let told = self.wire_step(*step, node);
-                let furthest = self.told.entry(node.clone()).or_insert(told);
-                *furthest = told.max(*furthest);
-                at
-            }
+            Event::Driven { epoch, by, at: _ } => self.take_in_hand(*epoch, by)?,
+            Event::Intended { step, node, at } => self.intend(*step, node, *at)?,
             Event::Settled { step, node, settlement, at } => {
-                self.act(
-                    *step,
-                    node,
-                    ActEvent::Settled { settlement: settlement.clone(), at: *at },
-                )?;
-                at
+                let settled = ActEvent::Settled { settlement: settlement.clone(), at: *at };
+                self.act(*step, node, settled)?;
             }
             Event::Failed { step, node, problem, at } => {
                 self.act(*step, node, ActEvent::Failed { problem: problem.clone(), at: *at })?;
-                at
             }
             Event::Waiting { step, on, at } => {
                 let since = self.gate_since(*step, "waiting", *at)?;
                 self.gates.insert(*step, GateState::Waiting { on: on.clone(), since });
-                at
             }
             Event::Passed { step, evidence, since, at } => {
                 let since = self.gate_since(*step, "passed", *since)?;
                 let evidence = evidence.clone();
                 self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
                 self.seen_open.insert(*step);
-                at
             }
             Event::Closed { step, failure, at } => {
                 self.gate_since(*step, "closed", *at)?;
                 self.gates.insert(*step, GateState::Closed { failure: failure.clone(), at: *at });
-                at
-            }
-            Event::Approved { gate, by, because, at } => {
-                let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
-                self.approvals.push(approval);
-                at
             }
             Event::LeftBehind { step, node, failure, at } => {
                 self.gate_since(*step, "left behind", *at)?;
                 let problem = Problem::AtGate { failure: Box::new(failure.clone()) };
                 self.acts.insert((*step, node.clone()), ActState::Failed { problem, at: *at });
-                at
+            }
+            Event::Approved { gate, by, because, at: _ } => {
+                let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
+                self.approvals.push(approval);
             }
             Event::TurnedBack { because, crossing, at } => {
                 self.turn_back(because, *crossing, *at)?;
-                at
             }
-            Event::Retried { node, attempt, steps, by: _, at } => {
+            Event::Retried { node, attempt, steps, by: _, at: _ } => {
                 self.retry(node, *attempt, steps)?;
-                at
             }
-            Event::HandedOver { to, by: _, at } => {
-                self.direct(event, |direction| *direction == Direction::There)?;
+            Event::HandedOver { to, by: _, at: _ } => {
+                self.only_on_the_way(event, Direction::is_there)?;
                 self.handed_over = Some(to.clone());
-                at
             }
             Event::Finished { at } => {
-                self.direct(event, |direction| *direction == Direction::There)?;
+                self.only_on_the_way(event, Direction::is_there)?;
                 self.finished_at = Some(*at);
-                at
             }
             Event::WentBack { at } => {
-                self.direct(event, |direction| *direction != Direction::There)?;
+                self.only_on_the_way(event, |direction| !direction.is_there())?;
                 self.finished_at = Some(*at);
-                at
             }
-        };
-        self.last_at = *at;
+        }
+        self.last_at = event.at();
+        Ok(())
+    }
+
+    fn intend(
+        &mut self,
+        step: StepNumber,
+        node: &NodeName,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        self.act(step, node, ActEvent::Intended(Intent { at }))?;
+        self.begun.insert((step, node.clone()));
+        let told = self.wire_step(step, node);
+        let furthest = self.told.entry(node.clone()).or_insert(told);
+        *furthest = told.max(*furthest);
         Ok(())
     }
 
     /// A new process asks again what failed and looks again at what closed. It
     /// has seen nothing yet; which gates that an earlier one saw open have to be
     /// seen again is for `next` to say.
-    fn take_in_hand(&mut self, epoch: Epoch) -> Result<(), IllegalEvent> {
+    fn take_in_hand(&mut self, epoch: Epoch, by: &str) -> Result<(), IllegalEvent> {
         if let Some(before) = self.epoch.filter(|before| epoch <= *before) {
             return Err(IllegalEvent::EpochNotHigher { epoch, before });
         }
         self.epoch = Some(epoch);
+        by.clone_into(&mut self.driver);
         let mut behind = BTreeSet::new();
         for ((step, _), act) in &mut self.acts {
             if let ActState::Failed { problem, at } = act {
-                *act = match problem {
-                    Problem::Refused { .. } => ActState::Pending,
-                    // Without an answer nobody knows whether it was done.
-                    Problem::Unreachable { .. } | Problem::Nonsense { .. } => {
-                        ActState::InFlight { since: *at }
-                    }
-                    Problem::AtGate { .. } => {
-                        behind.insert(*step);
-                        ActState::Pending
-                    }
+                if let Problem::AtGate { .. } = problem {
+                    behind.insert(*step);
+                }
+                *act = if may_be_done(problem) {
+                    ActState::InFlight { since: *at }
+                } else {
+                    ActState::Pending
                 };
             }
         }
@@ -342,7 +338,7 @@ impl RunState {
         Ok(())
     }
 
-    fn direct(
+    fn only_on_the_way(
         &self,
         event: &Event,
         is_legal: impl Fn(&Direction) -> bool,
@@ -359,7 +355,7 @@ impl RunState {
         crossing: Crossing,
         since: Timestamp,
     ) -> Result<(), IllegalEvent> {
-        if self.direction != Direction::There {
+        if !self.direction.is_there() {
             return Err(IllegalEvent::OutOfPlace { event: "a second turn back".to_owned() });
         }
         self.direction = Direction::Back { because: because.clone(), crossing, since };
@@ -493,6 +489,33 @@ impl RunState {
     }
 }
 
+/// Whether a node may have done it all the same: there was no answer, or its
+/// engine or its disk failed it when it had begun.
+fn may_be_done(problem: &Problem) -> bool {
+    match problem {
+        Problem::Unreachable { .. } | Problem::Nonsense { .. } => true,
+        Problem::Refused { reason, .. } => match reason {
+            Reason::Engine | Reason::Ledger => true,
+            Reason::Invalid
+            | Reason::WrongCluster
+            | Reason::Role
+            | Reason::NoComponent
+            | Reason::Superseded
+            | Reason::Busy
+            | Reason::Drifted
+            | Reason::NotOurs
+            | Reason::Database
+            | Reason::Config
+            | Reason::Spec
+            | Reason::Image
+            | Reason::AlreadyRan
+            | Reason::Lease
+            | Reason::Floor => false,
+        },
+        Problem::AtGate { .. } => false,
+    }
+}
+
 /// What can happen to one node's part of a step.
 enum ActEvent {
     Intended(Intent),
@@ -502,12 +525,6 @@ enum ActEvent {
 
 struct Intent {
     at: Timestamp,
-}
-
-impl From<Intent> for ActEvent {
-    fn from(intent: Intent) -> Self {
-        Self::Intended(intent)
-    }
 }
 
 impl ActEvent {
@@ -521,6 +538,15 @@ impl ActEvent {
 }
 
 impl ActState {
+    /// Whether the node may have done it, whatever is known.
+    pub(super) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Pending => false,
+            Self::InFlight { .. } | Self::Done { .. } => true,
+            Self::Failed { problem, at: _ } => may_be_done(problem),
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Pending => "pending",

@@ -80,6 +80,8 @@ where
             let wants_revision = gate == Gate::FirstNode && watch.wants_revision(plan);
             let confirm_at = watch.confirm_at;
             tokio::select! {
+                // In one order: the same answers make the same run.
+                biased;
                 Some((node, seen)) = self.followers.next((step.component, nodes)) => {
                     watch.see(&node, seen, needed);
                 }

@@ -200,7 +200,7 @@ fn why(error: CallError) -> Unclaimed {
 /// Whether an agent said that another one drives it now.
 pub(super) fn is_lost(problem: &Problem) -> bool {
     match problem {
-        Problem::Refused { reason: Reason::Lease | Reason::Superseded, .. } => true,
+        Problem::Refused { reason: Reason::Lease, .. } => true,
         Problem::Refused { .. }
         | Problem::Unreachable { .. }
         | Problem::Nonsense { .. }

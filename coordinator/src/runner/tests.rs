@@ -1,4 +1,5 @@
 mod back;
+mod journal;
 mod leases;
 mod people;
 mod stage;

@@ -79,7 +79,7 @@ impl Kept {
 
     pub(super) fn read(&self, run: Option<RunId>) -> Result<RunLedger, Refusal> {
         let led = self.lease.as_ref().map(|lease| lease.run);
-        let run = run.or(led).or(self.last.map(|(run, _, _)| run));
+        let run = run.or(led).or_else(|| self.last.map(|(run, _, _)| run));
         let run = run.ok_or_else(|| Refusal::new(Reason::Invalid, "no run"))?;
         let (plan, plan_bytes) = self
             .plans

@@ -1,6 +1,7 @@
 //! What the fake fleet's orders do to its world, and what health it shows.
 
-use quaymaster_proto::act::Recreate;
+use quaymaster_proto::FileDigest;
+use quaymaster_proto::act::{EnsureStopped, Promote, Recreate};
 
 use super::*;
 
@@ -31,6 +32,14 @@ impl FakeNode {
         let Kept { lease, floor, .. } = &self.kept;
         let (lease, floor, ledger) = (lease.clone(), floor.clone(), self.kept.head());
         NodeFacts { lease, floor, ledger, ..self.facts.clone() }
+    }
+
+    fn put(&mut self, to: &FileDigest) -> Result<(), Refusal> {
+        let ConfigFacts::Readable(config) = &mut self.facts.config else {
+            return Err(Refusal::new(Reason::Config, "unreadable"));
+        };
+        config.sha256 = to.clone();
+        Ok(())
     }
 
     /// Containers that were staged and never started.
@@ -95,23 +104,14 @@ impl World {
             Order::StageContainer(stage) => Ok(self.stage(node, stage, at)),
             Order::StageConfig(_) => Ok(outcome(How::Changed, None)),
             Order::EnsureStopped(stop) => {
-                let found = self.node(node).find(&stop.container).unwrap();
-                let was_alive = found.state.status.is_alive();
-                found.state.status = ContainerStatus::Exited;
-                found.state.restart_policy = RestartPolicy::No;
-                let how = if was_alive { How::Changed } else { How::Already };
-                let answer = outcome(how, Some(found.state.clone()));
-                self.note("stop", stop.component, node);
-                Ok(answer)
+                let (how, state) = self.stop(node, stop);
+                Ok(outcome(how, Some(state)))
             }
             Order::PutConfig(put) => {
                 if self.nodes.values().any(FakeNode::is_any_alive) {
                     self.tally.violations.push(format!("config of {node} changed under a Quay"));
                 }
-                let ConfigFacts::Readable(config) = &mut self.node(node).facts.config else {
-                    return Err(Refusal::new(Reason::Config, "unreadable"));
-                };
-                config.sha256 = put.to.clone();
+                self.node(node).put(&put.to)?;
                 Ok(outcome(How::Changed, None))
             }
             Order::StartMigrating(start) => {
@@ -128,13 +128,8 @@ impl World {
                 self.start(node, (start.component, &start.container), false, at)
             }
             Order::Promote(promote) => {
-                self.note("promote", promote.component, node);
-                if promote.component == Component::Quay {
-                    self.tally.promoted.insert(node.clone());
-                }
-                let found = self.node(node).find(&promote.container).unwrap();
-                found.state.restart_policy = promote.restart_policy;
-                Ok(outcome(How::Changed, Some(found.state.clone())))
+                let state = self.promote(node, promote);
+                Ok(outcome(How::Changed, Some(state)))
             }
             Order::SetFloor(set) => {
                 self.node(node).kept.floor = Some(set.to.clone());
@@ -145,10 +140,7 @@ impl World {
                 Ok(outcome(How::Changed, None))
             }
             Order::RestoreConfig(restore) => {
-                let ConfigFacts::Readable(config) = &mut self.node(node).facts.config else {
-                    return Err(Refusal::new(Reason::Config, "unreadable"));
-                };
-                config.sha256 = restore.to.clone();
+                self.node(node).put(&restore.to)?;
                 Ok(outcome(How::Changed, None))
             }
             Order::RemoveStagedConfig(_) => Ok(outcome(How::Changed, None)),
@@ -158,6 +150,26 @@ impl World {
             }
             Order::Recreate(recreate) => Ok(self.recreate(node, recreate, at)),
         }
+    }
+
+    fn promote(&mut self, node: &NodeName, promote: &Promote) -> ContainerState {
+        self.note("promote", promote.component, node);
+        if promote.component == Component::Quay {
+            self.tally.promoted.insert(node.clone());
+        }
+        let found = self.node(node).find(&promote.container).unwrap();
+        found.state.restart_policy = promote.restart_policy;
+        found.state.clone()
+    }
+
+    fn stop(&mut self, node: &NodeName, stop: &EnsureStopped) -> (How, ContainerState) {
+        let found = self.node(node).find(&stop.container).unwrap();
+        let how = if found.state.status.is_alive() { How::Changed } else { How::Already };
+        found.state.status = ContainerStatus::Exited;
+        found.state.restart_policy = RestartPolicy::No;
+        let state = found.state.clone();
+        self.note("stop", stop.component, node);
+        (how, state)
     }
 
     /// A fresh container of the old one, unless that one was never stopped.

@@ -100,7 +100,7 @@ async fn the_first_nodes_part_is_another_ones_only_at_the_target() {
         "{declined:?}"
     );
 
-    tokio::time::sleep(crate::nodes::fake::MIGRATION).await;
+    tokio::time::advance(crate::nodes::fake::MIGRATION).await;
     let mut runner = stage.runner(true).await;
     runner.hand_over(plan.plan(), &heir).await.unwrap().unwrap();
     let ended = runner.drive(Patience::Leave).await.unwrap();
