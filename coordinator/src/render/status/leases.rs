@@ -105,7 +105,8 @@ pub(super) fn words(view: &StatusView<'_>) -> Vec<String> {
     let standings = groups.iter().filter_map(|group| Some(Standing::of(view, group.what?)));
     let standings: Vec<Standing> = standings.collect();
     // Where only the nodes know how it stands, nothing else is worth a word.
-    let told = standings.iter().find(|standing| standing.needs_nodes()).or(standings.first());
+    let told =
+        standings.iter().find(|standing| standing.needs_nodes()).or_else(|| standings.first());
     lines.extend(told.map(|standing| standing.words().to_owned()));
     lines
 }
