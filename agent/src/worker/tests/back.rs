@@ -179,13 +179,16 @@ async fn what_was_stopped_comes_back_as_a_fresh_container_of_the_same() {
     rig.serve(&fresh.id).await;
     let state = rig.next(promote(&fresh.id)).await.unwrap().container.unwrap();
     assert_eq!((state.name.as_str(), state.restart_policy), ("quay", RestartPolicy::Always));
-    // Promoted, it is known again; ended, it is of no more use; another is not it.
+    // Promoted, it is known again; ended, it is of no more use, and leaves its
+    // name and its policy to the next.
     assert_eq!(rig.next(recreate(&rig, 1)).await.unwrap().how, How::Already);
     rig.engine().end(&fresh.id, 1);
-    refused(rig.next(recreate(&rig, 1)).await, Reason::AlreadyRan, "exit code 1");
-    let second = rig.next(recreate(&rig, 2)).await.unwrap();
+    let second = rig.next(recreate(&rig, 1)).await.unwrap();
     assert_eq!(second.how, How::Changed);
     assert_eq!(second.container.unwrap().name, "quay.quaymaster-q69g5fav-back-2");
+    let ended = rig.engine().state().containers[&fresh.id].container.state.clone();
+    assert_ne!(ended.name, "quay");
+    assert_eq!(ended.restart_policy, RestartPolicy::No);
 }
 
 #[tokio::test]
