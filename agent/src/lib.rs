@@ -6,7 +6,8 @@
 //! - `container`: what an owner asked of a container, and what the next gets;
 //!   `engine::inspect` translates the engine's words
 //! - `secret`: a text that no log can print
-//! - `standing`: what the agent is at, for people
+//! - `standing`: what the agent is at, for people; `fence`: what the floor makes
+//!   of a Quay that lives
 //! - `quay`: what a Quay is: its config.yaml, database address, health, mode,
 //!   backfill and start-up log
 //!
@@ -36,6 +37,7 @@ mod config_file;
 pub mod container;
 mod disk;
 pub mod engine;
+mod fence;
 mod floor;
 mod host;
 mod jobs;

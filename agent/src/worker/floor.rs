@@ -51,6 +51,7 @@ fn change<E: Engine>(
     if floor::read(state)?.as_ref() != to {
         return Err(super::not_seen(Ok(()), "the floor is as it was".to_owned()));
     }
+    turn.node.fence.look_again();
     Ok(outcome(How::Changed))
 }
 
