@@ -17,7 +17,7 @@
 //! - `config_file`: config.yaml on the disk; `disk`: how much room there is
 //! - `ledger`: who drives, what was asked and how it ended; `plans`: by which plan
 //! - `floor`: what may not run here any more; `spec_key`: the key of spec digests;
-//!   `whole_file`: how such files are written
+//!   `whole_file`: how such files are written; `reserve`: room for the way back
 //! - `starters`: who else starts a container: systemd, quadlets, cron
 //! - `own_thread`: where work that may block is done
 //! - `node`: what looks and acts share, and which containers are the agent's;
@@ -49,6 +49,7 @@ mod node;
 mod own_thread;
 mod plans;
 pub mod quay;
+mod reserve;
 mod rpc;
 pub mod secret;
 mod spec_key;

@@ -78,7 +78,7 @@ async fn a_migration_is_never_stopped_and_its_end_is() {
         generation: generation(7, Mode::Complete),
         below: vec![Below { image: image_id(NEW_IMAGE), mode: None }],
     };
-    crate::floor::write(&rig.directory.path().join("state"), Some(floor)).unwrap();
+    crate::floor::write(&rig.directory.path().join("state"), Some(&floor)).unwrap();
     rig.worker.look_over_fence().await.unwrap();
     assert!(rig.is_alive(&staged));
     let [told] = rig.sightings().await.try_into().unwrap();
@@ -163,7 +163,7 @@ async fn nothing_is_done_before_the_engine_has_shown_what_lives_here() {
 #[tokio::test]
 async fn the_watch_looks_when_something_starts_and_when_the_engine_is_back() {
     let rig = Rig::new().await;
-    crate::floor::write(&rig.directory.path().join("state"), Some(new_only())).unwrap();
+    crate::floor::write(&rig.directory.path().join("state"), Some(&new_only())).unwrap();
     rig.fault(Fault::Away);
     let seen = async {
         // The engine is away when the agent begins.
