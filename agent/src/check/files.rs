@@ -155,6 +155,7 @@ fn ledger(state: &Path) -> Vec<Finding> {
 /// What may not run here any more.
 fn floor(state: &Path) -> Finding {
     match floor::read(state) {
+        Ok(None) => Finding::good("floor", "none is set"),
         Ok(floor) => Finding::good("floor", floor::in_words(floor.as_ref())),
         Err(error) => {
             let refusal = Refusal::from(error);
