@@ -8,6 +8,7 @@
 //! - `secret`: a text that no log can print
 //! - `standing`: what the agent is at, for people; `fence`: what the floor makes
 //!   of a Quay that lives
+//! - `guards`: the checks between an order and the world
 //! - `quay`: what a Quay is: its config.yaml, database address, health, mode,
 //!   backfill and start-up log
 //!
@@ -20,6 +21,7 @@
 //!   `whole_file`: how such files are written; `reserve`: room for the way back
 //! - `starters`: who else starts a container: systemd, quadlets, cron
 //! - `own_thread`: where work that may block is done
+//! - `surroundings`: Quay, database and clock, as the core asks them
 //! - `node`: what looks and acts share, and which containers are the agent's;
 //!   `lease`: claims and releases
 //! - `looks`: answers that change nothing
@@ -39,6 +41,7 @@ mod disk;
 pub mod engine;
 mod fence;
 mod floor;
+pub mod guards;
 mod host;
 mod jobs;
 mod journal;
@@ -52,9 +55,12 @@ pub mod quay;
 mod reserve;
 mod rpc;
 pub mod secret;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod spec_key;
 mod standing;
 mod starters;
+mod surroundings;
 mod telemetry;
 mod whole_file;
 mod worker;

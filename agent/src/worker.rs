@@ -31,7 +31,6 @@ use tracing::Instrument as _;
 use crate::engine::{Container, Engine, EngineError};
 use crate::ledger::{Admission, Event, Work};
 use crate::node::Node;
-use crate::own_thread::on_own_thread;
 use crate::telemetry;
 
 /// Where acts are done.
@@ -123,7 +122,7 @@ impl<E: Engine> Worker<E> {
             telemetry::settled(&result);
             result
         };
-        let task = on_own_thread(work.instrument(span));
+        let task = self.node.surroundings.threads.run(work.instrument(span));
         task.await.unwrap_or_else(|_| {
             Err(Refusal::new(Reason::Engine, "the act broke off inside the agent")
                 .with_remedy("see the agent's log, and ask again: it looks first"))

@@ -378,7 +378,7 @@ proptest! {
         lower in ordered((floor(), proptest::option::of(floor())).prop_map(|(from, to)| LowerFloor { from, to })),
         restore in ordered((digest(""), digest("")).prop_map(|(from, to)| RestoreConfig { from, to })),
         file in ordered(digest("").prop_map(|staged| RemoveStagedConfig { staged })),
-        staged in ordered((component(), digest("")).prop_map(|(component, container)| RemoveStaged { component, container })),
+        staged in ordered((component(), proptest::option::of(digest(""))).prop_map(|(component, container)| RemoveStaged { component, container })),
         fresh in ordered((component(), digest(""), generation(), 1_u32..).prop_map(
             |(component, container, generation, attempt)| Recreate { component, container, generation, attempt })),
     ) {

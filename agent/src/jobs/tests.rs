@@ -11,6 +11,7 @@ use crate::config::AgentConfig;
 use crate::engine::fake::{FakeEngine, Fault, image_id};
 use crate::ledger::LedgerSlot;
 use crate::quay::http::QuayClient;
+use crate::surroundings::Surroundings;
 
 struct Rig {
     _directory: tempfile::TempDir,
@@ -40,9 +41,14 @@ impl Rig {
         let engine = FakeEngine::default();
         let name = format!("quay.io/redhat/quay@{}", order().digest);
         engine.state().registry.insert(name, image_id(305));
-        let client = QuayClient::new().unwrap();
-        let node =
-            Node::new(config, engine, client, jiff::Timestamp::UNIX_EPOCH, Kept::in_tests(ledger));
+        let surroundings = Surroundings::of_host(QuayClient::new().unwrap());
+        let node = Node::new(
+            config,
+            engine,
+            surroundings,
+            jiff::Timestamp::UNIX_EPOCH,
+            Kept::in_tests(ledger),
+        );
         Self { _directory: directory, jobs: Jobs::new(Arc::new(node)) }
     }
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use quaymaster_proto::act::Order;
 use quaymaster_proto::lease::{ClaimLease, LedgerEntry, RunLedger};
 use quaymaster_proto::node::LedgerHead;
-use quaymaster_proto::{Act, ContainerId, Epoch, Lease, Reason, Refusal, RestartPolicy, RunId};
+use quaymaster_proto::{
+    Act, Component, ContainerId, Epoch, Lease, Reason, Refusal, RestartPolicy, RunId,
+};
 
 use super::lease::LastLease;
 use super::run::RunEntry;
@@ -24,6 +26,8 @@ pub(crate) struct Index {
     plain: BTreeSet<ContainerId>,
     /// Removed, or about to be, on proof that they never started.
     given_up: BTreeMap<ContainerId, RunId>,
+    /// Whatever these runs staged of a component.
+    given_up_all: BTreeSet<(RunId, Component)>,
     /// What their owners had given to containers that were stopped.
     policies: BTreeMap<ContainerId, RestartPolicy>,
 }
@@ -78,12 +82,19 @@ impl Index {
             (Work::Act(Order::Promote(order)), Event::Settled(_)) => {
                 self.migrating.remove(&order.container);
             }
-            (Work::Act(Order::RemoveStaged(order)), Event::Intended) => {
-                self.given_up.insert(order.container.clone(), act.run);
-            }
+            (Work::Act(Order::RemoveStaged(order)), Event::Intended) => match &order.container {
+                Some(container) => {
+                    self.given_up.insert(container.clone(), act.run);
+                }
+                None => {
+                    self.given_up_all.insert((act.run, order.component));
+                }
+            },
             // It is gone, and never started.
             (Work::Act(Order::RemoveStaged(order)), Event::Settled(_)) => {
-                self.migrating.remove(&order.container);
+                if let Some(container) = &order.container {
+                    self.migrating.remove(container);
+                }
             }
             (
                 Work::Act(
@@ -194,6 +205,11 @@ impl Index {
     /// never started.
     pub(crate) fn given_up(&self, container: &ContainerId) -> Option<RunId> {
         self.given_up.get(container).copied()
+    }
+
+    /// The run itself, where it gave up whatever it staged of a component.
+    pub(crate) fn gave_up_all(&self, run: RunId, component: Component) -> Option<RunId> {
+        self.given_up_all.contains(&(run, component)).then_some(run)
     }
 
     /// Whether `container` was asked to migrate and its end is not on record.

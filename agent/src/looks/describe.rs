@@ -2,13 +2,12 @@
 //!
 //! Values of settings and of the environment stay here: names and keyed
 //! digests leave.
-#![expect(clippy::disallowed_methods, reason = "an effect room: it reads files and the clock")]
+#![expect(clippy::disallowed_methods, reason = "an effect room: it reads files")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures::future::{join_all, try_join_all};
-use jiff::Timestamp;
 use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts, OtherStarter, ReadableConfig,
 };
@@ -73,7 +72,7 @@ impl<E: Engine> Node<E> {
             cluster: self.config.cluster.clone(),
             node: self.config.node.clone(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            now: Timestamp::now(),
+            now: self.surroundings.now(),
             certificate_not_after: self.certificate_end(),
             engine,
             components,

@@ -11,7 +11,6 @@ use super::{Admitted, Answer, Service, Streamed};
 use crate::engine::{Engine, LoggedLine};
 use crate::looks::follow;
 use crate::looks::preview::Change;
-use crate::own_thread::on_own_thread;
 use crate::quay::database::Asked;
 use crate::quay::settings::SurveyKey;
 
@@ -57,7 +56,7 @@ impl<E: Engine> Service<E> {
             let _place = place;
             look.await
         };
-        let look = on_own_thread(look.instrument(Span::current()));
+        let look = self.node.surroundings.threads.run(look.instrument(Span::current()));
         look.await.unwrap_or_else(|_| Err(broken_off()))
     }
 

@@ -8,6 +8,7 @@ use quaymaster_proto::{ActOutcome, FileDigest, How, Reason, Refusal};
 use super::Turn;
 use crate::config_file::{self, ConfigFile, ConfigFileError};
 use crate::engine::Engine;
+use crate::guards::Guard;
 use crate::quay::config_edit;
 
 pub(super) async fn stage<E: Engine>(
@@ -66,7 +67,9 @@ pub(super) async fn put<E: Engine>(
         return Ok(outcome(How::Already, to));
     }
     expect(&file, from)?;
-    refuse_alive(turn).await?;
+    if node.guards.has(Guard::SiblingUntilDark) {
+        refuse_alive(turn).await?;
+    }
     let staged = file.staged(run).map_err(refused)?;
     if staged.as_ref() != Some(to) {
         let found = staged.as_ref().map_or("nothing", FileDigest::short);

@@ -4,7 +4,7 @@
 //! in between.
 //!
 //! What may be migrating is never stopped; nor what the floor does not know.
-#![expect(clippy::disallowed_methods, reason = "an effect room: it waits, and asks the clock")]
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits")]
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -20,7 +20,6 @@ use crate::engine::{Container, Engine};
 use crate::fence::{self, Start, Verdict};
 use crate::floor;
 use crate::node::Node;
-use crate::own_thread::on_own_thread;
 
 /// Between two tries while the engine does not answer, or does not stop what
 /// must not live.
@@ -32,7 +31,7 @@ impl<E: Engine> Worker<E> {
         let node = &self.node;
         loop {
             // Told from here on, however long the look takes.
-            let since = Timestamp::now();
+            let since = node.surroundings.now();
             if self.look_over_fence().await.is_err() {
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -55,7 +54,7 @@ impl<E: Engine> Worker<E> {
     /// One look, and what follows of it. Without it no act is taken.
     pub(crate) async fn look_over_fence(&self) -> Result<(), Refusal> {
         let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
-        let look = on_own_thread(async move { look(&node, &desk).await });
+        let look = self.node.surroundings.threads.run(async move { look(&node, &desk).await });
         let looked = look.await.unwrap_or_else(|_| {
             Err(Refusal::new(Reason::Engine, "the look broke off inside the agent"))
         });
@@ -130,14 +129,21 @@ async fn below<E: Engine>(
             Verdict::Unknown => "is none that this node's floor knows; it is left alone",
         };
         if node.fence.is_news(start(&quay)) {
-            tell(node, &format!("saw {}: image {} {said}", named(&quay), image.short()));
+            tell(
+                node,
+                &format!(
+                    "saw {}: image {} {said}",
+                    named(&quay, node.surroundings.now()),
+                    image.short()
+                ),
+            );
         }
     }
     Ok(below)
 }
 
-fn named(quay: &Container) -> String {
-    let (state, now) = (&quay.state, Timestamp::now());
+fn named(quay: &Container, now: Timestamp) -> String {
+    let state = &quay.state;
     format!("{} ({}) at {now:.0}", state.name, state.id.short())
 }
 
@@ -179,7 +185,10 @@ async fn stop<E: Engine>(
     let stopped = node.engine.stop(id, Duration::ZERO).await;
     let seen = node.engine.container(id.as_str()).await?;
     let Some(seen) = seen.filter(|seen| seen.state.status.is_alive()) else {
-        let mut said = format!("stopped {}: image {image} is below this node's floor", named(quay));
+        let mut said = format!(
+            "stopped {}: image {image} is below this node's floor",
+            named(quay, node.surroundings.now())
+        );
         if let Some(error) = keeps_policy {
             let policy = quay.state.restart_policy;
             said += &format!("; it keeps restart policy `{policy}`: {}", error.in_one_line());
@@ -194,7 +203,7 @@ async fn stop<E: Engine>(
     );
     let refusal = super::not_seen(stopped, said);
     if node.fence.is_news((id.clone(), quay.state.started_at)) {
-        tell(node, &format!("could not stop {}: {refusal}", named(quay)));
+        tell(node, &format!("could not stop {}: {refusal}", named(quay, node.surroundings.now())));
     }
     Err(refusal)
 }

@@ -9,7 +9,6 @@ use quaymaster_proto::{Lease, Reason, Refusal};
 use super::Worker;
 use crate::engine::Engine;
 use crate::node::Node;
-use crate::own_thread::on_own_thread;
 
 impl<E: Engine> Worker<E> {
     /// Grants a claim, or says why not. `granted` is done before anybody is
@@ -59,7 +58,8 @@ impl<E: Engine> Worker<E> {
         work: impl FnOnce(&Node<E>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
-        let task = on_own_thread(async move {
+        let threads = node.surroundings.threads;
+        let task = threads.run(async move {
             let _baton = desk.baton.lock().await;
             work(&node)
         });

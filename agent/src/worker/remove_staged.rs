@@ -2,7 +2,7 @@
 //! proof by which the point of no return is taken back.
 
 use quaymaster_proto::act::RemoveStaged;
-use quaymaster_proto::{ActOutcome, ContainerId, How, Reason, Refusal};
+use quaymaster_proto::{ActOutcome, Component, ContainerId, How, Reason, Refusal};
 
 use super::{Turn, names};
 use crate::engine::Engine;
@@ -11,30 +11,48 @@ pub(super) async fn remove_staged<E: Engine>(
     turn: &mut Turn<'_, E>,
     order: &RemoveStaged,
 ) -> Result<ActOutcome, Refusal> {
-    let RemoveStaged { component, container: id } = order;
-    let node = turn.node;
-    node.component(*component)?;
-    if node.engine.container(id.as_str()).await?.is_none() {
+    let RemoveStaged { component, container } = order;
+    turn.node.component(*component)?;
+    let Some(id) = container else { return remove_all(turn, *component).await };
+    if turn.node.engine.container(id.as_str()).await?.is_none() {
         return turn.gone(id);
     }
-    let seen = node.ours(*component, id).await?;
-    let run = turn.act.run.to_string();
-    if !node.owner(*component).is_on(&seen.labels) || seen.labels.get(names::RUN) != Some(&run) {
-        return Err(Refusal::new(
-            Reason::NotOurs,
-            format!("container {} (`{}`) was not staged by run {run}", id.short(), seen.state.name),
-        )
-        .with_remedy("a run removes only what it staged itself"));
+    turn.refuse_started(*component, id).await?;
+    turn.intend()?;
+    remove(turn, id).await?;
+    Ok(outcome(How::Changed))
+}
+
+/// Whatever this run staged: nobody knows an id, so nobody ever ordered a
+/// start, and where nothing is there nothing has to be proven.
+async fn remove_all<E: Engine>(
+    turn: &mut Turn<'_, E>,
+    component: Component,
+) -> Result<ActOutcome, Refusal> {
+    let (node, run) = (turn.node, turn.act.run.to_string());
+    let mut staged = node.containers_of(component).await?;
+    staged.retain(|listed| {
+        node.owner(component).is_on(&listed.labels) && listed.labels.get(names::RUN) == Some(&run)
+    });
+    if staged.is_empty() {
+        return Ok(outcome(How::Already));
     }
-    if seen.state.ever_started() {
-        return Err(ever_started(id, &seen.state.status.to_string()));
+    for listed in &staged {
+        turn.refuse_started(component, &listed.id).await?;
     }
     turn.intend()?;
-    // An engine refuses to remove what runs, and looks and starts of one
-    // container wait for each other: nothing can start it in between unseen.
+    for listed in &staged {
+        remove(turn, &listed.id).await?;
+    }
+    Ok(outcome(How::Changed))
+}
+
+/// An engine refuses to remove what runs, and looks and starts of one container
+/// wait for each other: nothing can start it in between unseen.
+async fn remove<E: Engine>(turn: &Turn<'_, E>, id: &ContainerId) -> Result<(), Refusal> {
     let done = turn.changes()?.remove(id).await;
-    match node.engine.container(id.as_str()).await? {
-        None => Ok(outcome(How::Changed)),
+    match turn.node.engine.container(id.as_str()).await? {
+        None => Ok(()),
         Some(seen) if seen.state.ever_started() => {
             Err(ever_started(id, &seen.state.status.to_string()))
         }
@@ -55,6 +73,26 @@ fn outcome(how: How) -> ActOutcome {
 }
 
 impl<E: Engine> Turn<'_, E> {
+    /// Refuses what this run did not stage, and what has ever started.
+    async fn refuse_started(&self, component: Component, id: &ContainerId) -> Result<(), Refusal> {
+        let seen = self.node.ours(component, id).await?;
+        let run = self.act.run.to_string();
+        let is_ours = self.node.owner(component).is_on(&seen.labels)
+            && seen.labels.get(names::RUN) == Some(&run);
+        if !is_ours {
+            let name = &seen.state.name;
+            return Err(Refusal::new(
+                Reason::NotOurs,
+                format!("container {} (`{name}`) was not staged by run {run}", id.short()),
+            )
+            .with_remedy("a run removes only what it staged itself"));
+        }
+        if seen.state.ever_started() {
+            return Err(ever_started(id, &seen.state.status.to_string()));
+        }
+        Ok(())
+    }
+
     /// What proves of a container that is not there that it never started: this
     /// run's own removal is on record. It was looked at right before that, and
     /// this agent has accepted no start of it since. Whoever else removed it
@@ -77,8 +115,17 @@ impl<E: Engine> Turn<'_, E> {
 
     /// Refuses to start what was given up, whoever asks: its removal may have
     /// been taken for the proof that it never started.
-    pub(super) fn refuse_given_up(&self, id: &ContainerId) -> Result<(), Refusal> {
-        let Some(run) = self.node.ledger().get()?.index().given_up(id) else { return Ok(()) };
+    pub(super) fn refuse_given_up(
+        &self,
+        component: Component,
+        id: &ContainerId,
+    ) -> Result<(), Refusal> {
+        let run = {
+            let mut ledger = self.node.ledger();
+            let index = ledger.get()?.index();
+            index.given_up(id).or_else(|| index.gave_up_all(self.act.run, component))
+        };
+        let Some(run) = run else { return Ok(()) };
         Err(Refusal::new(
             Reason::Superseded,
             format!("container {} is not started any more: run {run} gave it up", id.short()),

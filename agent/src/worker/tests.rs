@@ -31,6 +31,7 @@ use crate::config_file;
 use crate::engine::fake::{FakeEngine, Fault, Stored, container_id, image_id, spec};
 use crate::ledger::LedgerSlot;
 use crate::quay::http::QuayClient;
+use crate::surroundings::Surroundings;
 
 const RUN: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 const OLD_IMAGE: u64 = 29;
@@ -262,7 +263,7 @@ fn node(root: &Path, engine: FakeEngine) -> Node<FakeEngine> {
     Node::new(
         config,
         engine,
-        QuayClient::new().unwrap(),
+        Surroundings::of_host(QuayClient::new().unwrap()),
         jiff::Timestamp::UNIX_EPOCH,
         Kept::in_tests(ledger),
     )

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::act::Ordered;
 use crate::id::{ContainerId, FileDigest};
-use crate::invalid::{InvalidField, parsed, within};
+use crate::invalid::{InvalidField, or_empty, parsed, parsed_if_any, within};
 use crate::wire;
 use crate::words::{Component, Generation};
 
@@ -33,8 +33,9 @@ pub struct RemoveStagedConfig {
 pub struct RemoveStaged {
     /// Of which component.
     pub component: Component,
-    /// Which.
-    pub container: ContainerId,
+    /// Which; `None` = whatever this run staged there: where the answer to the
+    /// staging was lost, nobody knows its id.
+    pub container: Option<ContainerId>,
 }
 
 /// Create a fresh container of what one that has run was. Where that one still
@@ -96,7 +97,7 @@ impl TryFrom<wire::RemoveStagedRequest> for Ordered<RemoveStaged> {
         let wire::RemoveStagedRequest { act, component, container_id } = message;
         let order = RemoveStaged {
             component: Component::from_wire("component", component)?,
-            container: parsed("container_id", &container_id)?,
+            container: parsed_if_any("container_id", &container_id)?,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -108,7 +109,7 @@ impl From<Ordered<RemoveStaged>> for wire::RemoveStagedRequest {
         Self {
             act: Some(act.into()),
             component: component.to_wire(),
-            container_id: container.into(),
+            container_id: or_empty(container),
         }
     }
 }

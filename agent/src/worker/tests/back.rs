@@ -6,7 +6,7 @@ use quaymaster_proto::{ContainerStatus, RestartPolicy};
 use super::*;
 
 fn remove(container: &ContainerId) -> RemoveStaged {
-    RemoveStaged { component: Component::Quay, container: container.clone() }
+    RemoveStaged { component: Component::Quay, container: Some(container.clone()) }
 }
 
 fn recreate(rig: &Rig, attempt: u32) -> Recreate {
