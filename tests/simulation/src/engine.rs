@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use jiff::Timestamp;
 use quaymaster_agent::container::ContainerSpec;
 use quaymaster_agent::container::spec::StorageSpec;
 use quaymaster_agent::engine::{
@@ -198,6 +199,11 @@ impl EngineLooks for AgentEngine {
         stream::empty().boxed()
     }
 
+    /// Nobody watches over a floor here.
+    fn starts(&self, _: Timestamp) -> BoxStream<'static, Result<(), EngineError>> {
+        stream::pending().boxed()
+    }
+
     fn changes(&self, id: &ContainerId) -> BoxStream<'static, Result<(), EngineError>> {
         let mut state = self.world.state();
         let Some(stored) = state.stored(self.node, id) else { return stream::pending().boxed() };
@@ -305,6 +311,16 @@ impl EngineChanges for AgentEngine {
         });
         let _ = stopping.await;
         self.leave("stop a container")
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.enter("remove a container").await?;
+        let is_alive = self.see(id.as_str(), |stored| stored.state.status.is_alive());
+        if is_alive.ok_or_else(|| status("remove a container", 404))? {
+            return Err(status("remove a container", 409));
+        }
+        self.world.state().hosts[self.node].containers.remove(id);
+        self.leave("remove a container")
     }
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
