@@ -54,6 +54,19 @@ impl TestLab {
         command.spawn().expect("the coordinator can be started")
     }
 
+    /// The same by way of another program, which becomes it: `strace -D` and its like.
+    pub fn spawn_quaymaster_by<S: AsRef<OsStr>>(
+        &self,
+        way: &[S],
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Child {
+        let (program, before) = way.split_first().expect("the way begins with a program");
+        let mut command = prepared(Path::new(program));
+        command.args(before).arg(&self.binaries().coordinator);
+        command.args(["--cluster", "cluster.yaml"]).args(arguments).current_dir(self.dir());
+        command.spawn().expect("the coordinator can be started")
+    }
+
     /// Runs `quaymaster-lab <arguments>` to its end.
     pub async fn quaymaster_lab<S: AsRef<OsStr>>(
         &self,
