@@ -24,6 +24,7 @@ use crate::rpc::tls::{Connection, Identity, TlsError};
 use crate::rpc::{self, Service};
 use crate::spec_key::{self, SpecKeyError};
 use crate::starters::files::Starters;
+use crate::surroundings::Surroundings;
 use crate::worker::Worker;
 
 /// How long open connections may take to end once the last act has settled.
@@ -124,7 +125,7 @@ pub(crate) fn verify_as_callers(config: &AgentConfig) -> Result<(), TlsError> {
 pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), AppError> {
     let identity = load_identity(&config)?;
     let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
-    let quay = QuayClient::new().map_err(AppError::Client)?;
+    let surroundings = Surroundings::of_host(QuayClient::new().map_err(AppError::Client)?);
     let ledger = LedgerSlot::open(&config.state);
     if let Some(error) = ledger.problem() {
         let refusal = error.refusal();
@@ -138,7 +139,7 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     // Before anybody is told that the agent is ready: a signal must not end it then.
     let signals = Signals::listen().map_err(AppError::Signals)?;
     tracing::info!(cluster = %config.cluster, node = %config.node, %address, "Serving.");
-    let node = Arc::new(Node::new(config, engine, quay, identity.not_after, kept));
+    let node = Arc::new(Node::new(config, engine, surroundings, identity.not_after, kept));
     let worker = Arc::new(Worker::new(Arc::clone(&node)));
     let certificates = watch::Sender::new(identity.config);
     let connections = rpc::tls::connections(listener, certificates.subscribe());

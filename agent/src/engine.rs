@@ -24,25 +24,25 @@ use quaymaster_proto::{
 };
 
 use crate::container::spec::ContainerSpec;
-use crate::jobs::credentials::Login;
+pub use crate::jobs::credentials::Login;
 use crate::secret::Secret;
 
 /// A call to the engine that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {tried}")]
-pub(crate) struct EngineError {
+pub struct EngineError {
     /// What was tried, on what.
-    pub(crate) tried: String,
+    pub tried: String,
     /// As far as it can be told.
-    pub(crate) kind: EngineErrorKind,
+    pub kind: EngineErrorKind,
     /// What the engine said.
     #[source]
-    pub(crate) source: Box<dyn Error + Send + Sync>,
+    pub source: Box<dyn Error + Send + Sync>,
 }
 
 /// How a call to the engine failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum EngineErrorKind {
+pub enum EngineErrorKind {
     /// No answer.
     Unreachable,
     /// It answered with this HTTP status.
@@ -59,7 +59,7 @@ pub(crate) enum EngineErrorKind {
 
 impl EngineError {
     /// The HTTP status, where the engine answered with one.
-    pub(crate) fn status(&self) -> Option<u16> {
+    pub fn status(&self) -> Option<u16> {
         match self.kind {
             EngineErrorKind::Status(status) => Some(status),
             EngineErrorKind::Unreachable
@@ -71,7 +71,7 @@ impl EngineError {
     }
 
     /// The error and its causes in one line.
-    pub(crate) fn in_one_line(&self) -> String {
+    pub fn in_one_line(&self) -> String {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(source) = cause {
@@ -106,94 +106,94 @@ impl From<EngineError> for Refusal {
 
 /// A container as its engine shows it, without what only a full look gives.
 #[derive(Clone, Debug)]
-pub(crate) struct Container {
+pub struct Container {
     /// Where it stands.
-    pub(crate) state: ContainerState,
+    pub state: ContainerState,
     /// Its labels.
-    pub(crate) labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// What is mounted where.
-    pub(crate) mounts: Vec<Mount>,
+    pub mounts: Vec<Mount>,
     /// Its published ports, with the numbers that the engine chose.
-    pub(crate) ports: Vec<PublishedPort>,
+    pub ports: Vec<PublishedPort>,
 }
 
 /// One path of the host inside a container.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Mount {
+pub struct Mount {
     /// On the host.
-    pub(crate) source: String,
+    pub source: String,
     /// Inside.
-    pub(crate) destination: String,
+    pub destination: String,
 }
 
 /// A container with its spec.
 #[derive(Clone, Debug)]
-pub(crate) struct FullContainer {
+pub struct FullContainer {
     /// As the light look shows it.
-    pub(crate) container: Container,
+    pub container: Container,
     /// What its owner asked for.
-    pub(crate) spec: ContainerSpec,
+    pub spec: ContainerSpec,
     /// What its image brings.
-    pub(crate) image: Image,
+    pub image: Image,
     /// What it was created from, as its creator wrote it.
-    pub(crate) image_reference: String,
+    pub image_reference: String,
     /// `QUAY_OVERRIDE_CONFIG` as its processes get it: its owner's, or else its
     /// image's.
-    pub(crate) override_config: Option<Secret>,
+    pub override_config: Option<Secret>,
 }
 
 /// One line of the list of containers.
 #[derive(Clone, Debug)]
-pub(crate) struct Listed {
+pub struct Listed {
     /// Its id.
-    pub(crate) id: ContainerId,
+    pub id: ContainerId,
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its labels.
-    pub(crate) labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// Sources of its mounts on the host.
-    pub(crate) sources: Vec<String>,
+    pub sources: Vec<String>,
     /// When it was created, in seconds since 1970; 0 = not told.
-    pub(crate) created: i64,
+    pub created: i64,
 }
 
 /// An image on the engine.
 #[derive(Clone, Debug)]
-pub(crate) struct Image {
+pub struct Image {
     /// Its id.
-    pub(crate) id: ImageId,
+    pub id: ImageId,
     /// `repository:tag` names.
-    pub(crate) tags: Vec<String>,
+    pub tags: Vec<String>,
     /// `repository@sha256:…` names.
-    pub(crate) digests: Vec<String>,
+    pub digests: Vec<String>,
 }
 
 /// A line of a container's log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct LoggedLine {
+pub struct LoggedLine {
     /// The engine's time.
-    pub(crate) at: Option<Timestamp>,
+    pub at: Option<Timestamp>,
     /// Which stream.
-    pub(crate) stderr: bool,
+    pub stderr: bool,
     /// Without line end.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// One step of a pull.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct PullStep {
+pub struct PullStep {
     /// The layer; empty for the pull as a whole.
-    pub(crate) layer: String,
+    pub layer: String,
     /// In the engine's words.
-    pub(crate) status: String,
+    pub status: String,
     /// Bytes so far, where told.
-    pub(crate) done: Option<u64>,
+    pub done: Option<u64>,
     /// Bytes in all, where told.
-    pub(crate) total: Option<u64>,
+    pub total: Option<u64>,
 }
 
 /// What an engine shows.
-pub(crate) trait EngineLooks: Send + Sync + 'static {
+pub trait EngineLooks: Send + Sync + 'static {
     /// Where the engine keeps its data, on the host.
     fn data_root(&self) -> Option<&Path>;
 
@@ -223,7 +223,7 @@ pub(crate) trait EngineLooks: Send + Sync + 'static {
 }
 
 /// Images, here and in registries.
-pub(crate) trait EngineImages: Send + Sync + 'static {
+pub trait EngineImages: Send + Sync + 'static {
     /// An image by id or `repository@digest`.
     fn image(
         &self,
@@ -248,7 +248,7 @@ pub(crate) trait EngineImages: Send + Sync + 'static {
 }
 
 /// What an engine can be made to do.
-pub(crate) trait EngineChanges: Send + Sync + 'static {
+pub trait EngineChanges: Send + Sync + 'static {
     /// Creates a container without starting it. Under its name it is on all of
     /// its networks and what was asked for, or it is not there.
     fn create(
@@ -267,6 +267,10 @@ pub(crate) trait EngineChanges: Send + Sync + 'static {
         grace: Duration,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
+    /// Removes a container that does not run, with its nameless volumes; never
+    /// one that runs.
+    fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
     /// Gives a container another name.
     fn rename(
         &self,
@@ -283,6 +287,6 @@ pub(crate) trait EngineChanges: Send + Sync + 'static {
 }
 
 /// All of it.
-pub(crate) trait Engine: EngineLooks + EngineImages + EngineChanges {}
+pub trait Engine: EngineLooks + EngineImages + EngineChanges {}
 
 impl<T: EngineLooks + EngineImages + EngineChanges> Engine for T {}

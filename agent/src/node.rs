@@ -16,13 +16,14 @@ use crate::container::ContainerSpec;
 use crate::container::spec::SpecKey;
 use crate::disk;
 use crate::engine::{Container, Engine, Listed, Mount};
+use crate::guards::Guards;
 use crate::ledger::{Admission, Event, LedgerSlot, Work};
 use crate::quay::database::{self, Asked};
-use crate::quay::http::QuayClient;
 use crate::quay::settings::Settings;
 use crate::secret::Secret;
 use crate::standing::Board;
 use crate::starters::files::Starters;
+use crate::surroundings::Surroundings;
 use crate::telemetry;
 use crate::worker::config::refused;
 use crate::worker::names::{self, Owner};
@@ -34,8 +35,10 @@ pub(crate) struct Node<E> {
     pub(crate) config: AgentConfig,
     /// The container engine.
     pub(crate) engine: E,
-    /// For probes.
-    pub(crate) quay: QuayClient,
+    /// Everything else that it asks.
+    pub(crate) surroundings: Surroundings,
+    /// What stands between an order and the world.
+    pub(crate) guards: Guards,
     /// Of its spec digests.
     pub(crate) spec_key: SpecKey,
     /// What it is at, for people.
@@ -97,14 +100,25 @@ impl<E: Engine> Node<E> {
     pub(crate) fn new(
         config: AgentConfig,
         engine: E,
-        quay: QuayClient,
+        surroundings: Surroundings,
         certificate_end: Timestamp,
         kept: Kept,
     ) -> Self {
         let Kept { ledger, spec_key, starters } = kept;
         let (certificate_end, ledger) = (Mutex::new(certificate_end), Mutex::new(ledger));
         let board = Board::default();
-        Self { config, engine, quay, spec_key, board, starters, certificate_end, ledger }
+        let guards = Guards::all();
+        Self {
+            config,
+            engine,
+            surroundings,
+            guards,
+            spec_key,
+            board,
+            starters,
+            certificate_end,
+            ledger,
+        }
     }
 
     /// End of this agent's certificate.
@@ -124,16 +138,7 @@ impl<E: Engine> Node<E> {
 
     /// Lets an order in, or says why not.
     pub(crate) fn admit(&self, act: &Act, work: &Work) -> Result<Admission, Refusal> {
-        if act.cluster != self.config.cluster {
-            return Err(Refusal::new(
-                Reason::WrongCluster,
-                format!(
-                    "the plan is for `{}`, this agent is of `{}`",
-                    act.cluster, self.config.cluster
-                ),
-            )
-            .with_remedy("plan for this cluster"));
-        }
+        self.of_this_cluster(&act.cluster)?;
         let admission = self.ledger().get()?.index().admit(act, work)?;
         self.board.begins(act, work);
         Ok(admission)
@@ -142,8 +147,12 @@ impl<E: Engine> Node<E> {
     /// Puts on record what became of an order.
     pub(crate) fn record(&self, act: &Act, work: &Work, event: Event) -> Result<(), Refusal> {
         self.board.ends(act, work, &event);
-        let mut ledger = self.ledger();
-        ledger.get()?.append(act, work, event).map_err(|error| error.refusal())
+        #[cfg(feature = "simulation")]
+        self.may_write(crate::simulation::Writing::Begins)?;
+        let written = self.ledger().get()?.append(act, work, event);
+        #[cfg(feature = "simulation")]
+        self.may_write(crate::simulation::Writing::Ended)?;
+        written.map_err(|error| error.refusal())
     }
 
     /// The part of agent.yaml about a component.
@@ -342,7 +351,8 @@ impl<E: Engine> Node<E> {
     ) -> Result<DatabaseLook, Refusal> {
         let application = database::application(&self.config.cluster, &self.config.node);
         let span = telemetry::database();
-        let look = database::look(&view.settings, &view.mounts, &application, asked);
+        let database = &self.surroundings.database;
+        let look = database.look(&view.settings, &view.mounts, &application, asked);
         let look = look.instrument(span.clone()).await;
         telemetry::looked(&span, &look);
         look.map_err(|error| {

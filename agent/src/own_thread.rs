@@ -3,13 +3,33 @@
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// Does work that ends whoever hangs up, and on a thread that it may block: the
-/// runtime's own few threads answer everybody else meanwhile.
-pub(crate) fn on_own_thread<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> JoinHandle<T> {
-    let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || runtime.block_on(work))
+/// Where work that may block is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Threads {
+    /// On a thread that it may block: the runtime's own few threads answer
+    /// everybody else meanwhile.
+    Own,
+    /// On the runtime's one thread, so that a clock which is stopped knows when
+    /// nothing is left to do.
+    #[cfg(feature = "simulation")]
+    Shared,
+}
+
+impl Threads {
+    /// Does work that ends whoever hangs up.
+    pub(crate) fn run<T: Send + 'static>(
+        self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match self {
+            Self::Own => {
+                let runtime = Handle::current();
+                tokio::task::spawn_blocking(move || runtime.block_on(work))
+            }
+            #[cfg(feature = "simulation")]
+            Self::Shared => tokio::spawn(work),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -20,7 +40,7 @@ mod tests {
     #[tokio::test]
     async fn work_that_blocks_holds_up_nobody() {
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        let work = on_own_thread(async move { ended.recv().is_ok() });
+        let work = Threads::Own.run(async move { ended.recv().is_ok() });
         tokio::task::yield_now().await;
         end.send(()).unwrap();
         assert!(work.await.unwrap());

@@ -17,15 +17,15 @@ const HUB: (&str, &str) = ("docker.io", "index.docker.io");
 
 /// A login for one registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Login {
+pub struct Login {
     /// The registry's host and port.
-    pub(crate) registry: String,
+    pub registry: String,
     /// The user.
-    pub(crate) user: String,
+    pub user: String,
     /// The password.
-    pub(crate) password: Secret,
+    pub password: Secret,
     /// Instead of user and password, where the file has one.
-    pub(crate) identity_token: Option<Secret>,
+    pub identity_token: Option<Secret>,
 }
 
 /// Why a login cannot be read.

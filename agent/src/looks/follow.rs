@@ -110,6 +110,7 @@ impl<E: Engine> Following<E> {
     async fn run(mut self, sender: mpsc::Sender<Result<HealthReport, Refusal>>) {
         loop {
             let report = tokio::select! {
+                biased;
                 report = self.look(&sender) => report,
                 () = sender.closed() => return,
             };
@@ -129,9 +130,11 @@ impl<E: Engine> Following<E> {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = next_event(&mut self.events) => {}
+                // In one order: the same happenings make the same reports.
+                biased;
                 () = sender.closed() => return,
+                () = next_event(&mut self.events) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -174,7 +177,7 @@ impl<E: Engine> Following<E> {
             biased;
             found = probing => found,
             () = next_event(events) => return Ok(None),
-            () = say_again(last, sender) => return Ok(None),
+            () = say_again(node, last, sender) => return Ok(None),
         };
         if is_mode_known {
             self.mode_known_of = self.start.clone();
@@ -220,14 +223,15 @@ impl<E: Engine> Following<E> {
 
 /// While a Quay takes its time to answer: what was not healthy is not healthy
 /// yet. Of one that was, nothing can be said. Never returns.
-async fn say_again(
+async fn say_again<E: Engine>(
+    node: &Node<E>,
     last: Option<&HealthReport>,
     sender: &mpsc::Sender<Result<HealthReport, Refusal>>,
 ) {
     if let Some(last) = last.filter(|last| last.verdict == HealthVerdict::Unhealthy) {
         loop {
             tokio::time::sleep(CALM).await;
-            let report = HealthReport { at: Timestamp::now(), ..last.clone() };
+            let report = HealthReport { at: node.surroundings.now(), ..last.clone() };
             if sender.send(Ok(report)).await.is_err() {
                 break; // The caller of this sees it too.
             }

@@ -1,8 +1,6 @@
 //! One look at a component's health: its container, and for a Quay both
 //! health routes, asked at its own published port.
-#![expect(clippy::disallowed_methods, reason = "an effect room: it asks the clock")]
 
-use jiff::Timestamp;
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::node::PublishedPort;
 use quaymaster_proto::{Component, ContainerId, ContainerStatus, Mode, Refusal};
@@ -162,7 +160,7 @@ impl<E: Engine> Node<E> {
             }
         };
         HealthReport {
-            at: Timestamp::now(),
+            at: self.surroundings.now(),
             container: state,
             instance,
             endtoend,
@@ -180,7 +178,7 @@ impl<E: Engine> Node<E> {
             let instance = unasked("its health port 6061 is not published: it runs");
             return (instance, other, HealthVerdict::Healthy);
         };
-        match self.quay.get(&target, "/health", HEALTH_LIMIT).await {
+        match self.surroundings.quay.get(&target, "/health", HEALTH_LIMIT).await {
             Answer::Got { status: 200, .. } => {
                 let instance = HealthRoute { status: Some(200), ..HealthRoute::default() };
                 (instance, other, HealthVerdict::Healthy)
@@ -198,8 +196,8 @@ impl<E: Engine> Node<E> {
     async fn ask_routes(&self, targets: &mut Targets) -> (HealthRoute, HealthRoute) {
         loop {
             let (instance, endtoend) = tokio::join!(
-                self.quay.get(&targets.first, "/health/instance", HEALTH_LIMIT),
-                self.quay.get(&targets.first, "/health/endtoend", HEALTH_LIMIT),
+                self.surroundings.quay.get(&targets.first, "/health/instance", HEALTH_LIMIT),
+                self.surroundings.quay.get(&targets.first, "/health/endtoend", HEALTH_LIMIT),
             );
             if instance.leads_to_https() && targets.turn_to_https() {
                 continue;
@@ -213,15 +211,15 @@ impl<E: Engine> Node<E> {
         if !targets.has_mode {
             return None;
         }
-        let mut push = self.quay.put_manifest_list(&targets.first).await;
+        let mut push = self.surroundings.quay.put_manifest_list(&targets.first).await;
         if push.leads_to_https() && targets.turn_to_https() {
-            push = self.quay.put_manifest_list(&targets.first).await;
+            push = self.surroundings.quay.put_manifest_list(&targets.first).await;
         }
         match mode_probe::read_push(push.status()) {
             Push::Shows(mode) => Some(mode),
             Push::AskProgress => {
                 let path = "/upgradeprogress/";
-                let progress = self.quay.get(&targets.first, path, MODE_LIMIT).await;
+                let progress = self.surroundings.quay.get(&targets.first, path, MODE_LIMIT).await;
                 mode_probe::read_progress(progress.status())
             }
             Push::Nothing => None,
@@ -240,7 +238,7 @@ impl<E: Engine> Node<E> {
     /// redirects to another port (quay-observed 1).
     pub(crate) async fn sample_backfill(&self) -> Result<BackfillSample, Refusal> {
         let container = self.meant(Component::Quay, None).await?;
-        let at = Timestamp::now();
+        let at = self.surroundings.now();
         let nothing = |problem: &str| BackfillSample::NoCount {
             at,
             status: None,
@@ -254,7 +252,7 @@ impl<E: Engine> Node<E> {
         };
         loop {
             let path = "/upgradeprogress/";
-            match self.quay.get(&targets.first, path, BACKFILL_LIMIT).await {
+            match self.surroundings.quay.get(&targets.first, path, BACKFILL_LIMIT).await {
                 answer if answer.leads_to_https() && targets.turn_to_https() => {}
                 Answer::Got { status, body, location: _ } => {
                     return Ok(progress::sample(at, status, &body));

@@ -10,6 +10,7 @@ use crate::ledger::LedgerSlot;
 use crate::node::{Kept, Node};
 use crate::quay::http::QuayClient;
 use crate::starters::files::Starters;
+use crate::surroundings::Surroundings;
 
 /// Its files lie in `directory`, its host's in `host` there.
 pub(crate) fn node(directory: &tempfile::TempDir) -> Arc<Node<FakeEngine>> {
@@ -21,8 +22,8 @@ pub(crate) fn node(directory: &tempfile::TempDir) -> Arc<Node<FakeEngine>> {
         repositories: [quay.io/redhat/clair-jwt] }\n";
     let config = AgentConfig::parse(yaml, directory.path()).unwrap();
     let ledger = LedgerSlot::open(&config.state);
-    let client = QuayClient::new().unwrap();
+    let surroundings = Surroundings::of_host(QuayClient::new().unwrap());
     let starters = Starters::under(directory.path().join("host"));
     let kept = Kept { starters, ..Kept::in_tests(ledger) };
-    Arc::new(Node::new(config, FakeEngine::default(), client, Timestamp::UNIX_EPOCH, kept))
+    Arc::new(Node::new(config, FakeEngine::default(), surroundings, Timestamp::UNIX_EPOCH, kept))
 }

@@ -11,7 +11,6 @@ use super::{Admitted, Answer, Service, Streamed};
 use crate::engine::{Engine, LoggedLine};
 use crate::looks::follow;
 use crate::looks::preview::Change;
-use crate::own_thread::on_own_thread;
 use crate::quay::database::Asked;
 use crate::quay::settings::SurveyKey;
 
@@ -57,7 +56,7 @@ impl<E: Engine> Service<E> {
             let _place = place;
             look.await
         };
-        let look = on_own_thread(look.instrument(Span::current()));
+        let look = self.node.surroundings.threads.run(look.instrument(Span::current()));
         look.await.unwrap_or_else(|_| Err(broken_off()))
     }
 
@@ -144,6 +143,21 @@ impl<E: Engine> Service<E> {
         };
         let look = self.aside(look).await?;
         Ok(Response::new(look.into()))
+    }
+
+    pub(super) async fn read_ledger_of(
+        &self,
+        message: wire::ReadLedgerRequest,
+    ) -> Answer<wire::ReadLedgerReply> {
+        let wire::ReadLedgerRequest { run } = message;
+        let run = if run.is_empty() {
+            None
+        } else {
+            Some(run.parse().map_err(|error| invalid(InvalidField::because("run", error)))?)
+        };
+        let node = Arc::clone(&self.node);
+        let found = self.aside(async move { node.read_ledger(run) }).await?;
+        Ok(Response::new(found.into()))
     }
 
     pub(super) async fn follow_log_of(

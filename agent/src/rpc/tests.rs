@@ -26,6 +26,7 @@ use crate::config::AgentConfig;
 use crate::engine::fake::{FakeEngine, image_id, spec};
 use crate::ledger::LedgerSlot;
 use crate::quay::http::QuayClient;
+use crate::surroundings::Surroundings;
 
 /// An authority that signs whatever a test wants.
 struct Authority {
@@ -93,9 +94,14 @@ async fn serve_one() -> Served {
     let ledger = LedgerSlot::open(&config.state);
     let engine = FakeEngine::default();
     engine.run(1, "quay", spec(image_id(1), &[]));
-    let client = QuayClient::new().unwrap();
-    let node =
-        Arc::new(Node::new(config, engine, client, identity.not_after, Kept::in_tests(ledger)));
+    let surroundings = Surroundings::of_host(QuayClient::new().unwrap());
+    let node = Arc::new(Node::new(
+        config,
+        engine,
+        surroundings,
+        identity.not_after,
+        Kept::in_tests(ledger),
+    ));
     let worker = Arc::new(Worker::new(Arc::clone(&node)));
     let service = Service::new(Arc::clone(&node), worker, Jobs::new(node));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

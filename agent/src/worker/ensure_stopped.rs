@@ -12,6 +12,7 @@ use quaymaster_proto::{
 
 use super::{Turn, names};
 use crate::engine::{Container, Engine};
+use crate::guards::Guard;
 
 pub(super) async fn ensure_stopped<E: Engine>(
     turn: &mut Turn<'_, E>,
@@ -33,31 +34,41 @@ pub(super) async fn ensure_stopped<E: Engine>(
         return Ok(outcome(How::Already, &seen));
     }
     turn.intend()?;
-    if !has_policy(&seen) {
-        let done = node.engine.set_restart_policy(id, RestartPolicy::No).await;
-        seen = node.again(id).await?;
-        if !has_policy(&seen) {
-            let said = format!(
-                "container {} keeps restart policy `{}`",
-                id.short(),
-                seen.state.restart_policy
-            );
-            return Err(super::not_seen(done, said));
-        }
+    if !has_policy(&seen) && node.guards.has(Guard::PolicyBeforeStop) {
+        seen = take_policy(turn, &seen).await?;
     }
     if !is_down(&seen) {
         let grace = Duration::from_secs((*grace_seconds).into());
-        let done = node.engine.stop(id, grace).await;
+        let done = turn.changes()?.stop(id, grace).await;
         seen = node.again(id).await?;
         if !is_down(&seen) {
             let said = format!("container {} is still {}", id.short(), seen.state.status);
             return Err(super::not_seen(done, said));
         }
     }
+    if !has_policy(&seen) {
+        seen = take_policy(turn, &seen).await?;
+    }
     if !is_named(&seen) {
         seen = retire(turn, &seen, well_known).await?;
     }
     Ok(outcome(How::Changed, &seen))
+}
+
+/// So that nothing but an order starts it again.
+async fn take_policy<E: Engine>(
+    turn: &Turn<'_, E>,
+    seen: &Container,
+) -> Result<Container, Refusal> {
+    let (node, id) = (turn.node, &seen.state.id);
+    let done = turn.changes()?.set_restart_policy(id, RestartPolicy::No).await;
+    let seen = node.again(id).await?;
+    if seen.state.restart_policy == RestartPolicy::No {
+        return Ok(seen);
+    }
+    let policy = seen.state.restart_policy;
+    let said = format!("container {} keeps restart policy `{policy}`", id.short());
+    Err(super::not_seen(done, said))
 }
 
 /// A second container stopped in one run gets its own id into its name.
@@ -71,7 +82,7 @@ async fn retire<E: Engine>(
     if node.engine.container(&name).await?.is_some_and(|other| other.state.id != *id) {
         name = format!("{name}-{}", id.short());
     }
-    let done = node.engine.rename(id, &name).await;
+    let done = turn.changes()?.rename(id, &name).await;
     let seen = node.again(id).await?;
     if seen.state.name != name {
         let said = format!("container {} is still named `{}`", id.short(), seen.state.name);

@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 
 use super::{Desk, Worker};
 use crate::engine::Engine;
-use crate::own_thread::on_own_thread;
 
 /// What an act may take on top of the grace that it gives a container. It asks
 /// its engine and the database a dozen things in a row, each of which ends by
@@ -77,7 +76,8 @@ impl<E: Engine> Worker<E> {
     /// Returns when the worker has shown that it works; else never.
     pub(crate) async fn prove_alive(&self) {
         let desk = Arc::clone(&self.desk);
-        if on_own_thread(async move { desk.answer().await }).await.is_err() {
+        let threads = self.node.surroundings.threads;
+        if threads.run(async move { desk.answer().await }).await.is_err() {
             // Broken off: nothing is proven.
             std::future::pending::<()>().await;
         }
@@ -90,6 +90,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::own_thread::Threads;
 
     const LIMIT: Duration = Duration::from_secs(60);
 
@@ -152,7 +153,7 @@ mod tests {
             };
             at.pulse.carry(LIMIT, stuck).await;
         };
-        let act = of_the_act.spawn(async { on_own_thread(act).await.unwrap() });
+        let act = of_the_act.spawn(async { Threads::Own.run(act).await.unwrap() });
         has_begun.recv().unwrap();
         let mut of_the_question = tokio::runtime::Builder::new_current_thread();
         let of_the_question = of_the_question.enable_time().start_paused(true).build().unwrap();

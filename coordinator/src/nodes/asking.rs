@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::{OptionFuture, join_all, join3};
+use futures::future::{OptionFuture, join, join_all, join3};
 use jiff::Timestamp;
 use quaymaster_proto::database::DatabaseLook;
-use quaymaster_proto::{ClusterName, NodeName};
+use quaymaster_proto::{ClusterName, Component, NodeName};
 
-use crate::cluster::NodeAddress;
-use crate::nodes::{CallError, DatabaseQuestion, Looks, SurveyKey};
-use crate::survey::{ClusterFacts, DatabaseAnswer, NodeSurvey, Silence, Survey};
+use crate::catalogue::Catalogue;
+use crate::cluster::{Cluster, NodeAddress};
+use crate::nodes::{CallError, DatabaseQuestion, Looks, PreviewQuestion, ResolvedImage, SurveyKey};
+use crate::plan::Window;
+use crate::plan::situation::{Answers, Unanswered, fate, image_question, preview_question};
+use crate::survey::{ClusterFacts, DatabaseAnswer, NodeSurvey, Reader, Silence, Survey};
 
 /// What a survey asks.
 #[derive(Clone, Copy, Debug)]
@@ -87,4 +90,76 @@ pub async fn survey<N: Looks>(
 
 fn silence(address: NodeAddress, error: &CallError) -> Silence {
     Silence { address, problem: error.reason(), remedy: error.remedy().to_owned() }
+}
+
+/// Looks images without a tag up in the registry, as far as it answers.
+pub async fn look_up_images<N: Looks>(nodes: &N, reader: Reader<'_>, survey: &mut Survey) {
+    let questions = reader.digest_questions(&survey.facts);
+    let answers = join_all(questions.into_iter().map(async |asked| {
+        let answer = nodes.resolve_image(&asked.node, &asked.question).await;
+        (asked.name, answer)
+    }))
+    .await;
+    for (name, answer) in answers {
+        // An image that stays unknown is a finding of preflight.
+        if let Ok(ResolvedImage::InRegistry { digest, present: _ }) = answer {
+            survey.facts.digests.insert(name, digest);
+        }
+    }
+}
+
+/// Which window of which cluster is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The cluster file.
+    pub cluster: &'a Cluster,
+    /// What releases there are.
+    pub catalogue: &'a Catalogue,
+    /// What is wanted.
+    pub window: &'a Window,
+}
+
+/// Asks every node what the window would make of it.
+pub async fn answers<N: Looks>(nodes: &N, about: &About<'_>, facts: &ClusterFacts) -> Answers {
+    let questions = questions(about, facts);
+    let previews = join_all(questions.iter().map(async |(node, question)| {
+        let answer = nodes.preview(node, question).await;
+        ((node.clone(), question.component), answer.map_err(|error| unanswered(&error)))
+    }));
+    let About { cluster, catalogue, window } = *about;
+    let images = join_all(questions.iter().filter_map(|(node, question)| {
+        let component = question.component;
+        if component == Component::Mirror {
+            return None; // its image is Quay's
+        }
+        let image = image_question(catalogue, cluster, window, component)?;
+        Some(async move {
+            let answer = nodes.resolve_image(node, &image).await;
+            ((node.clone(), component), answer.map_err(|error| unanswered(&error)))
+        })
+    }));
+    let (previews, images) = join(previews, images).await;
+    Answers { previews: previews.into_iter().collect(), images: images.into_iter().collect() }
+}
+
+/// One for each container that gets a successor.
+fn questions(about: &About<'_>, facts: &ClusterFacts) -> Vec<(NodeName, PreviewQuestion)> {
+    let About { cluster, catalogue, window } = *about;
+    let ask = |component, container| preview_question(catalogue, window, component, container);
+    let mut questions = Vec::new();
+    for name in cluster.names() {
+        questions.push((name.clone(), ask(Component::Quay, None)));
+        let companions = facts.nodes.get(name).into_iter().flat_map(NodeSurvey::companions);
+        let starting =
+            companions.filter(|companion| fate(catalogue, cluster, window, companion).starts());
+        questions.extend(starting.map(|companion| {
+            let id = companion.container.state.id.clone();
+            (name.clone(), ask(companion.component, Some(id)))
+        }));
+    }
+    questions
+}
+
+fn unanswered(error: &CallError) -> Unanswered {
+    Unanswered { problem: error.reason(), remedy: error.remedy().to_owned() }
 }

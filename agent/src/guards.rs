@@ -1,0 +1,51 @@
+//! The checks that stand between an order and the world. All of them are on in
+//! every agent there is; only a simulation, which shows what each is there for,
+//! can take one away.
+
+/// One check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guard {
+    /// The migrating start happens at most once for a container.
+    AtMostOnce,
+    /// Every start reads identity and revision through its own node's config.
+    OwnDatabase,
+    /// Restart policy `no` comes before the stop.
+    PolicyBeforeStop,
+    /// New config bytes lie beside the file until no Quay of the node lives.
+    SiblingUntilDark,
+}
+
+/// The checks that are on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guards {
+    #[cfg(feature = "simulation")]
+    removed: Option<Guard>,
+}
+
+impl Guards {
+    /// All of them.
+    pub(crate) fn all() -> Self {
+        Self {
+            #[cfg(feature = "simulation")]
+            removed: None,
+        }
+    }
+
+    /// All but one.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn without(removed: Option<Guard>) -> Self {
+        Self { removed }
+    }
+
+    /// Whether this one is on.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn has(self, guard: Guard) -> bool {
+        self.removed != Some(guard)
+    }
+
+    /// Whether this one is on: it is.
+    #[cfg(not(feature = "simulation"))]
+    pub(crate) fn has(self, _: Guard) -> bool {
+        true
+    }
+}

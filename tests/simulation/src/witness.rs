@@ -1,0 +1,209 @@
+//! What must never be, whoever asked for it. What somebody else did in the very
+//! moment before is theirs; what the product does on top of it is its own.
+
+use quaymaster_proto::ContainerId;
+
+use crate::database::{BACKGROUND, COMPLETE};
+use crate::world::{Cause, Release, State, mode_in, release_of};
+
+/// What nobody could have seen in time, in milliseconds: a start by somebody
+/// else, between an agent's look and what it does next.
+const INSTANT: u64 = 3_000;
+
+/// Who sees it all.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// In words.
+    pub violations: Vec<String>,
+    /// What config.yaml may hold.
+    pub texts: Vec<String>,
+    /// What it holds on each node.
+    configs: Vec<String>,
+    /// Where the window leads.
+    pub target: &'static str,
+    /// Processes that migrated, with whether the product started them.
+    pub migrations: Vec<(u64, Cause)>,
+    /// The window may not be taken back: something of it was started.
+    pub has_crossed: bool,
+    /// The first of the new ones was well.
+    excused_kills: u64,
+    lost_revision: bool,
+}
+
+impl Witness {
+    pub(crate) fn new(nodes: usize, text: &str) -> Self {
+        Self {
+            violations: Vec::new(),
+            texts: vec![text.to_owned()],
+            configs: vec![text.to_owned(); nodes],
+            target: COMPLETE,
+            migrations: Vec::new(),
+            has_crossed: false,
+            excused_kills: 0,
+            lost_revision: false,
+        }
+    }
+
+    /// A window begins, towards this text of config.yaml.
+    pub fn expect(&mut self, text: String) {
+        self.target = match mode_in(&text) {
+            Some("background") => BACKGROUND,
+            _ => COMPLETE,
+        };
+        self.texts.push(text);
+    }
+
+    /// One more.
+    pub fn blame(&mut self, millis: u64, number: u32, words: &str) {
+        let line = format!("invariant {number} at {millis}: {words}");
+        self.violations.push(line);
+    }
+
+    pub(crate) fn excuse_kill(&mut self) {
+        self.excused_kills += 1;
+    }
+
+    pub(crate) fn excuse_failover(&mut self, loses: bool) {
+        self.lost_revision |= loses;
+    }
+
+    /// Config files as they are now.
+    pub(crate) fn see_configs(state: &mut State, millis: u64, texts: &[String]) {
+        for (node, text) in texts.iter().enumerate() {
+            if state.witness.configs[node] == *text {
+                continue;
+            }
+            state.witness.configs[node].clone_from(text);
+            if !state.witness.texts.contains(text) {
+                let words = format!("quay-{}: config.yaml is neither old nor new", node + 1);
+                state.witness.blame(millis, 5, &words);
+            }
+            let alive = state.quays().find(|(_, _, process)| {
+                process.cause != Cause::Foreign || millis.saturating_sub(process.since) > INSTANT
+            });
+            if let Some((other, stored, _)) = alive {
+                let name = stored.state.name.clone();
+                let words = format!(
+                    "quay-{}: config.yaml changed while {name} of quay-{} runs",
+                    node + 1,
+                    other + 1
+                );
+                state.witness.blame(millis, 3, &words);
+            }
+        }
+    }
+
+    /// A Quay starts.
+    pub(crate) fn see_start(state: &mut State, millis: u64, node: usize, id: &ContainerId) {
+        let Some((release, mode, cause, runs, number, name)) = described(state, node, id) else {
+            return;
+        };
+        if cause == Cause::Foreign {
+            return;
+        }
+        // A revision that the database lost is found again by whatever starts.
+        let is_lost = cause == Cause::Policy && state.witness.lost_revision;
+        let node_name = format!("quay-{}", node + 1);
+        let mut found: Vec<(u32, String)> = Vec::new();
+        for (other, stored, process) in state.quays() {
+            let is_same = process.number == number;
+            let just_now =
+                process.cause == Cause::Foreign && millis - process.since < INSTANT && millis > 0;
+            if is_same || just_now {
+                continue;
+            }
+            let generation = (release_of(&stored.state.image), process.mode.clone());
+            if generation != (release, mode.clone()) {
+                let words = format!(
+                    "{node_name}: {name} starts ({cause:?}) while {} of quay-{} runs another generation",
+                    stored.state.name,
+                    other + 1
+                );
+                found.push((1, words));
+            } else if release == Release::New
+                && !is_lost
+                && state.database.revision != target_of(mode.as_deref())
+            {
+                let words = format!(
+                    "{node_name}: {name} starts ({cause:?}) beside quay-{} before the database is there",
+                    other + 1
+                );
+                found.push((1, words));
+            }
+        }
+        let is_new = release == Release::New && target_of(mode.as_deref()) == state.witness.target;
+        if cause == Cause::Agent && runs > 1 {
+            found.push((2, format!("{node_name}: {name} is started again")));
+        }
+        if is_new && cause == Cause::Agent {
+            let modes: Vec<_> = state.witness.configs.iter().map(|text| mode_in(text)).collect();
+            if modes.iter().any(|other| *other != mode.as_deref()) {
+                let words = format!("{node_name}: {name} starts while nodes carry several modes");
+                found.push((3, words));
+            }
+            state.witness.has_crossed = true;
+        }
+        if !is_new && state.witness.has_crossed {
+            found.push((4, format!("{node_name}: {name}, of what was left, starts ({cause:?})")));
+        }
+        for (invariant, words) in found {
+            state.witness.blame(millis, invariant, &words);
+        }
+    }
+
+    /// A Quay begins to change the database.
+    pub(crate) fn see_migration(state: &mut State, millis: u64, node: usize, id: &ContainerId) {
+        let Some((_, _, cause, _, number, name)) = described(state, node, id) else { return };
+        state.witness.migrations.push((number, cause));
+        let words = format!("quay-{}: {name} migrates ({cause:?})", node + 1);
+        let is_lost = cause == Cause::Policy && state.witness.lost_revision;
+        if cause != Cause::Foreign && !is_lost {
+            let earlier = state.witness.migrations.len() - 1;
+            if earlier > 0 {
+                state.witness.blame(millis, 2, &format!("{words}, and another one did before"));
+            }
+            let foreign = state.database.clients.values().find(|client| {
+                client.of != Some(number) && millis.saturating_sub(client.since) > INSTANT
+            });
+            if let Some(client) = foreign {
+                let who = format!("{}@{}", client.application, client.address);
+                state.witness.blame(millis, 11, &format!("{words} while {who} is there"));
+            }
+        }
+    }
+
+    /// An agent has its engine stop a Quay.
+    pub(crate) fn see_stop(state: &mut State, millis: u64, node: usize, id: &ContainerId) {
+        let Some(stored) = state.stored(node, id) else { return };
+        let name = stored.state.name.clone();
+        if stored.process.as_ref().is_some_and(|process| process.migrates) {
+            let words = format!("quay-{}: {name} is stopped while it migrates", node + 1);
+            state.witness.blame(millis, 2, &words);
+        }
+    }
+
+    /// The database is ruined: by whom, its other witnesses say.
+    pub(crate) fn see_damage(_: &mut State) {}
+}
+
+type Described = (Release, Option<String>, Cause, u32, u64, String);
+
+fn described(state: &mut State, node: usize, id: &ContainerId) -> Option<Described> {
+    let stored = state.stored(node, id)?;
+    let process = stored.process.as_ref()?;
+    Some((
+        release_of(&stored.state.image),
+        process.mode.clone(),
+        process.cause,
+        stored.runs,
+        process.number,
+        stored.state.name.clone(),
+    ))
+}
+
+fn target_of(mode: Option<&str>) -> &'static str {
+    match mode {
+        Some("background") => BACKGROUND,
+        _ => COMPLETE,
+    }
+}

@@ -1,0 +1,200 @@
+//! What befalls a cluster while its window runs, by chance.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quaymaster_simulation::chance::Chance;
+use quaymaster_simulation::world::Cause;
+use tokio::time::sleep;
+
+use crate::cluster::Cluster;
+
+/// One fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// Once in so many messages one is lost, late or repeated.
+    Network(u64),
+    /// The coordinator dies at its so many-th write, which still reaches the
+    /// disk or does not.
+    CoordinatorDies { appends: usize, writes: bool },
+    /// The coordinator is killed after so long.
+    CoordinatorKilled,
+    /// Its disk is full for a while.
+    JournalFull,
+    /// After it died an earlier copy of its journal takes the journal's place.
+    JournalRestored,
+    /// Somebody takes the run in hand elsewhere, with a copy of the journal.
+    SecondCoordinator,
+    /// An agent dies at its so many-th point from then on.
+    AgentDies(usize, u64),
+    /// An agent is killed.
+    AgentKilled(usize),
+    /// Its disk is full for a while.
+    AgentFull(usize),
+    /// Its ledger is lost.
+    LedgerLost(usize),
+    /// A host is started again.
+    Reboot(usize),
+    /// An engine is.
+    EngineRestart(usize),
+    /// A clock jumps, by so many milliseconds.
+    Clock(usize, i64),
+    /// Somebody, or cron, starts a container that does not run.
+    ForeignStart(usize),
+    /// Somebody is on the database for a while.
+    ForeignClient,
+    /// The database's standby takes over, without its last revision.
+    FailOver,
+}
+
+impl Fault {
+    /// Whether a person may be needed where this has happened.
+    pub(crate) fn may_hold(self) -> bool {
+        match self {
+            Self::JournalRestored
+            | Self::SecondCoordinator
+            | Self::LedgerLost(_)
+            | Self::Reboot(_)
+            | Self::EngineRestart(_)
+            | Self::ForeignStart(_)
+            | Self::FailOver => true,
+            Self::Network(_)
+            | Self::CoordinatorDies { .. }
+            | Self::CoordinatorKilled
+            | Self::JournalFull
+            | Self::AgentDies(..)
+            | Self::AgentKilled(_)
+            | Self::AgentFull(_)
+            | Self::Clock(..)
+            | Self::ForeignClient => false,
+        }
+    }
+
+    /// Whether a Quay that was well may not be any more: one that is started a
+    /// second time never becomes well.
+    pub(crate) fn may_spoil(self) -> bool {
+        match self {
+            Self::Reboot(_) | Self::EngineRestart(_) | Self::ForeignStart(_) => true,
+            Self::Network(_)
+            | Self::CoordinatorDies { .. }
+            | Self::CoordinatorKilled
+            | Self::JournalFull
+            | Self::JournalRestored
+            | Self::SecondCoordinator
+            | Self::AgentDies(..)
+            | Self::AgentKilled(_)
+            | Self::AgentFull(_)
+            | Self::LedgerLost(_)
+            | Self::Clock(..)
+            | Self::ForeignClient
+            | Self::FailOver => false,
+        }
+    }
+
+    pub(crate) fn by_chance(chance: &mut Chance, nodes: usize) -> Self {
+        let node = usize::try_from(chance.below(nodes as u64)).unwrap();
+        match chance.below(18) {
+            0 | 1 => Self::Network(4 + chance.below(40)),
+            2 | 3 => Self::CoordinatorDies {
+                appends: usize::try_from(chance.below(45)).unwrap(),
+                writes: chance.once_in(2),
+            },
+            4 => Self::CoordinatorKilled,
+            5 => Self::JournalFull,
+            6 => Self::JournalRestored,
+            7 => Self::SecondCoordinator,
+            8 | 9 => Self::AgentDies(node, 1 + chance.below(300)),
+            10 => Self::AgentKilled(node),
+            11 => Self::AgentFull(node),
+            12 => Self::LedgerLost(node),
+            13 => Self::Reboot(node),
+            14 => Self::EngineRestart(node),
+            15 => Self::Clock(node, i64::try_from(chance.below(7_200_000)).unwrap() - 3_600_000),
+            16 if chance.once_in(3) => Self::FailOver,
+            16 => Self::ForeignClient,
+            _ => Self::ForeignStart(node),
+        }
+    }
+}
+
+/// A fault that befalls the world, after so long.
+pub(crate) async fn befall(
+    cluster: Arc<Cluster>,
+    fault: Fault,
+    after: Duration,
+    mut chance: Chance,
+) {
+    sleep(after).await;
+    let world = &cluster.world;
+    let length = chance.millis(200, 9000);
+    match fault {
+        Fault::Network(times) => {
+            cluster.network.lock().unwrap().trouble = Some(times);
+        }
+        Fault::AgentDies(node, points) => {
+            let mut state = world.state();
+            let host = &mut state.hosts[node];
+            host.fuse = Some(host.points + points);
+        }
+        Fault::AgentKilled(node) => cluster.kill_agent(node),
+        Fault::AgentFull(node) => {
+            world.note(format!("quay-{}: its agent's disk is full", node + 1));
+            world.state().hosts[node].is_full = true;
+            sleep(length).await;
+            world.state().hosts[node].is_full = false;
+        }
+        Fault::LedgerLost(node) => cluster.lose_ledger(node),
+        Fault::Reboot(node) => world.reboot(node).await,
+        Fault::EngineRestart(node) => world.restart_engine(node).await,
+        Fault::Clock(node, by) => {
+            world.note(format!("quay-{}: its clock jumps by {by} ms", node + 1));
+            world.state().hosts[node].ahead += by;
+        }
+        Fault::ForeignStart(node) => {
+            for _ in 0..=chance.below(3) {
+                foreign_start(&cluster, node, &mut chance);
+                sleep(chance.millis(1000, 6000)).await;
+            }
+        }
+        Fault::ForeignClient => world.visit(length),
+        Fault::FailOver => world.fail_over(),
+        // These befall the coordinator.
+        Fault::CoordinatorDies { .. }
+        | Fault::CoordinatorKilled
+        | Fault::JournalFull
+        | Fault::JournalRestored
+        | Fault::SecondCoordinator => {}
+    }
+}
+
+fn foreign_start(cluster: &Cluster, node: usize, chance: &mut Chance) {
+    let resting: Vec<_> = {
+        let state = cluster.world.state();
+        if !state.hosts[node].is_up {
+            return;
+        }
+        let all = state.hosts[node].containers.iter();
+        let resting = all.filter(|(_, stored)| stored.process.is_none());
+        resting.map(|(id, _)| id.clone()).collect()
+    };
+    if !resting.is_empty() {
+        let which = usize::try_from(chance.below(resting.len() as u64)).unwrap();
+        let _ = cluster.world.start(node, &resting[which], Cause::Foreign);
+    }
+}
+
+/// Those of one window, in the order of their kinds.
+pub(crate) fn several(chance: &mut Chance, nodes: usize) -> Vec<Fault> {
+    let count = 1 + chance.below(4);
+    let mut faults = Vec::new();
+    let mut kinds = BTreeSet::new();
+    for _ in 0..count {
+        let fault = Fault::by_chance(chance, nodes);
+        let kind = format!("{fault:?}").split(['(', ' ']).next().unwrap_or_default().to_owned();
+        if kinds.insert(kind) {
+            faults.push(fault);
+        }
+    }
+    faults
+}

@@ -1,0 +1,389 @@
+//! Whoever plans and drives a window: plans it as the program does, and takes
+//! the run in hand again when a process has ended.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quaymaster::catalogue::Catalogue;
+use quaymaster::cluster::Cluster as ClusterFile;
+use quaymaster::journal::store::JournalError;
+use quaymaster::nodes::{SurveyKey, asking};
+use quaymaster::plan::request::{Request, Wanted, wanted};
+use quaymaster::plan::situation::Situation;
+use quaymaster::plan::{CheckedPlan, Gate, Verb, What, build};
+use quaymaster::preflight;
+use quaymaster::run::{Event, RunState, Settlement, next};
+use quaymaster::runner::{Book, Clock, Ended, Parts, Patience, RunError, Runner};
+use quaymaster::survey::Reader;
+use quaymaster_proto::{Epoch, Mode, RunId};
+use quaymaster_simulation::life::Life;
+use quaymaster_simulation::world::{Cause, World};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::sleep;
+use ulid::Ulid;
+
+use crate::cluster::{Cluster, Kind};
+use crate::fleet::{Fleet, number};
+
+/// How long a process stays with a run that only waits.
+const LONGEST: Duration = Duration::from_secs(150);
+
+/// A journal, which outlives the processes that write it.
+#[derive(Clone, Default)]
+pub(crate) struct Journal(Arc<Mutex<Vec<Event>>>);
+
+impl Journal {
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn state(&self) -> RunState {
+        RunState::replay(&self.events()).unwrap()
+    }
+
+    /// As it is now.
+    pub(crate) fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.events())))
+    }
+
+    /// An earlier copy takes its place.
+    pub(crate) fn restore(&self, length: usize) {
+        self.0.lock().unwrap().truncate(length.max(1));
+    }
+}
+
+/// When a process dies at its journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fuse {
+    /// So many appends later.
+    pub(crate) appends: usize,
+    /// Whether the last one is still written.
+    pub(crate) writes: bool,
+}
+
+/// One process's hold on the journal.
+pub(crate) struct Pen {
+    journal: Journal,
+    life: Life,
+    fuse: Option<Fuse>,
+    plan: Arc<CheckedPlan>,
+    pub(crate) is_full: Arc<Mutex<bool>>,
+    pub(crate) appends: Arc<Mutex<usize>>,
+    world: World,
+}
+
+impl Book for Pen {
+    async fn append(&mut self, _: RunId, events: &[Event]) -> Result<(), JournalError> {
+        let dead = || JournalError::InUse { path: "dead".into() };
+        if !self.life.lasts() {
+            return Err(dead());
+        }
+        if *self.is_full.lock().unwrap() {
+            return Err(JournalError::Disk {
+                what: "write to",
+                path: "journal.db".into(),
+                source: std::io::Error::other("no space left on device"),
+            });
+        }
+        let last = match &mut self.fuse {
+            Some(fuse) if fuse.appends == 0 => Some(fuse.writes),
+            Some(fuse) => {
+                fuse.appends -= 1;
+                None
+            }
+            None => None,
+        };
+        if last != Some(false) {
+            self.journal.0.lock().unwrap().extend_from_slice(events);
+            *self.appends.lock().unwrap() += 1;
+            for event in events {
+                self.world.note(format!("journal: {}", brief(event)));
+                self.compare(event);
+            }
+        }
+        if last.is_some() {
+            self.world.note("the coordinator dies");
+            self.life.end();
+            return Err(dead());
+        }
+        Ok(())
+    }
+
+    async fn collect(&mut self, _: RunId) -> Result<Vec<Event>, JournalError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Pen {
+    /// Whatever the journal says happened did happen.
+    fn compare(&self, event: &Event) {
+        let Event::Settled { step, node, settlement: Settlement::Met(outcome), at: _ } = event
+        else {
+            return;
+        };
+        let Some(container) = &outcome.container else { return };
+        let What::Act(verb) = self.plan.plan().step(*step).unwrap().what else { return };
+        let millis = self.world.millis();
+        let mut state = self.world.state();
+        let Some(stored) = state.stored(number(node), &container.id) else { return };
+        let since = stored.process.as_ref().map(|process| (process.cause, process.since));
+        let did_happen = match verb {
+            Verb::Stop => since.is_none_or(|(cause, _)| cause == Cause::Foreign),
+            Verb::StartMigrating | Verb::Start => stored.runs > 0,
+            Verb::Promote => stored.state.name == "quay",
+            Verb::Pull | Verb::StageContainer | Verb::StageConfig | Verb::PutConfig => true,
+        };
+        if !did_happen {
+            let words = format!("{node}: the journal says that {verb:?} is done");
+            state.witness.blame(millis, 9, &words);
+        }
+    }
+}
+
+fn brief(event: &Event) -> String {
+    let text = format!("{event:?}");
+    let end = text.find(" at: ").unwrap_or(text.len()).min(120);
+    text.chars().take(end).collect()
+}
+
+/// How a window came to its end.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Outcome {
+    /// Every node is where it should be.
+    Done,
+    /// It stands still, and says why.
+    Holds(String),
+    /// The process died.
+    Died,
+}
+
+/// A planned window in the hands of an operator.
+pub(crate) struct Operator {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) plan: Arc<CheckedPlan>,
+    pub(crate) journal: Journal,
+    pub(crate) appends: Arc<Mutex<usize>>,
+    pub(crate) is_full: Arc<Mutex<bool>>,
+    run: RunId,
+}
+
+fn cluster_file(nodes: usize) -> ClusterFile {
+    let listed = (1..=nodes).map(|number| {
+        format!("  - {{ name: quay-{number}, address: 10.0.0.{}:9643 }}\n", 10 + number)
+    });
+    let text = format!(
+        "version: 1\ncluster: prod\n\
+         tls: {{ ca: ca.crt, certificate: operator.crt, key: operator.key }}\nnodes:\n{}\
+         timings:\n  stop_grace: {{ quay: 2s }}\n  healthy_for: 500ms\n  first_node_limit: 60s\n  \
+         backfill: {{ threshold: 0.9, samples: 2, poll: 1s }}\n",
+        listed.collect::<String>()
+    );
+    ClusterFile::parse(&text, Path::new("/etc/quaymaster")).unwrap()
+}
+
+impl Operator {
+    /// Surveys, checks and plans, as `quaymaster plan` does.
+    pub(crate) async fn plan(cluster: Arc<Cluster>, seed: u64) -> Self {
+        let fleet = Fleet {
+            cluster: Arc::clone(&cluster),
+            life: Life::default(),
+            who: "alice@host".to_owned(),
+        };
+        let file = cluster_file(cluster.nodes);
+        let catalogue = Catalogue::built_in();
+        let reader = Reader { catalogue: &catalogue, mirrors: &file.mirrors };
+        let addresses: Vec<_> =
+            file.nodes.iter().map(|node| (node.name.clone(), node.address.clone())).collect();
+        let key = SurveyKey::new([3; 32]);
+        let request = asking::Request {
+            cluster: &file.name,
+            nodes: &addresses,
+            key: &key,
+            counts: asking::Counts::Once,
+        };
+        let mut survey = asking::survey(&fleet, &request, || cluster.world.now()).await;
+        asking::look_up_images(&fleet, reader, &mut survey).await;
+        let facts = survey.complete().unwrap();
+        let of_cluster = preflight::of_cluster(reader, &facts);
+        let from = preflight::common_generation(reader, &facts)
+            .unwrap_or_else(|| panic!("no common generation: {of_cluster:?}"));
+        let first_mode = match cluster.kind {
+            Kind::Synchronous | Kind::Second => Some(Mode::Complete),
+            Kind::First => Some(Mode::Background),
+        };
+        let request = Request { to: "3.0.5".to_owned(), first_mode };
+        let Ok(Wanted::Window(window)) = wanted(&catalogue, &from, &request) else {
+            panic!("no window from {from}");
+        };
+        let about = asking::About { cluster: &file, catalogue: &catalogue, window: &window };
+        let answers = asking::answers(&fleet, &about, &facts).await;
+        let situation = Situation {
+            cluster: &file,
+            catalogue: &catalogue,
+            facts: &facts,
+            window: &window,
+            answers: &answers,
+        };
+        let findings = of_cluster.and(preflight::of_window(&situation));
+        assert!(findings.allow(), "{findings:?}");
+        let plan = build::build(&situation, &findings).unwrap().check().unwrap();
+        expect(&cluster, &plan);
+        Self {
+            cluster,
+            plan: Arc::new(plan),
+            journal: Journal::default(),
+            appends: Arc::default(),
+            is_full: Arc::default(),
+            run: RunId::new(Ulid::from_parts(1_700_000_000_000, seed.into())),
+        }
+    }
+
+    /// One process takes the run in hand, and stays with it.
+    pub(crate) async fn drive(&self, fuse: Option<Fuse>) -> Outcome {
+        self.drive_as("alice@host", &self.journal, (fuse, Life::default())).await
+    }
+
+    /// The same by somebody, with some journal.
+    pub(crate) async fn drive_as(
+        &self,
+        who: &str,
+        journal: &Journal,
+        (fuse, life): (Option<Fuse>, Life),
+    ) -> Outcome {
+        let world = &self.cluster.world;
+        let at = world.now();
+        self.begin(who, journal);
+        let state = journal.state();
+        if state.finished_at.is_some() {
+            return Outcome::Done;
+        }
+        let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
+        world.note(format!("{who} takes the run in hand, epoch {epoch}"));
+        let mut runner = self.runner(who, journal, (fuse, life.clone()));
+        let driven = Event::Driven { epoch, by: who.to_owned(), at };
+        if let Err(error) = runner.note(driven).await {
+            return ended(error, &life);
+        }
+        let driven = tokio::select! {
+            biased;
+            () = life.ended() => return Outcome::Died,
+            () = sleep(LONGEST) => None,
+            driven = runner.drive(Patience::Stay) => Some(driven),
+        };
+        let Some(driven) = driven else {
+            life.end();
+            let gates = runner.state().gates.values().last().cloned();
+            let next = format!("{:?}", next(self.plan.plan(), runner.state()));
+            return Outcome::Holds(format!("still at {next:.60}: {gates:?}"));
+        };
+        match driven {
+            Ok(Ended::Done) => {
+                assert_eq!(*runner.state(), journal.state(), "the journal tells another state");
+                Outcome::Done
+            }
+            Ok(Ended::Waiting { step, on }) => {
+                Outcome::Holds(format!("step {}: waits on {on:?}", step.number))
+            }
+            Ok(Ended::Failed { step, failures }) => {
+                Outcome::Holds(format!("step {}: {failures:?}", step.number))
+            }
+            Ok(Ended::Closed { step, failure }) => {
+                Outcome::Holds(format!("step {}: {failure:?}", step.number))
+            }
+            Err(error) => ended(error, &life),
+        }
+    }
+
+    /// As `apply` does, with the plan agreed to.
+    fn begin(&self, who: &str, journal: &Journal) {
+        if !journal.events().is_empty() {
+            return;
+        }
+        let at = self.cluster.world.now();
+        let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
+        let because = None;
+        let approved = Event::Approved { gate: Gate::Approval, by: who.to_owned(), because, at };
+        let mut events = journal.0.lock().unwrap();
+        events.push(Event::Started { run: self.run, plan, cluster, at });
+        events.push(approved);
+    }
+
+    fn runner(
+        &self,
+        who: &str,
+        journal: &Journal,
+        (fuse, life): (Option<Fuse>, Life),
+    ) -> Runner<Fleet, Pen> {
+        let world = &self.cluster.world;
+        let fleet =
+            Fleet { cluster: Arc::clone(&self.cluster), life: life.clone(), who: who.to_owned() };
+        let book = Pen {
+            journal: journal.clone(),
+            life,
+            fuse,
+            plan: Arc::clone(&self.plan),
+            is_full: Arc::clone(&self.is_full),
+            appends: Arc::clone(&self.appends),
+            world: world.clone(),
+        };
+        let clock = world.clone();
+        Runner::new(Parts {
+            nodes: Arc::new(fleet),
+            plan: Arc::clone(&self.plan),
+            state: journal.state(),
+            book,
+            clock: Clock::of(move || clock.now()),
+            key: SurveyKey::new([3; 32]),
+            progress: unbounded_channel().0,
+        })
+    }
+
+    /// What is not as it should be at the end of a window.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let mut state = self.cluster.world.state();
+        let mode = self.cluster.kind.mode();
+        let mut wrong = Vec::new();
+        for host in &mut state.hosts {
+            let quay = host.containers.values().find(|stored| stored.state.name == "quay");
+            let is_there = quay.is_some_and(|stored| {
+                stored.is_well()
+                    && stored.state.image.as_str() == quaymaster_simulation::world::IMAGES[1]
+                    && stored.state.restart_policy == quaymaster_proto::RestartPolicy::Always
+                    && stored.process.as_ref().and_then(|it| it.mode.as_deref()) == Some(mode)
+            });
+            if !is_there {
+                wrong.push(format!("{}: no well Quay of the new generation", host.name));
+            }
+        }
+        wrong
+    }
+}
+
+fn ended(error: RunError, life: &Life) -> Outcome {
+    if !life.lasts() {
+        return Outcome::Died;
+    }
+    match error {
+        RunError::Journal(error) => Outcome::Holds(format!("journal: {error}")),
+        other @ (RunError::Illegal(_)
+        | RunError::NoGate { .. }
+        | RunError::OtherPlan { .. }
+        | RunError::NoTask(_)) => panic!("the run is in disorder: {other}"),
+    }
+}
+
+/// The witness learns what config.yaml is to be.
+fn expect(cluster: &Cluster, plan: &CheckedPlan) {
+    let mut state = cluster.world.state();
+    let before = state.witness.texts[0].clone();
+    let after = match cluster.kind {
+        Kind::Second => before.replace("V3_UPGRADE_MODE: background", "V3_UPGRADE_MODE: complete"),
+        Kind::Synchronous | Kind::First => {
+            format!("{before}V3_UPGRADE_MODE: {}\n", cluster.kind.mode())
+        }
+    };
+    let digest = quaymaster_simulation::world::sha256(&after);
+    assert_eq!(plan.plan().nodes[0].config.to.as_str(), digest, "another edit than foreseen");
+    state.witness.expect(after);
+}

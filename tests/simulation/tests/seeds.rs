@@ -1,0 +1,238 @@
+//! Windows with faults by chance, one a seed: what must never be never is, and
+//! when the faults have stopped the window comes to an end that is allowed.
+//!
+//! `QUAYMASTER_SEEDS=100000` looks at so many; `QUAYMASTER_SEED=1234` at one,
+//! and prints what happened.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quaymaster_agent::simulation::Guard;
+use quaymaster_simulation::chance::Chance;
+use quaymaster_simulation::life::Life;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::{Cluster, Kind, Made};
+use crate::faults::{self, Fault};
+use crate::operator::{Fuse, Operator, Outcome};
+use crate::whole::simulate;
+
+/// How many, where nobody says.
+const SEEDS: u64 = 1000;
+/// How long faults begin.
+const TROUBLE: Duration = Duration::from_secs(22);
+/// How long an operator goes on before the faults stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a run is taken in hand after that.
+const TRIES: usize = 4;
+
+/// How one seed ended.
+pub(crate) struct Story {
+    pub(crate) violations: Vec<String>,
+    /// What else is wrong with its end.
+    pub(crate) wrong: Vec<String>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) outcome: Outcome,
+    pub(crate) trace: Vec<String>,
+}
+
+impl Story {
+    fn is_good(&self) -> bool {
+        self.violations.is_empty() && self.wrong.is_empty()
+    }
+}
+
+/// The window of a seed.
+pub(crate) fn story(seed: u64, without: Option<Guard>) -> Story {
+    simulate(tell(seed, without))
+}
+
+async fn tell(seed: u64, without: Option<Guard>) -> Story {
+    let mut chance = Chance::new(seed);
+    let kind = Kind::ALL[usize::try_from(chance.below(3)).unwrap()];
+    let nodes = 1 + usize::try_from(chance.below(4)).unwrap();
+    let shares_config = chance.once_in(5);
+    let made = Made { kind, nodes, shares_config, seed: chance.draw(), without };
+    let (cluster, _directory) = Cluster::new(made).await;
+    let operator = Operator::plan(Arc::clone(&cluster), seed).await;
+    let faults = faults::several(&mut chance, nodes);
+    cluster.world.note(format!("{kind:?}, {nodes} nodes, shared: {shares_config}, {faults:?}"));
+    let mut tasks = Vec::new();
+    for fault in &faults {
+        let after = chance.millis(0, u64::try_from(TROUBLE.as_millis()).unwrap());
+        let befalling = faults::befall(Arc::clone(&cluster), *fault, after, chance.split());
+        tasks.push(tokio::spawn(befalling));
+    }
+    let elsewhere = beside(&operator, &faults, chance.millis(500, 18_000));
+    let (ended, ()) = tokio::join!(operate(&operator, &faults, &mut chance), elsewhere);
+    let outcome = finish(&operator, ended).await;
+    for task in tasks {
+        let _ = task.await;
+    }
+    // What is still on its way arrives.
+    sleep(Duration::from_secs(20)).await;
+    let mut wrong = Vec::new();
+    match &outcome {
+        Outcome::Done if !faults.iter().any(|fault| fault.may_spoil()) => {
+            wrong.extend(operator.unfinished());
+        }
+        Outcome::Done => {}
+        Outcome::Holds(_) if faults.iter().any(|fault| fault.may_hold()) => {}
+        Outcome::Holds(why) => wrong.push(format!("nothing makes it necessary to hold: {why}")),
+        Outcome::Died => wrong.push("nobody drives it".to_owned()),
+    }
+    let violations = cluster.world.violations();
+    let trace = std::mem::take(&mut cluster.world.state().trace);
+    Story { violations, wrong, faults, outcome, trace }
+}
+
+/// An operator who takes the run in hand again and again.
+async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> Outcome {
+    let begun = Instant::now();
+    let mut outcome = Outcome::Died;
+    let mut fuse = faults.iter().find_map(|fault| {
+        let Fault::CoordinatorDies { appends, writes } = *fault else { return None };
+        Some(Fuse { appends, writes })
+    });
+    let has = |fault: Fault| faults.contains(&fault);
+    let mut kill = has(Fault::CoordinatorKilled).then(|| chance.millis(0, 20_000));
+    let mut restores = has(Fault::JournalRestored);
+    if has(Fault::JournalFull) {
+        let (is_full, after) = (Arc::clone(&operator.is_full), chance.millis(0, 15_000));
+        let length = chance.millis(100, 5000);
+        tokio::spawn(async move {
+            sleep(after).await;
+            *is_full.lock().unwrap() = true;
+            sleep(length).await;
+            *is_full.lock().unwrap() = false;
+        });
+    }
+    while begun.elapsed() < PATIENCE {
+        let life = Life::default();
+        let process =
+            operator.drive_as("alice@host", &operator.journal, (fuse.take(), life.clone()));
+        let mut process = std::pin::pin!(process);
+        let interruption = async {
+            if let Some(after) = kill.take() {
+                sleep(after).await;
+                life.end();
+            } else if restores {
+                restores = false;
+                sleep(chance.millis(500, 18_000)).await;
+                life.end();
+                let length = operator.journal.events().len();
+                let left = chance.below(length as u64 + 1);
+                operator.cluster.world.note(format!("{left} of {length} events are restored"));
+                operator.journal.restore(usize::try_from(left).unwrap());
+            }
+            std::future::pending::<()>().await;
+        };
+        outcome = tokio::select! {
+            biased;
+            outcome = &mut process => outcome,
+            () = interruption => Outcome::Died,
+        };
+        if outcome == Outcome::Done {
+            return outcome;
+        }
+        sleep(chance.millis(500, 4000)).await;
+    }
+    outcome
+}
+
+/// Somebody elsewhere, with what the journal held then.
+async fn beside(operator: &Operator, faults: &[Fault], after: Duration) {
+    if faults.contains(&Fault::SecondCoordinator) {
+        sleep(after).await;
+        let journal = operator.journal.copy();
+        let _ = operator.drive_as("bob@other", &journal, (None, Life::default())).await;
+    }
+}
+
+/// Once more, when the faults have stopped.
+async fn finish(operator: &Operator, mut outcome: Outcome) -> Outcome {
+    operator.cluster.network.lock().unwrap().trouble = None;
+    for _ in 0..TRIES {
+        if outcome == Outcome::Done {
+            break;
+        }
+        sleep(Duration::from_secs(2)).await;
+        outcome = operator.drive(None).await;
+    }
+    outcome
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Looks at seeds until one is as wanted; on every processor.
+pub(crate) fn find(seeds: u64, is_wanted: impl Fn(u64) -> bool + Sync) -> Vec<u64> {
+    let (next, found) = (AtomicU64::new(1), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed > seeds || found.lock().unwrap().len() >= 3 {
+                        return;
+                    }
+                    if is_wanted(seed) {
+                        found.lock().unwrap().push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap();
+    found.sort_unstable();
+    found
+}
+
+fn again(seed: u64) -> String {
+    format!(
+        "QUAYMASTER_SEED={seed} cargo test -p quaymaster-simulation --test simulation seeds:: -- \
+         --nocapture"
+    )
+}
+
+#[test]
+fn what_must_never_be_never_is() {
+    if let Some(seed) = number("QUAYMASTER_SEED") {
+        let Story { violations, wrong, faults: _, outcome, trace } = story(seed, None);
+        println!("{}\n{outcome:?}", trace.join("\n"));
+        assert_eq!((violations, wrong), (Vec::new(), Vec::new()));
+        return;
+    }
+    let (done, held) = (AtomicU64::new(0), AtomicU64::new(0));
+    let seeds = number("QUAYMASTER_SEEDS").unwrap_or(SEEDS);
+    let bad = find(seeds, |seed| {
+        let story = std::panic::catch_unwind(|| story(seed, None));
+        let Ok(story) = story else {
+            println!("panicked: {}", again(seed));
+            return true;
+        };
+        match &story.outcome {
+            Outcome::Done => done.fetch_add(1, Ordering::SeqCst),
+            Outcome::Holds(_) | Outcome::Died => held.fetch_add(1, Ordering::SeqCst),
+        };
+        if !story.is_good() {
+            let Story { violations, wrong, faults, .. } = &story;
+            println!("{faults:?}: {violations:#?} {wrong:#?}\n{}\n", again(seed));
+        }
+        !story.is_good()
+    });
+    println!("{seeds} seeds: {done:?} done, {held:?} hold");
+    assert_eq!(bad, [0; 0], "see above how to look at one");
+}
+
+#[test]
+fn the_same_seed_is_the_same_story() {
+    for seed in 1..=20 {
+        let (first, second) = (story(seed, None), story(seed, None));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+    }
+}
