@@ -2,9 +2,10 @@
 //! never becomes healthy again (quay-observed), so the way back makes another.
 
 use quaymaster_proto::act::Recreate;
-use quaymaster_proto::{ActOutcome, How, Reason, Refusal};
+use quaymaster_proto::{ActOutcome, How, Reason, Refusal, RestartPolicy};
 
 use super::create::{self, Fresh};
+use super::ensure_stopped::put_aside;
 use super::{Turn, names};
 use crate::container::Demands;
 use crate::engine::Engine;
@@ -40,10 +41,16 @@ pub(super) async fn recreate<E: Engine>(
     if seen.state.status.is_alive() {
         return Ok(create::outcome(How::Already, &seen));
     }
+    turn.refuse_below_floor(*component, generation)?;
+    // A stop that was cut off has left it the name, or a policy that would revive it beside the
+    // fresh one.
+    if seen.state.name == well_known || seen.state.restart_policy != RestartPolicy::No {
+        turn.intend()?;
+        put_aside(turn, seen, well_known).await?;
+    }
     if let Some(made) = turn.made(&fresh).await? {
         return Ok(made);
     }
-    turn.refuse_below_floor(*component, generation)?;
     let demands = Demands {
         image: generation.image.clone(),
         port_moves: Vec::new(),

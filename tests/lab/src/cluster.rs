@@ -182,6 +182,16 @@ impl Lab {
         Ok(tell(&self.layout, [node], &act)?)
     }
 
+    /// Sends a node's private engine a signal that does not end it.
+    pub fn signal_engine(
+        &self,
+        node: &str,
+        signal: rustix::process::Signal,
+    ) -> Result<(), EndError> {
+        let Some(host) = self.process(Role::Engine, Some(node)) else { return Ok(()) };
+        hosts::engines(host).try_for_each(|engine| engine.signal(signal))
+    }
+
     /// Ends a node's private engine with that signal, and returns when its host has started it
     /// again and it answers.
     pub async fn restart_engine(

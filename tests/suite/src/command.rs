@@ -49,7 +49,16 @@ impl TestLab {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Child {
-        let mut command = coordinator(&self.binaries().coordinator, "cluster.yaml");
+        self.spawn_quaymaster_of("cluster.yaml", arguments)
+    }
+
+    /// The same with another cluster file of the lab's directory.
+    pub fn spawn_quaymaster_of<S: AsRef<OsStr>>(
+        &self,
+        cluster: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Child {
+        let mut command = coordinator(&self.binaries().coordinator, cluster);
         command.args(arguments).current_dir(self.dir());
         command.spawn().expect("the coordinator can be started")
     }
