@@ -215,6 +215,26 @@ async fn what_was_never_stopped_is_the_answer_and_gets_its_policy_back() {
 }
 
 #[tokio::test]
+async fn what_a_cut_off_stop_left_gives_up_its_name_and_policy() {
+    let mut rig = Rig::new().await;
+    rig.next(rig.stage()).await.unwrap();
+    // It went down, and the engine was gone before the agent could see it.
+    let (act, work) = (rig.act(1, 2), Work::Act(rig.stop().order()));
+    rig.worker.node.record(&act, &work, Event::Intended).unwrap();
+    let old = rig.old.clone();
+    rig.engine().end(&old, 0);
+    rig.step = 2;
+    let fresh = rig.next(recreate(&rig, 1)).await.unwrap().container.unwrap();
+    let left = rig.engine().state().containers[&old].container.state.clone();
+    assert_eq!(left.name, "quay.quaymaster-q69g5fav-old");
+    assert_eq!(left.restart_policy, RestartPolicy::No);
+    rig.next(start_old(&rig, &fresh.id)).await.unwrap();
+    rig.serve(&fresh.id).await;
+    let state = rig.next(promote(&fresh.id)).await.unwrap().container.unwrap();
+    assert_eq!(state.name, "quay");
+}
+
+#[tokio::test]
 async fn an_old_container_that_was_stopped_is_not_started_again() {
     let mut rig = Rig::new().await;
     rig.next(rig.stop()).await.unwrap();
