@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::cluster::{Cluster, Kind, Made, Ordeal};
+use crate::cluster::{Chosen, Cluster, Kind, Made, Ordeal};
 use crate::operator::{Fuse, Operator, Outcome};
 use crate::whole::simulate;
 
@@ -46,7 +46,7 @@ fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
                 cluster.world.state().hosts[node].fuse = Some(point);
             }
             Disturbance::Order(place, ordeal) => {
-                cluster.network.lock().unwrap().ordeal = Some((place, ordeal));
+                cluster.network.lock().unwrap().ordeal = Some((Chosen::Place(place), ordeal));
             }
         }
         let mut outcome = operator.drive(fuse).await;

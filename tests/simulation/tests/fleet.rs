@@ -20,7 +20,7 @@ use quaymaster_proto::{Act, ActOutcome, NodeName, Refusal};
 use quaymaster_simulation::life::Life;
 use tokio::time::sleep;
 
-use crate::cluster::{Agent, Cluster, Ordeal};
+use crate::cluster::{Agent, Chosen, Cluster, Ordeal};
 
 /// How long a call waits for an answer that does not come.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -96,7 +96,11 @@ impl Fleet {
             let mut network = self.cluster.network.lock().unwrap();
             network.orders.push((index, begun, begun));
             let place = network.orders.len() - 1;
-            (place, network.ordeal.filter(|(of, _)| *of == place).map(|(_, ordeal)| ordeal))
+            let is_it = |chosen: Chosen| match chosen {
+                Chosen::Place(of) => of == place,
+                Chosen::Verb(verb) => verb == what,
+            };
+            (place, network.ordeal.take_if(|(chosen, _)| is_it(*chosen)).map(|(_, it)| it))
         };
         match ordeal {
             Some(Ordeal::ComesTwice(after)) => self.later(index, after, Arc::new(ask.clone())),

@@ -45,11 +45,20 @@ impl Story {
 }
 
 /// The window of a seed.
-pub(crate) fn story(seed: u64, without: Option<Guard>) -> Story {
-    simulate(tell(seed, without))
+pub(crate) fn story(seed: u64) -> Story {
+    simulate(tell(seed, None, |chance, nodes| faults::several(chance, nodes)))
 }
 
-async fn tell(seed: u64, without: Option<Guard>) -> Story {
+/// The same with the faults against which a guard is there, and without it.
+pub(crate) fn story_against(guard: Guard, seed: u64, without: Option<Guard>) -> Story {
+    simulate(tell(seed, without, |chance, nodes| faults::against(guard, chance, nodes)))
+}
+
+async fn tell(
+    seed: u64,
+    without: Option<Guard>,
+    choose: impl Fn(&mut Chance, usize) -> Vec<Fault>,
+) -> Story {
     let mut chance = Chance::new(seed);
     let kind = Kind::ALL[usize::try_from(chance.below(3)).unwrap()];
     let nodes = 1 + usize::try_from(chance.below(4)).unwrap();
@@ -57,7 +66,7 @@ async fn tell(seed: u64, without: Option<Guard>) -> Story {
     let made = Made { kind, nodes, shares_config, seed: chance.draw(), without };
     let (cluster, _directory) = Cluster::new(made).await;
     let operator = Operator::plan(Arc::clone(&cluster), seed).await;
-    let faults = faults::several(&mut chance, nodes);
+    let faults = choose(&mut chance, nodes);
     cluster.world.note(format!("{kind:?}, {nodes} nodes, shared: {shares_config}, {faults:?}"));
     let mut tasks = Vec::new();
     for fault in &faults {
@@ -168,8 +177,13 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Looks at seeds until one is as wanted; on every processor.
-pub(crate) fn find(seeds: u64, is_wanted: impl Fn(u64) -> bool + Sync) -> Vec<u64> {
+/// The first one that is as wanted.
+pub(crate) fn find_first(seeds: u64, is_wanted: impl Fn(u64) -> bool + Sync) -> Option<u64> {
+    find(seeds, 1, is_wanted).first().copied()
+}
+
+/// Looks at seeds until so many are as wanted; on every processor.
+pub(crate) fn find(seeds: u64, count: usize, is_wanted: impl Fn(u64) -> bool + Sync) -> Vec<u64> {
     let (next, found) = (AtomicU64::new(1), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
@@ -177,7 +191,7 @@ pub(crate) fn find(seeds: u64, is_wanted: impl Fn(u64) -> bool + Sync) -> Vec<u6
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed > seeds || found.lock().unwrap().len() >= 3 {
+                    if seed > seeds || found.lock().unwrap().len() >= count {
                         return;
                     }
                     if is_wanted(seed) {
@@ -202,15 +216,15 @@ fn again(seed: u64) -> String {
 #[test]
 fn what_must_never_be_never_is() {
     if let Some(seed) = number("QUAYMASTER_SEED") {
-        let Story { violations, wrong, faults: _, outcome, trace } = story(seed, None);
+        let Story { violations, wrong, faults: _, outcome, trace } = story(seed);
         println!("{}\n{outcome:?}", trace.join("\n"));
         assert_eq!((violations, wrong), (Vec::new(), Vec::new()));
         return;
     }
     let (done, held) = (AtomicU64::new(0), AtomicU64::new(0));
     let seeds = number("QUAYMASTER_SEEDS").unwrap_or(SEEDS);
-    let bad = find(seeds, |seed| {
-        let story = std::panic::catch_unwind(|| story(seed, None));
+    let bad = find(seeds, 3, |seed| {
+        let story = std::panic::catch_unwind(|| story(seed));
         let Ok(story) = story else {
             println!("panicked: {}", again(seed));
             return true;
@@ -232,7 +246,7 @@ fn what_must_never_be_never_is() {
 #[test]
 fn the_same_seed_is_the_same_story() {
     for seed in 1..=20 {
-        let (first, second) = (story(seed, None), story(seed, None));
+        let (first, second) = (story(seed), story(seed));
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
 }
