@@ -229,6 +229,27 @@ impl ConfigFile {
         sync_directory(self.directory())
     }
 
+    /// Removes the sibling.
+    pub(crate) fn unstage(&self, run: RunId) -> Result<(), ConfigFileError> {
+        let staged = self.sibling(run);
+        std::fs::remove_file(&staged).map_err(ConfigFileError::disk("remove", &staged))?;
+        sync_directory(self.directory())
+    }
+
+    /// Makes the kept bytes with this digest the file, with what the file has
+    /// beside its bytes now. They stay kept.
+    pub(crate) fn restore(&self, digest: &FileDigest) -> Result<(), ConfigFileError> {
+        let kept = Self::read_own(&self.kept_path(digest))?;
+        if kept.digest != *digest {
+            return Err(ConfigFileError::Unfaithful { path: kept.path });
+        }
+        let waiting = self.beside("restored");
+        self.write_beside(&waiting, &kept.bytes)?;
+        std::fs::rename(&waiting, &self.path)
+            .map_err(ConfigFileError::disk("rename into place", &waiting))?;
+        sync_directory(self.directory())
+    }
+
     /// Makes sure that a rename that was seen is on disk too.
     pub(crate) fn settle(&self) -> Result<(), ConfigFileError> {
         sync_directory(self.directory())

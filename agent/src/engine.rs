@@ -267,6 +267,10 @@ pub trait EngineChanges: Send + Sync + 'static {
         grace: Duration,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
+    /// Removes a container that does not run, with its nameless volumes; never
+    /// one that runs.
+    fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
     /// Gives a container another name.
     fn rename(
         &self,

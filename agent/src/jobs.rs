@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
-use quaymaster_proto::{Act, How, Reason, Refusal};
+use quaymaster_proto::{Act, How, Reason, Refusal, RunId};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::{Instrument as _, Span};
 
 use crate::engine::Engine;
-use crate::ledger::{Event, Work};
+use crate::ledger::{self, Event, Work};
 use crate::node::Node;
 use crate::telemetry;
 
@@ -50,7 +50,13 @@ pub(crate) struct Jobs<E> {
 }
 
 fn job_id(act: &Act) -> String {
-    format!("{}-{}", act.run, act.step)
+    ledger::job_id(act.run, act.step)
+}
+
+impl<E> Clone for Jobs<E> {
+    fn clone(&self) -> Self {
+        Self { node: Arc::clone(&self.node), jobs: Arc::clone(&self.jobs) }
+    }
 }
 
 impl<E: Engine> Jobs<E> {
@@ -75,6 +81,7 @@ impl<E: Engine> Jobs<E> {
         let span = telemetry::work(&act, VERB);
         let present = pull::present(&self.node, &order).await?;
         if let Some(image) = present {
+            self.node.still_drives(&act)?;
             let report = untouched(&id, JobState::Done { image });
             self.node.record(&act, &work, Event::JobEnded(report.state.clone()))?;
             self.remember(&act, order, report.clone());
@@ -82,8 +89,7 @@ impl<E: Engine> Jobs<E> {
             telemetry::job_ended(&span, &report.state, How::Already);
             return Ok(report);
         }
-        self.node.record(&act, &work, Event::Intended)?;
-        Ok(self.start(who, act, order, &span))
+        self.start(who, act, order, &span)
     }
 
     /// Where a job stands.
@@ -109,7 +115,7 @@ impl<E: Engine> Jobs<E> {
                 ),
             ));
         }
-        self.node.ledger().get()?.index().admit_process(&pulling)?;
+        self.node.still_drives(&pulling)?;
         let is_cancelled = settle(&job.report, &JobState::Cancelled);
         let report = job.report.borrow().clone();
         if !is_cancelled {
@@ -122,6 +128,24 @@ impl<E: Engine> Jobs<E> {
         Ok(report)
     }
 
+    /// Cancels every pull that runs for another run than the one that drives
+    /// from now on; those of its own go on.
+    pub(crate) fn leave_to(&self, run: RunId) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, job) in jobs.iter().filter(|(_, job)| job.act.run != run) {
+            if !settle(&job.report, &JobState::Cancelled) {
+                continue;
+            }
+            job.task.abort();
+            tracing::info!(job = id, %run, "Cancelled: another run drives this node now.");
+            let (work, end) = (Work::Pull(job.order.clone()), Event::JobEnded(JobState::Cancelled));
+            // What is not on record is asked for again, and found.
+            if let Err(refusal) = self.node.record(&job.act, &work, end) {
+                tracing::warn!(%refusal, "The end of a pull is not on record.");
+            }
+        }
+    }
+
     fn running(&self, id: &str, order: &PullImage) -> Option<JobReport> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = jobs.get(id)?;
@@ -129,7 +153,15 @@ impl<E: Engine> Jobs<E> {
         (job.order == *order && report.state == JobState::Running).then_some(report)
     }
 
-    fn start(&self, who: String, act: Act, order: PullImage, span: &Span) -> JobReport {
+    /// The lease may have got another holder during the look for the image: from
+    /// here on that holder finds the job, and cancels it.
+    fn start(
+        &self,
+        who: String,
+        act: Act,
+        order: PullImage,
+        span: &Span,
+    ) -> Result<JobReport, Refusal> {
         let id = job_id(&act);
         let first = untouched(&id, JobState::Running);
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,8 +169,10 @@ impl<E: Engine> Jobs<E> {
         if let Some(job) = jobs.get(&id)
             && job.report.borrow().state == JobState::Running
         {
-            return job.report.borrow().clone();
+            return Ok(job.report.borrow().clone());
         }
+        self.node.still_drives(&act)?;
+        self.node.record(&act, &Work::Pull(order.clone()), Event::Intended)?;
         let report = Arc::new(watch::Sender::new(first.clone()));
         let (node, shown) = (Arc::clone(&self.node), Arc::clone(&report));
         let (asked, pulled) = (act.clone(), order.clone());
@@ -159,7 +193,7 @@ impl<E: Engine> Jobs<E> {
         let task = tokio::spawn(work.instrument(span.clone()));
         jobs.insert(id, Job { act: asked, order, report, task: task.abort_handle() });
         forget_oldest(&mut jobs);
-        first
+        Ok(first)
     }
 
     fn remember(&self, act: &Act, order: PullImage, report: JobReport) {

@@ -7,6 +7,9 @@
 #![expect(clippy::disallowed_methods, reason = "an effect room: the ledger's file is its job")]
 
 mod index;
+mod lease;
+mod run;
+mod slot;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -16,11 +19,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use quaymaster_proto::act::Order;
 use quaymaster_proto::job::{JobState, PullImage};
-use quaymaster_proto::node::LedgerHead;
-use quaymaster_proto::{Act, ActOutcome, ContainerId, Reason, Refusal, RestartPolicy};
+use quaymaster_proto::lease::ClaimLease;
+use quaymaster_proto::{Act, ActOutcome, Epoch, Lease, Reason, Refusal, RunId, StepNumber};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use index::{Admission, Index};
+pub(crate) use slot::LedgerSlot;
 
 /// The only version that this agent writes and the newest that it reads.
 const VERSION: u32 = 1;
@@ -48,6 +52,11 @@ impl Work {
     }
 }
 
+/// How the job of a step is called.
+pub(crate) fn job_id(run: RunId, step: StepNumber) -> String {
+    format!("{run}-{step}")
+}
+
 /// What became of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event", content = "of")]
@@ -65,12 +74,31 @@ pub(crate) enum Event {
 /// One line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Record {
+struct Record {
     version: u32,
     at: Timestamp,
-    pub(crate) act: Act,
-    pub(crate) work: Work,
-    pub(crate) event: Event,
+    what: Entry,
+}
+
+/// What a line is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Entry {
+    /// A step of a run.
+    Step(Box<Step>),
+    /// Somebody drives from now on.
+    Claimed(Lease),
+    /// And no longer.
+    Released { run: RunId, epoch: Epoch },
+}
+
+/// A step of a run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    act: Act,
+    work: Work,
+    event: Event,
 }
 
 /// Why there is no ledger to act by.
@@ -190,8 +218,9 @@ impl Ledger {
         &self.index
     }
 
-    /// Appends a record; on disk when this returns. A refusal that the step
-    /// got before is on record already, however often it is asked for.
+    /// Puts on record what became of an order; on disk when this returns. A
+    /// refusal that the step got before is on record already, however often it
+    /// is asked for.
     pub(crate) fn append(
         &mut self,
         act: &Act,
@@ -201,13 +230,48 @@ impl Ledger {
         if self.index.is_known_refusal(act, work, &event) {
             return Ok(());
         }
-        let record = Record {
-            version: VERSION,
-            at: Timestamp::now(),
-            act: act.clone(),
-            work: work.clone(),
-            event,
+        self.put(Entry::Step(Box::new(Step { act: act.clone(), work: work.clone(), event })))
+    }
+
+    /// Whether a claim may be granted, and was granted already.
+    pub(crate) fn admit_claim(&self, claim: &ClaimLease) -> Result<Option<&Lease>, Refusal> {
+        if let Some(held) = self.index.held(claim) {
+            return Ok(Some(held));
+        }
+        self.index.admit_claim(claim).map(|()| None)
+    }
+
+    /// Grants a claim, or says why not. The lease is on disk when this returns.
+    pub(crate) fn claim(&mut self, claim: &ClaimLease) -> Result<Lease, Refusal> {
+        if let Some(held) = self.admit_claim(claim)? {
+            return Ok(held.clone());
+        }
+        let ClaimLease { cluster: _, run, epoch, holder, process, plan, plan_bytes: _, seen: _ } =
+            claim;
+        let lease = Lease {
+            run: *run,
+            epoch: *epoch,
+            holder: holder.clone(),
+            since: Timestamp::now(),
+            process: *process,
+            plan: plan.clone(),
         };
+        self.put(Entry::Claimed(lease.clone())).map_err(|error| error.refusal())?;
+        Ok(lease)
+    }
+
+    /// Takes a lease back, or says why not.
+    pub(crate) fn release(&mut self, run: RunId, epoch: Epoch) -> Result<(), Refusal> {
+        if self.index.is_released(run, epoch) {
+            return Ok(());
+        }
+        self.index.admit_holder(run, epoch)?;
+        self.put(Entry::Released { run, epoch }).map_err(|error| error.refusal())
+    }
+
+    /// Appends a record; on disk when this returns.
+    fn put(&mut self, what: Entry) -> Result<(), LedgerError> {
+        let record = Record { version: VERSION, at: Timestamp::now(), what };
         let mut line = serde_json::to_vec(&record).map_err(LedgerError::Encode)?;
         line.push(b'\n');
         let written = self.write(&line);
@@ -262,93 +326,6 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Vec<Record>, LedgerError> {
         records.push(serde_json::from_slice(line).map_err(|_| damaged())?);
     }
     Ok(records)
-}
-
-/// The ledger as the rest of the agent meets it: there, or the reason why no
-/// act is accepted.
-#[derive(Debug)]
-pub(crate) enum LedgerSlot {
-    /// Open.
-    Open(Ledger),
-    /// Damaged, too new, or out of reach.
-    Closed {
-        /// Where it is.
-        state: PathBuf,
-        /// Why.
-        error: LedgerError,
-    },
-}
-
-impl LedgerSlot {
-    /// Opens the ledger; a failure is kept for whoever wants to act.
-    pub(crate) fn open(state: &Path) -> Self {
-        match Ledger::open(state) {
-            Ok(ledger) => Self::Open(ledger),
-            Err(error) => Self::Closed { state: state.to_owned(), error },
-        }
-    }
-
-    /// The ledger, or the refusal of every act. What the disk refused before
-    /// is tried again: its lock or its space may be free now.
-    pub(crate) fn get(&mut self) -> Result<&mut Ledger, Refusal> {
-        if let Self::Open(Ledger { path, is_torn: true, .. }) = self {
-            // Opened anew, it cuts the half line off; closed first, for its
-            // own lock is in the way.
-            let (path, state) = (path.clone(), path.with_file_name(""));
-            let source = io::Error::other("the last record was written in half");
-            *self = Self::Closed { state, error: LedgerError::Disk { verb: "mend", path, source } };
-        }
-        if let Self::Closed { state, error: LedgerError::Disk { .. } } = self {
-            *self = Self::open(&state.clone());
-        }
-        match self {
-            Self::Open(ledger) => Ok(ledger),
-            Self::Closed { state: _, error } => Err(error.refusal()),
-        }
-    }
-
-    /// Why no act is accepted, where none is.
-    pub(crate) fn problem(&self) -> Option<&LedgerError> {
-        match self {
-            Self::Open(_) => None,
-            Self::Closed { state: _, error } => Some(error),
-        }
-    }
-
-    /// The last act accepted; `None` also for a ledger that cannot be read.
-    pub(crate) fn head(&self) -> Option<LedgerHead> {
-        match self {
-            Self::Open(ledger) => ledger.index.head(),
-            Self::Closed { .. } => None,
-        }
-    }
-
-    /// Whether `container` was asked to migrate and its end is not on record.
-    pub(crate) fn may_be_migrating(&self, container: &ContainerId) -> bool {
-        match self {
-            Self::Open(ledger) => ledger.index.may_be_migrating(container),
-            // An unreadable ledger proves nothing.
-            Self::Closed { .. } => true,
-        }
-    }
-
-    /// Whether the ledger knows that `container` was started with nothing to
-    /// migrate.
-    pub(crate) fn was_started_plainly(&self, container: &ContainerId) -> bool {
-        match self {
-            Self::Open(ledger) => ledger.index.was_started_plainly(container),
-            Self::Closed { .. } => false,
-        }
-    }
-
-    /// The restart policy that its owner had given to a container that this
-    /// agent stopped; `None` also where the ledger does not know.
-    pub(crate) fn owner_policy(&self, container: &ContainerId) -> Option<RestartPolicy> {
-        match self {
-            Self::Open(ledger) => ledger.index.owner_policy(container),
-            Self::Closed { .. } => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,11 +15,14 @@
 //! - `engine`: the container engine, in our words; `engine::docker` a real one
 //! - `quay::http`, `quay::database`: this node's Quay and its database, asked
 //! - `config_file`: config.yaml on the disk; `disk`: how much room there is
-//! - `ledger`: what was asked and how it ended; `spec_key`: the key of spec digests
+//! - `ledger`: who drives, what was asked and how it ended; `plans`: by which plan
+//! - `floor`: what may not run here any more; `spec_key`: the key of spec digests;
+//!   `whole_file`: how such files are written
 //! - `starters`: who else starts a container: systemd, quadlets, cron
 //! - `own_thread`: where work that may block is done
 //! - `surroundings`: Quay, database and clock, as the core asks them
-//! - `node`: what looks and acts share, and which containers are the agent's
+//! - `node`: what looks and acts share, and which containers are the agent's;
+//!   `lease`: claims and releases
 //! - `looks`: answers that change nothing
 //! - `worker`: acts, one at a time; `jobs`: pulls
 //! - `rpc`: the service over mutual TLS
@@ -35,14 +38,17 @@ mod config_file;
 pub mod container;
 mod disk;
 pub mod engine;
+mod floor;
 pub mod guards;
 mod host;
 mod jobs;
 mod journal;
+mod lease;
 mod ledger;
 mod looks;
 mod node;
 mod own_thread;
+mod plans;
 pub mod quay;
 mod rpc;
 pub mod secret;
@@ -53,6 +59,7 @@ mod standing;
 mod starters;
 mod surroundings;
 mod telemetry;
+mod whole_file;
 mod worker;
 
 use std::error::Error;

@@ -138,16 +138,7 @@ impl<E: Engine> Node<E> {
 
     /// Lets an order in, or says why not.
     pub(crate) fn admit(&self, act: &Act, work: &Work) -> Result<Admission, Refusal> {
-        if act.cluster != self.config.cluster {
-            return Err(Refusal::new(
-                Reason::WrongCluster,
-                format!(
-                    "the plan is for `{}`, this agent is of `{}`",
-                    act.cluster, self.config.cluster
-                ),
-            )
-            .with_remedy("plan for this cluster"));
-        }
+        self.of_this_cluster(&act.cluster)?;
         let admission = self.ledger().get()?.index().admit(act, work)?;
         self.board.begins(act, work);
         Ok(admission)

@@ -25,6 +25,7 @@ use self::traced::Traced;
 use crate::engine::Engine;
 use crate::jobs::Jobs;
 use crate::node::Node;
+use crate::plans;
 use crate::worker::Worker;
 
 /// How often an idle connection is asked whether it lives.
@@ -35,6 +36,10 @@ const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Calls at once on one connection: a coordinator needs a handful.
 const STREAMS: u32 = 64;
+
+/// The longest message that is read, in bytes: room for a plan that is refused
+/// by name for its length.
+const LONGEST_MESSAGE: usize = plans::LONGEST + 1024 * 1024;
 
 /// Looks at once that may block a thread each: callers who ask again and again
 /// while a file server is gone must leave threads for acts and the watchdog.
@@ -86,7 +91,7 @@ pub(crate) async fn serve<E: Engine>(
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_LIMIT))
         .max_concurrent_streams(STREAMS)
-        .add_service(Traced(AgentServer::new(service)))
+        .add_service(Traced(AgentServer::new(service).max_decoding_message_size(LONGEST_MESSAGE)))
         .serve_with_incoming_shutdown(connections, stop)
         .await
 }
@@ -161,6 +166,30 @@ impl<E: Engine> Agent for Service<E> {
         Ok(Response::new(self.jobs.report(&id)?.into()))
     }
 
+    async fn read_ledger(
+        &self,
+        request: Request<wire::ReadLedgerRequest>,
+    ) -> Answer<wire::ReadLedgerReply> {
+        let (_, message) = self.admit(request, Method::ReadLedger)?;
+        self.read_ledger_of(message).await
+    }
+
+    async fn claim_lease(
+        &self,
+        request: Request<wire::ClaimLeaseRequest>,
+    ) -> Answer<wire::ClaimLeaseReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::ClaimLease)?;
+        self.claim(who, message).await
+    }
+
+    async fn release_lease(
+        &self,
+        request: Request<wire::ReleaseLeaseRequest>,
+    ) -> Answer<wire::ReleaseLeaseReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::ReleaseLease)?;
+        self.release(who, message).await
+    }
+
     async fn stage_container(
         &self,
         request: Request<wire::StageContainerRequest>,
@@ -208,6 +237,48 @@ impl<E: Engine> Agent for Service<E> {
 
     async fn promote(&self, request: Request<wire::PromoteRequest>) -> Answer<wire::ActReply> {
         let (Admitted { who, .. }, message) = self.admit(request, Method::Promote)?;
+        self.act(who, message).await
+    }
+
+    async fn set_floor(&self, request: Request<wire::SetFloorRequest>) -> Answer<wire::ActReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::SetFloor)?;
+        self.act(who, message).await
+    }
+
+    async fn remove_staged(
+        &self,
+        request: Request<wire::RemoveStagedRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::RemoveStaged)?;
+        self.act(who, message).await
+    }
+
+    async fn remove_staged_config(
+        &self,
+        request: Request<wire::RemoveStagedConfigRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::RemoveStagedConfig)?;
+        self.act(who, message).await
+    }
+
+    async fn restore_config(
+        &self,
+        request: Request<wire::RestoreConfigRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::RestoreConfig)?;
+        self.act(who, message).await
+    }
+
+    async fn lower_floor(
+        &self,
+        request: Request<wire::LowerFloorRequest>,
+    ) -> Answer<wire::ActReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::LowerFloor)?;
+        self.act(who, message).await
+    }
+
+    async fn recreate(&self, request: Request<wire::RecreateRequest>) -> Answer<wire::ActReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::Recreate)?;
         self.act(who, message).await
     }
 

@@ -2,15 +2,14 @@
 //! directory, never sent. A lost key makes plans stale, nothing worse.
 #![expect(clippy::disallowed_methods, reason = "an effect room: the key's file is its job")]
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::container::spec::SpecKey;
+use crate::whole_file;
 
 const FILE_NAME: &str = "spec.key";
-const NEXT_NAME: &str = "spec.key.next";
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +34,8 @@ pub(crate) fn load_or_make(state: &Path) -> Result<SpecKey, SpecKeyError> {
     }
     std::fs::create_dir_all(state).map_err(failed("make the directory of"))?;
     let bytes = File::open("/dev/urandom").and_then(bytes_of).map_err(failed("draw a key for"))?;
-    // Renamed into place whole: half a key would be another key.
-    let next = state.join(NEXT_NAME);
-    write(&next, &bytes).map_err(failed("write"))?;
-    std::fs::rename(&next, &path).map_err(failed("put in place"))?;
-    File::open(state).and_then(|directory| directory.sync_all()).map_err(failed("sync"))?;
+    // Whole: half a key would be another key.
+    whole_file::write(&path, &bytes).map_err(failed("write"))?;
     Ok(SpecKey::new(bytes))
 }
 
@@ -57,13 +53,6 @@ fn bytes_of(mut file: File) -> io::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     file.read_exact(&mut bytes)?;
     Ok(bytes)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -90,6 +90,12 @@ fn in_words(order: &Order) -> String {
         Order::StartMigrating(_) => "start quay, which migrates".to_owned(),
         Order::EnsureRunning(order) => format!("start {}", order.component),
         Order::Promote(order) => format!("promote {}", order.component),
+        Order::SetFloor(_) => "set the floor".to_owned(),
+        Order::LowerFloor(_) => "lower the floor".to_owned(),
+        Order::RestoreConfig(_) => "put the kept config.yaml back".to_owned(),
+        Order::RemoveStagedConfig(_) => "remove the staged config.yaml".to_owned(),
+        Order::RemoveStaged(order) => format!("remove the staged {}", order.component),
+        Order::Recreate(order) => format!("create {} anew", order.component),
     }
 }
 

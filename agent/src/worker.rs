@@ -8,9 +8,14 @@
 pub(crate) mod config;
 pub(crate) mod names;
 
+mod create;
 mod ensure_stopped;
+mod floor;
+mod lease;
 mod promote;
 mod pulse;
+mod recreate;
+mod remove_staged;
 mod stage_container;
 mod start;
 
@@ -190,6 +195,12 @@ impl<E: Engine> Turn<'_, E> {
             Order::StartMigrating(order) => start::start_migrating(self, order).await,
             Order::EnsureRunning(order) => start::ensure_running(self, order).await,
             Order::Promote(order) => promote::promote(self, order).await,
+            Order::SetFloor(order) => floor::set(self, order),
+            Order::LowerFloor(order) => floor::lower(self, order),
+            Order::RestoreConfig(order) => config::restore(self, order).await,
+            Order::RemoveStagedConfig(order) => config::remove_staged(self, order),
+            Order::RemoveStaged(order) => remove_staged::remove_staged(self, order).await,
+            Order::Recreate(order) => recreate::recreate(self, order).await,
         }
     }
 
@@ -199,6 +210,29 @@ impl<E: Engine> Turn<'_, E> {
             tracing::warn!(step = %self.act.step, "The node was not as this step had left it; doing it again.");
         }
         self.node.record(self.act, self.work, Event::Intended)
+    }
+
+    /// The engine, for one change: asked right before it, whether this process
+    /// still drives. That it does is the desk's doing; this is a second lock.
+    fn changes(&self) -> Result<&E, Refusal> {
+        self.node.still_drives(self.act)?;
+        Ok(&self.node.engine)
+    }
+
+    /// Refuses a container that is neither what this run made to be
+    /// `generation` nor one that it found and that still runs.
+    fn found_or_staged_as(
+        &self,
+        component: Component,
+        generation: &Generation,
+        seen: &Container,
+    ) -> Result<(), Refusal> {
+        let run = self.act.run.to_string();
+        let is_of_this_run = seen.labels.get(names::RUN) == Some(&run);
+        if seen.state.image == generation.image && seen.state.status.is_alive() && !is_of_this_run {
+            return Ok(());
+        }
+        self.staged_as(component, generation, seen)
     }
 
     /// Refuses a container that this run did not stage to be `generation`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use quaymaster_proto::Mode;
+use quaymaster_proto::{Mode, NodeName};
 
 use crate::{cluster, exit};
 
@@ -66,7 +66,9 @@ pub enum Command {
     /// Run a plan
     Apply(ApplyArgs),
     /// Go on with the run that was left unfinished
-    Resume(DriveArgs),
+    Resume(ResumeArgs),
+    /// Go back to what the window found, while that can be
+    Abort(AbortArgs),
     /// Agree to a gate of the run that waits for it
     Approve(ApproveArgs),
     /// Why it waits, what ends that, what can still be undone
@@ -130,13 +132,43 @@ pub struct ApplyArgs {
     pub drive: DriveArgs,
 }
 
-/// Of `apply` and `resume`.
+/// Of `resume`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ResumeArgs {
+    /// Rebuild the run from what the nodes keep: on a machine that never saw it,
+    /// or whose journal is lost or an earlier copy
+    #[arg(long)]
+    pub from_nodes: bool,
+    /// Try this node's part once more, with a fresh container
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["from_nodes", "hand_over"])]
+    pub retry: Option<NodeName>,
+    /// Give the first node's part to this one: where the first is dead and the
+    /// migration is over
+    #[arg(long, value_name = "NODE", conflicts_with = "from_nodes")]
+    pub hand_over: Option<NodeName>,
+    /// How to drive it.
+    #[command(flatten)]
+    pub drive: DriveArgs,
+}
+
+/// Of `abort`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AbortArgs {
+    /// Why, in words
+    #[arg(long, value_name = "WORDS")]
+    pub because: Option<String>,
+    /// How to drive it.
+    #[command(flatten)]
+    pub drive: DriveArgs,
+}
+
+/// Of `apply`, `resume` and `abort`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DriveArgs {
     /// Agree to cross the point of no return of the plan with this digest
     #[arg(long, value_name = "DIGEST")]
     pub accept_irreversible: Option<String>,
-    /// Agree to run outside the lab without leases, backup and way back
+    /// Agree to run outside the lab without a backup in the window
     #[arg(long)]
     pub accept_not_for_production: bool,
     /// Stay while only the backfill or an approval is left
@@ -145,6 +177,9 @@ pub struct DriveArgs {
     /// Agree to everything that can be undone
     #[arg(long)]
     pub yes: bool,
+    /// Take the lease from whoever holds it; whose it is, is said before
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// Of `approve`.
@@ -206,6 +241,7 @@ mod tests {
                 Command::Plan(_)
                 | Command::Apply(_)
                 | Command::Resume(_)
+                | Command::Abort(_)
                 | Command::Approve(_)
                 | Command::Explain => None,
             }

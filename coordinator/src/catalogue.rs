@@ -247,6 +247,9 @@ pub struct ReleasedMode {
     pub target: String,
     /// Every revision at which a serving cluster may be found; has `target`.
     pub revisions: Vec<String>,
+    /// Revisions at which a start in this mode that failed may be made again:
+    /// what follows there moves data alone, and can be repeated.
+    pub resumable: Vec<String>,
     /// What the nodes do meanwhile in this mode.
     pub backfill: Option<Backfill>,
     /// From where it may be entered.

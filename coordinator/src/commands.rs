@@ -8,6 +8,7 @@ use clap::Parser as _;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 
+mod abort;
 mod apply;
 mod approve;
 mod context;
@@ -15,6 +16,7 @@ mod drive;
 mod error;
 mod explain;
 mod files;
+mod from_nodes;
 mod live;
 mod plan;
 mod question;
@@ -69,6 +71,7 @@ async fn run(cli: Cli) -> Exit {
             Command::Plan(args) => plan::run(&context, &args).await,
             Command::Apply(args) => apply::run(&context, &args).await,
             Command::Resume(args) => resume::run(&context, &args).await,
+            Command::Abort(args) => abort::run(&context, &args).await,
             Command::Approve(args) => approve::run(&context, &args).await,
             Command::Explain => explain::run(&context).await,
         }

@@ -19,6 +19,8 @@ pub enum Exit {
     LeaseHeld,
     /// Only a gate, a window or an approval is left.
     Waiting,
+    /// It failed, and the service that the window found is back.
+    PutBack,
     /// It failed after the point of no return.
     FailedBeyond,
     /// A node does not answer.
@@ -29,7 +31,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every way, in the order of the numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -37,6 +39,7 @@ impl Exit {
         Self::Stale,
         Self::LeaseHeld,
         Self::Waiting,
+        Self::PutBack,
         Self::FailedBeyond,
         Self::Unreachable,
         Self::Interrupted,
@@ -52,6 +55,7 @@ impl Exit {
             Self::Stale => 4,
             Self::LeaseHeld => 5,
             Self::Waiting => 6,
+            Self::PutBack => 7,
             Self::FailedBeyond => 8,
             Self::Unreachable => 9,
             Self::Interrupted => 130,
@@ -68,6 +72,7 @@ impl Exit {
             Self::Stale => "the plan is stale; nothing was changed",
             Self::LeaseHeld => "another process or person drives",
             Self::Waiting => "waiting for a gate, a window or an approval",
+            Self::PutBack => "failed or aborted, and put back: the service is as it was",
             Self::FailedBeyond => "failed past the point of no return",
             Self::Unreachable => "a node does not answer",
             Self::Interrupted => "interrupted",
@@ -105,6 +110,7 @@ mod tests {
             4  the plan is stale; nothing was changed
             5  another process or person drives
             6  waiting for a gate, a window or an approval
+            7  failed or aborted, and put back: the service is as it was
             8  failed past the point of no return
             9  a node does not answer
           130  interrupted

@@ -13,14 +13,17 @@ use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::health::{BackfillSample, HealthReport};
 pub use quaymaster_proto::image::ResolvedImage;
 use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease, RunLedger};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::peer::InvalidPeer;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{
     Act, ActOutcome, ClusterName, Component, ContainerId, InvalidField, Mode, MountCopy, NodeName,
-    Peer, PortMove, Refusal,
+    Peer, PortMove, Refusal, RunId,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::run::log::LogTail;
 
 pub mod asking;
 #[cfg(test)]
@@ -80,10 +83,42 @@ pub trait Looks: Send + Sync {
         node: &NodeName,
         question: DatabaseQuestion,
     ) -> impl Future<Output = Result<DatabaseLook, CallError>> + Send;
+
+    /// What a container's log comes to, from its beginning to its end, or as
+    /// far as it comes within a moment.
+    fn read_log(
+        &self,
+        node: &NodeName,
+        component: Component,
+        container: &ContainerId,
+    ) -> impl Future<Output = Result<LogTail, CallError>> + Send;
+
+    /// What the node's agent keeps of a run; `None` = of the run that holds its
+    /// lease, or else of the last one.
+    fn read_ledger(
+        &self,
+        node: &NodeName,
+        run: Option<RunId>,
+    ) -> impl Future<Output = Result<RunLedger, CallError>> + Send;
 }
 
-/// Orders: what changes a node, and the jobs that do.
+/// Orders: what changes a node, and the jobs that do; and the leases without
+/// which none is accepted.
 pub trait Orders: Send + Sync {
+    /// Claims the node's lease.
+    fn claim(
+        &self,
+        node: &NodeName,
+        claim: ClaimLease,
+    ) -> impl Future<Output = Result<Claimed, CallError>> + Send;
+
+    /// Gives it back.
+    fn release(
+        &self,
+        node: &NodeName,
+        release: ReleaseLease,
+    ) -> impl Future<Output = Result<(), CallError>> + Send;
+
     /// Orders, and waits until the node is as ordered.
     fn order(
         &self,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::preview::SpecFinding;
 use quaymaster_proto::{
-    ClusterName, Component, ContainerId, FileDigest, ImageDigest, ImageId, Mode, NodeName,
+    ClusterName, Component, ContainerId, FileDigest, Floor, ImageDigest, ImageId, Mode, NodeName,
     PlanDigest, PortMove, RestartPolicy, SpecDigest, StepNumber,
 };
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,9 @@ pub struct Plan {
     pub first: NodeName,
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// What takes it back, in order, as long as it can be taken back: of each
+    /// step only what was begun.
+    pub back: Vec<Step>,
     /// How long things may take.
     pub timings: PlannedTimings,
     /// What is expected.
@@ -80,7 +83,7 @@ impl Plan {
 
     /// The step of that number.
     pub fn step(&self, number: StepNumber) -> Option<&Step> {
-        self.steps.iter().find(|step| step.number == number)
+        self.steps.iter().chain(&self.back).find(|step| step.number == number)
     }
 
     /// The step whose intent is the point of no return.
@@ -191,6 +194,10 @@ pub struct PlannedDatabase {
     pub accepted: Vec<String>,
     /// At which it must arrive.
     pub target: String,
+    /// Where a migration that failed may be started again, beside where it may
+    /// start at all: what follows there moves data and can be repeated
+    /// (quay-facts 10.2).
+    pub resumable: Vec<String>,
 }
 
 /// Where the next Quay comes from.
@@ -236,6 +243,8 @@ pub struct PlannedNode {
     pub companions: Vec<PlannedCompanion>,
     /// Its config.yaml.
     pub config: PlannedConfig,
+    /// What may run on it; `None` = no floor was ever set.
+    pub floor: Option<Floor>,
 }
 
 impl PlannedNode {

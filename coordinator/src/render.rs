@@ -10,6 +10,7 @@ mod registry;
 mod report;
 mod status;
 mod text;
+mod turn;
 mod words;
 
 pub use explain::{Explained, explain, explain_json, explain_nothing};
@@ -21,6 +22,7 @@ pub use registry::registry;
 pub use report::{report, report_json};
 pub use status::{RunSeen, StatusView, Watched, status, status_json, watched, watched_json};
 pub(crate) use text::{cut, width};
+pub use turn::{cause, put_back, unclaimed};
 pub use words::{evidence, failure, problem, step_title, waiting};
 
 /// The version of every JSON form here; an addition does not change it.

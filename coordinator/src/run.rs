@@ -2,14 +2,19 @@
 //!
 //! `event` is what may happen, `state` the one fold of events (live runs,
 //! `status`, `explain` and recovery share it), `next` the decision, `order`
-//! the words for a node. All of it is pure.
+//! the words for a node, `turn` why a run goes back, `log` what the log of a
+//! migration says. All of it is pure.
 
 pub mod event;
+pub mod log;
 pub mod next;
 pub mod order;
+pub mod rebuild;
 pub mod state;
+pub mod turn;
 
 pub use event::{Event, Evidence, GateFailure, Problem, Settlement, WaitingOn};
 pub use next::{Next, next};
 pub use order::{Task, task};
-pub use state::{ActState, GateState, IllegalEvent, RunState};
+pub use state::{ActState, Direction, GateState, IllegalEvent, RunState};
+pub use turn::{Cause, Crossing};

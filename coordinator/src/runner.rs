@@ -13,13 +13,15 @@ use tracing::Instrument as _;
 
 use crate::journal::store::{Journal, JournalError};
 use crate::nodes::{Looks, Orders, SurveyKey};
-use crate::plan::{CheckedPlan, Plan, Stage, Step};
+use crate::plan::{self, CheckedPlan, Plan, Stage, Step, Verb, What};
 use crate::run::order::NoTask;
 use crate::run::{
-    Event, GateFailure, IllegalEvent, Next, Problem, RunState, Settlement, WaitingOn, next, task,
+    Cause, Direction, Event, GateFailure, IllegalEvent, Next, Problem, RunState, Settlement,
+    WaitingOn, next, task,
 };
 use crate::telemetry;
 
+mod back;
 mod backfill;
 mod clock;
 mod dark;
@@ -27,13 +29,18 @@ mod errand;
 mod followers;
 mod gate;
 mod health;
+mod lease;
+mod person;
 mod progress;
 
 pub use clock::Clock;
+pub use lease::{Claimant, Unclaimed};
+pub use person::Declined;
 pub use progress::Progress;
 
 use errand::Errand;
 use followers::Followers;
+use lease::Held;
 
 /// Where a run is written down. `Journal` is the real one.
 pub trait Book: Send {
@@ -71,6 +78,9 @@ pub struct Runner<N, B> {
     clock: Clock,
     key: SurveyKey,
     progress: UnboundedSender<Progress>,
+    /// The plan's file, for whoever has to go on without this machine.
+    plan_bytes: Vec<u8>,
+    held: Held,
     followers: Followers,
     /// When the present gate was first looked at by this process.
     looking_since: Timestamp,
@@ -93,6 +103,8 @@ pub struct Parts<N, B> {
     pub key: SurveyKey,
     /// Who wants to know.
     pub progress: UnboundedSender<Progress>,
+    /// In whose name leases are claimed.
+    pub claimant: Claimant,
 }
 
 /// Whether to stay while only a person or the backfill is waited for.
@@ -111,6 +123,21 @@ pub enum Patience {
 pub enum Ended {
     /// Every step is done.
     Done,
+    /// The cluster is as the window found it.
+    Back {
+        /// Why.
+        because: Cause,
+    },
+    /// Leases were not to be had; what was claimed is given back.
+    Unclaimed {
+        /// Each node, with why.
+        nodes: Vec<(NodeName, Unclaimed)>,
+    },
+    /// Another process drives this run, or this cluster, now.
+    LeaseLost {
+        /// The node that said so.
+        node: NodeName,
+    },
     /// Only this is left, and it may take long.
     Waiting {
         /// At which gate.
@@ -169,9 +196,23 @@ where
 {
     /// Takes a run in hand; `drive` begins.
     pub fn new(parts: Parts<N, B>) -> Self {
-        let Parts { nodes, plan, state, book, clock, key, progress } = parts;
+        let Parts { nodes, plan, state, book, clock, key, progress, claimant } = parts;
         let (followers, looking_since) = (Followers::new(), clock.now());
-        Self { nodes, plan, state, book, clock, key, progress, followers, looking_since }
+        let plan_bytes = plan::file::write(&plan).into_bytes();
+        let held = Held::new(claimant);
+        Self {
+            nodes,
+            plan,
+            state,
+            book,
+            clock,
+            key,
+            progress,
+            plan_bytes,
+            held,
+            followers,
+            looking_since,
+        }
     }
 
     /// Where the run stands.
@@ -198,38 +239,103 @@ where
         loop {
             match next(plan, &self.state) {
                 Next::Ask { step, nodes } => {
-                    self.ask(plan, step, &nodes).instrument(telemetry::step(step)).await?;
+                    let ask = self.ask(plan, step, &nodes);
+                    if let Some(ended) = ask.instrument(telemetry::step(step)).await? {
+                        return Ok(ended);
+                    }
                 }
-                Next::Look { step } => {
-                    let look = self.look(plan, step, patience);
+                Next::Look { step, nodes } => {
+                    let look = self.look(plan, step, &nodes, patience);
                     if let Some(ended) = look.instrument(telemetry::step(step)).await? {
                         return Ok(ended);
                     }
                 }
                 Next::Failed { step, failures } => {
-                    return Ok(Ended::Failed { step: step.clone(), failures });
+                    let held = Ended::Failed { step: step.clone(), failures };
+                    if let Some(ended) = self.react(plan, held).await? {
+                        return Ok(ended);
+                    }
                 }
                 Next::Closed { step, failure } => {
-                    return Ok(Ended::Closed { step: step.clone(), failure });
-                }
-                Next::Done => {
-                    if self.state.finished_at.is_none() {
-                        self.record(vec![Event::Finished { at: self.clock.now() }]).await?;
+                    let held = Ended::Closed { step: step.clone(), failure };
+                    if let Some(ended) = self.react(plan, held).await? {
+                        return Ok(ended);
                     }
-                    return Ok(Ended::Done);
                 }
+                Next::Done => return self.end(plan).await,
             }
         }
     }
 
+    /// Nobody is held any longer than needed: between windows there is no lease.
+    async fn end(&mut self, plan: &Plan) -> Result<Ended, RunError> {
+        if !self.state.begun.is_empty() {
+            // What an earlier process left behind; what another run has since
+            // is not ours to give back.
+            self.claim(plan).await?;
+        }
+        self.give_back().await;
+        let at = self.clock.now();
+        let (last, ended) = match &self.state.direction {
+            Direction::There => (Event::Finished { at }, Ended::Done),
+            Direction::Back { because, .. } => {
+                (Event::WentBack { at }, Ended::Back { because: because.clone() })
+            }
+        };
+        if self.state.finished_at.is_none() {
+            self.record(vec![last]).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Asks these nodes, where this process holds them.
+    async fn ask(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        nodes: &[NodeName],
+    ) -> Result<Option<Ended>, RunError> {
+        if let Some(ended) = self.claim(plan).await? {
+            return Ok(Some(ended));
+        }
+        let (held, out_of_reach): (Vec<_>, Vec<_>) =
+            nodes.iter().cloned().partition(|node| self.held.has(node));
+        if !out_of_reach.is_empty() {
+            let detail = "its lease could not be claimed".to_owned();
+            let problem = Problem::Unreachable { detail };
+            let failures = out_of_reach.iter().map(|node| (node.clone(), problem.clone()));
+            // An intent would be the point of no return, and nothing was asked.
+            if step.what == What::Act(Verb::StartMigrating) {
+                return self
+                    .react(plan, Ended::Failed { step: step.clone(), failures: failures.collect() })
+                    .await;
+            }
+            let (at, step) = (self.clock.now(), step.number);
+            let events = failures.flat_map(|(node, problem)| {
+                let intended = Event::Intended { step, node: node.clone(), at };
+                [intended, Event::Failed { step, node, problem, at }]
+            });
+            self.record(events.collect()).await?;
+        }
+        if !held.is_empty() {
+            self.order(plan, step, &held).await?;
+        }
+        Ok(None)
+    }
+
     /// Asks these nodes, all at once, and writes each answer down as it comes.
-    async fn ask(&mut self, plan: &Plan, step: &Step, nodes: &[NodeName]) -> Result<(), RunError> {
+    async fn order(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        nodes: &[NodeName],
+    ) -> Result<(), RunError> {
         let mut errands = Vec::with_capacity(nodes.len());
         for node in nodes {
             errands.push(Errand {
                 nodes: Arc::clone(&self.nodes),
                 node: node.clone(),
-                act: self.act(plan, step),
+                act: self.act(plan, step, node),
                 task: task(plan, &self.state, step, node)?,
                 progress: self.progress.clone(),
             });
@@ -260,13 +366,12 @@ where
         Ok(())
     }
 
-    fn act(&self, plan: &Plan, step: &Step) -> Act {
+    fn act(&self, plan: &Plan, step: &Step, node: &NodeName) -> Act {
         Act {
             cluster: plan.cluster.clone(),
             run: self.state.run,
-            // A run is always taken in hand before it is driven.
-            epoch: self.state.epoch.unwrap_or(quaymaster_proto::Epoch::FIRST),
-            step: step.number,
+            epoch: self.epoch(),
+            step: self.state.wire_step(step.number, node),
             plan: self.plan.digest().clone(),
         }
     }

@@ -97,6 +97,7 @@ pub(crate) fn ended<E: Display>(span: &Span, result: &Result<Exit, E>) {
         | Exit::Refused
         | Exit::Stale
         | Exit::LeaseHeld
+        | Exit::PutBack
         | Exit::FailedBeyond
         | Exit::Unreachable => telemetry::failed(span, exit.meaning()),
     }

@@ -10,7 +10,13 @@ use crate::id::{ContainerId, Epoch, FileDigest, PlanDigest, RunId, SpecDigest, S
 use crate::name::ClusterName;
 use crate::words::{Component, Generation, Mode, MountCopy, PortMove};
 
+mod back;
 mod convert;
+
+pub use back::{Recreate, RemoveStaged, RemoveStagedConfig, RestoreConfig};
+
+use crate::floor::{LowerFloor, SetFloor};
+use crate::invalid::InvalidField;
 
 /// Whose order this is: which step of which plan, in which process's name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -65,6 +71,13 @@ pub struct StageContainer {
     /// earlier agents.
     #[serde(default)]
     pub mount_copies: Vec<MountCopy>,
+    /// 1 is the first; a person orders another one, which gets a container and
+    /// a name of its own.
+    pub attempt: u32,
+}
+
+fn attempt(number: u32) -> Result<u32, InvalidField> {
+    if number == 0 { Err(InvalidField::missing("attempt")) } else { Ok(number) }
 }
 
 /// Write the next config.yaml into a sibling file.
@@ -183,6 +196,18 @@ pub enum Order {
     EnsureRunning(EnsureRunning),
     /// See the struct.
     Promote(Promote),
+    /// See the struct.
+    SetFloor(SetFloor),
+    /// See the struct.
+    LowerFloor(LowerFloor),
+    /// See the struct.
+    RestoreConfig(RestoreConfig),
+    /// See the struct.
+    RemoveStagedConfig(RemoveStagedConfig),
+    /// See the struct.
+    RemoveStaged(RemoveStaged),
+    /// See the struct.
+    Recreate(Recreate),
 }
 
 impl Order {
@@ -196,6 +221,12 @@ impl Order {
             Self::StartMigrating(_) => "start-migrating",
             Self::EnsureRunning(_) => "ensure-running",
             Self::Promote(_) => "promote",
+            Self::SetFloor(_) => "set-floor",
+            Self::LowerFloor(_) => "lower-floor",
+            Self::RestoreConfig(_) => "restore-config",
+            Self::RemoveStagedConfig(_) => "remove-staged-config",
+            Self::RemoveStaged(_) => "remove-staged",
+            Self::Recreate(_) => "recreate",
         }
     }
 }

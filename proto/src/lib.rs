@@ -4,7 +4,8 @@
 //! names it. Everything else is the words both sides share, each parsed once:
 //! names and ids (`name`, `container_name`, `id`), what a container and a node
 //! are (`words`, `container`, `node`), what an agent is asked (`act`, `job`) and what it
-//! answers (`health`, `database`, `refusal`), and who is calling (`peer`).
+//! answers (`health`, `database`, `refusal`), who drives (`lease`), what may run (`floor`),
+//! and who is calling (`peer`).
 //! Nothing of that knows a clock, a disk or a network.
 //!
 //! Both sides also send traces alike: what their spans are called (`telemetry`),
@@ -16,11 +17,13 @@ mod causes;
 pub mod container;
 pub mod container_name;
 pub mod database;
+pub mod floor;
 pub mod health;
 pub mod id;
 pub mod image;
 pub mod invalid;
 pub mod job;
+pub mod lease;
 pub mod name;
 pub mod node;
 pub mod peer;
@@ -35,10 +38,12 @@ pub mod words;
 pub use act::{Act, ActOutcome, How};
 pub use causes::in_a_line;
 pub use container::{ContainerState, ContainerStatus, RestartPolicy};
+pub use floor::{Below, Floor};
 pub use id::{
     ContainerId, Epoch, FileDigest, ImageDigest, ImageId, PlanDigest, RunId, SpecDigest, StepNumber,
 };
 pub use invalid::InvalidField;
+pub use lease::Lease;
 pub use name::{ClusterName, NodeName};
 pub use peer::{Peer, Role};
 pub use refusal::{Reason, Refusal};

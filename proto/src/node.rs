@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{ContainerState, RestartPolicy};
+use crate::floor::Floor;
 use crate::id::{Epoch, FileDigest, PlanDigest, RunId, SpecDigest, StepNumber};
+use crate::lease::Lease;
 use crate::name::{ClusterName, NodeName};
 use crate::words::{Component, Mode};
 
@@ -35,6 +37,13 @@ pub struct NodeFacts {
     pub config: ConfigFacts,
     /// The last act accepted; `None` = never any.
     pub ledger: Option<LedgerHead>,
+    /// Who drives it; `None` = nobody.
+    pub lease: Option<Lease>,
+    /// What may run on it; `None` = no floor was ever set.
+    pub floor: Option<Floor>,
+    /// Quays that stood against the floor since the agent began, and what it
+    /// did about each, in words.
+    pub floor_sightings: Vec<String>,
     /// Free bytes on the engine's data root, where the agent can see it.
     pub free_bytes_engine: Option<u64>,
     /// Free bytes beside config.yaml.

@@ -57,6 +57,10 @@ pub enum Reason {
     Ledger,
     /// The container ran before and has ended.
     AlreadyRan,
+    /// The agent's lease is another's, or nobody's.
+    Lease,
+    /// The generation is below the node's floor.
+    Floor,
 }
 
 impl Refusal {
@@ -74,8 +78,12 @@ impl Refusal {
     /// The refusal inside a status; `None` when the status did not come from
     /// an agent's decision.
     pub fn from_status(status: &Status) -> Option<Self> {
-        let wire::Refusal { reason, message, remedy } =
-            wire::Refusal::decode(status.details()).ok()?;
+        wire::Refusal::decode(status.details()).ok().and_then(Self::from_wire)
+    }
+
+    /// `None` for a reason that this version does not know.
+    pub(crate) fn from_wire(message: wire::Refusal) -> Option<Self> {
+        let wire::Refusal { reason, message, remedy } = message;
         Some(Self { reason: Reason::from_wire(reason)?, message, remedy })
     }
 }
@@ -86,13 +94,17 @@ impl From<InvalidField> for Refusal {
     }
 }
 
+impl From<Refusal> for wire::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, message, remedy } = refusal;
+        Self { reason: reason.to_wire() as i32, message, remedy }
+    }
+}
+
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let code = refusal.reason.code();
-        let Refusal { reason, message, remedy } = refusal;
-        let details =
-            wire::Refusal { reason: reason.to_wire() as i32, message: message.clone(), remedy };
-        Self::with_details(code, message, details.encode_to_vec().into())
+        let (code, message) = (refusal.reason.code(), refusal.message.clone());
+        Self::with_details(code, message, wire::Refusal::from(refusal).encode_to_vec().into())
     }
 }
 
@@ -102,13 +114,14 @@ impl Reason {
             Self::Invalid => Code::InvalidArgument,
             Self::WrongCluster | Self::Role | Self::NotOurs => Code::PermissionDenied,
             Self::NoComponent => Code::NotFound,
-            Self::Superseded => Code::Aborted,
+            Self::Superseded | Self::Lease => Code::Aborted,
             Self::Busy => Code::ResourceExhausted,
             Self::Drifted
             | Self::Database
             | Self::Config
             | Self::Spec
             | Self::AlreadyRan
+            | Self::Floor
             | Self::Image => Code::FailedPrecondition,
             Self::Engine => Code::Unavailable,
             Self::Ledger => Code::DataLoss,
@@ -133,6 +146,8 @@ impl Reason {
             Self::Engine => Wire::Engine,
             Self::Ledger => Wire::Ledger,
             Self::AlreadyRan => Wire::AlreadyRan,
+            Self::Lease => Wire::Lease,
+            Self::Floor => Wire::Floor,
         }
     }
 
@@ -154,6 +169,8 @@ impl Reason {
             Ok(Wire::Engine) => Some(Self::Engine),
             Ok(Wire::Ledger) => Some(Self::Ledger),
             Ok(Wire::AlreadyRan) => Some(Self::AlreadyRan),
+            Ok(Wire::Lease) => Some(Self::Lease),
+            Ok(Wire::Floor) => Some(Self::Floor),
             Ok(Wire::Unspecified) | Err(_) => None,
         }
     }

@@ -83,6 +83,8 @@ pub mod engine {
     pub const STOP: &str = "docker.stop";
     /// One got another name.
     pub const RENAME: &str = "docker.rename";
+    /// Removes a container.
+    pub const REMOVE: &str = "docker.remove";
     /// One got another restart policy.
     pub const UPDATE: &str = "docker.update";
     /// An image was pulled.

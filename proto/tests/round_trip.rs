@@ -9,21 +9,26 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use prost::Message;
 use quaymaster_proto::act::{
-    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Ordered, Promote, PutConfig,
-    StageConfig, StageContainer, StartMigrating,
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Ordered, Promote, PutConfig, Recreate,
+    RemoveStaged, RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
 };
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
+use quaymaster_proto::floor::{LowerFloor, SetFloor};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::image::ResolvedImage;
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::lease::{
+    ClaimLease, Claimed, LedgerEnd, LedgerEntry, ReleaseLease, RunLedger,
+};
 use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, OtherStarter,
     PublishedPort, ReadableConfig,
 };
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{
-    Act, ActOutcome, Component, ContainerState, ContainerStatus, Epoch, Generation, How, ImageId,
-    InvalidField, Mode, MountCopy, PortMove, RestartPolicy, RunId, StepNumber, wire,
+    Act, ActOutcome, Below, Component, ContainerState, ContainerStatus, Epoch, Floor, Generation,
+    How, ImageId, InvalidField, Lease, Mode, MountCopy, PortMove, Reason, Refusal, RestartPolicy,
+    RunId, StepNumber, wire,
 };
 use ulid::Ulid;
 
@@ -189,6 +194,48 @@ fn container_facts() -> impl Strategy<Value = ContainerFacts> {
     )
 }
 
+fn lease() -> impl Strategy<Value = Lease> {
+    (act(), words(), time(), any::<u128>()).prop_map(|(act, holder, since, process)| Lease {
+        run: act.run,
+        epoch: act.epoch,
+        holder,
+        since,
+        process: Ulid(process),
+        plan: act.plan,
+    })
+}
+
+fn floor() -> impl Strategy<Value = Floor> {
+    let below = (digest("sha256:"), proptest::option::of(mode()))
+        .prop_map(|(image, mode)| Below { image, mode });
+    (generation(), proptest::collection::vec(below, 0..3))
+        .prop_map(|(generation, below)| Floor { generation, below })
+}
+
+fn entry() -> impl Strategy<Value = LedgerEntry> {
+    let met = container().prop_map(|container| {
+        LedgerEnd::Met(ActOutcome {
+            how: How::Changed,
+            container: Some(container),
+            config: None,
+            engine_time: None,
+        })
+    });
+    let job = digest("sha256:").prop_map(|image| {
+        LedgerEnd::Job(JobReport {
+            id: "1".to_owned(),
+            state: JobState::Done { image },
+            done_bytes: 1,
+            total_bytes: 1,
+            note: String::new(),
+        })
+    });
+    let refused =
+        words().prop_map(|message| LedgerEnd::Refused(Refusal::new(Reason::Lease, message)));
+    (act(), time(), proptest::option::of(prop_oneof![met, job, refused]))
+        .prop_map(|(act, at, end)| LedgerEntry { step: act.step, epoch: act.epoch, at, end })
+}
+
 fn config() -> impl Strategy<Value = ConfigFacts> {
     let numbers = any::<(u64, u32, u32, u32)>();
     let readable = (words(), digest(""), numbers, words(), mode(), any::<bool>()).prop_map(
@@ -234,8 +281,14 @@ fn node() -> impl Strategy<Value = NodeFacts> {
     });
     let ends = (time(), time(), any::<(Option<u64>, Option<u64>)>());
     let lists = (proptest::collection::vec(component_facts, 0..3), config());
-    ((name(), name()), words(), ends, lists, proptest::option::of(ledger)).prop_map(
-        |(names, version, ends, lists, ledger)| NodeFacts {
+    let kept = (
+        proptest::option::of(ledger),
+        proptest::option::of(lease()),
+        proptest::option::of(floor()),
+        proptest::collection::vec(words(), 0..2),
+    );
+    ((name(), name()), words(), ends, lists, kept).prop_map(
+        |(names, version, ends, lists, (ledger, lease, floor, floor_sightings))| NodeFacts {
             cluster: names.0,
             node: names.1,
             agent_version: version.clone(),
@@ -250,6 +303,9 @@ fn node() -> impl Strategy<Value = NodeFacts> {
             components: lists.0,
             config: lists.1,
             ledger,
+            lease,
+            floor,
+            floor_sightings,
             free_bytes_engine: ends.2.0,
             free_bytes_config: ends.2.1,
         },
@@ -272,8 +328,8 @@ proptest! {
 
     #[test]
     fn container_orders(
-        stage in ordered((component(), digest(""), digest(""), generation(), proptest::collection::vec(port_move(), 0..3), proptest::collection::vec(mount_copy(), 0..3)).prop_map(
-            |(component, container, spec, generation, port_moves, mount_copies)| StageContainer { component, container, spec, generation, port_moves, mount_copies })),
+        stage in ordered((component(), digest(""), digest(""), generation(), proptest::collection::vec(port_move(), 0..3), proptest::collection::vec(mount_copy(), 0..3), 1_u32..).prop_map(
+            |(component, container, spec, generation, port_moves, mount_copies, attempt)| StageContainer { component, container, spec, generation, port_moves, mount_copies, attempt })),
         stop in ordered((component(), digest(""), generation(), 0_u32..=3600, policy()).prop_map(
             |(component, container, generation, grace_seconds, restart_policy)| EnsureStopped { component, container, generation, grace_seconds, restart_policy })),
         migrate in ordered((digest(""), generation(), database(), digest(""), proptest::collection::vec("[!-~]{1,20}", 0..3)).prop_map(
@@ -291,6 +347,47 @@ proptest! {
         prop_assert_eq!(over::<wire::StartMigratingRequest, _>(&migrate), migrate);
         prop_assert_eq!(over::<wire::EnsureRunningRequest, _>(&start), start);
         prop_assert_eq!(over::<wire::PromoteRequest, _>(&promote), promote);
+    }
+
+    #[test]
+    fn leases(
+        act in act(),
+        seen in proptest::option::of(lease()),
+        held in lease(),
+        entries in proptest::collection::vec(entry(), 0..3),
+        bytes in proptest::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let Act { cluster, run, epoch, step, plan } = act;
+        let claim = ClaimLease {
+            cluster: cluster.clone(), run, epoch, holder: held.holder.clone(), process: held.process,
+            plan: plan.clone(), plan_bytes: bytes.clone(), seen,
+        };
+        prop_assert_eq!(over::<wire::ClaimLeaseRequest, _>(&claim), claim);
+        let ledger = Some(LedgerHead { run, epoch, step, plan: plan.clone() });
+        let claimed = Claimed { lease: held, ledger, last: entries.first().cloned() };
+        prop_assert_eq!(over::<wire::ClaimLeaseReply, _>(&claimed), claimed);
+        let release = ReleaseLease { cluster, run, epoch };
+        prop_assert_eq!(over::<wire::ReleaseLeaseRequest, _>(&release), release);
+        let read = RunLedger { run, plan, plan_bytes: bytes, epoch, entries };
+        prop_assert_eq!(over::<wire::ReadLedgerReply, _>(&read), read);
+    }
+
+    #[test]
+    fn floors_and_the_way_back(
+        set in ordered((proptest::option::of(floor()), floor()).prop_map(|(from, to)| SetFloor { from, to })),
+        lower in ordered((floor(), proptest::option::of(floor())).prop_map(|(from, to)| LowerFloor { from, to })),
+        restore in ordered((digest(""), digest("")).prop_map(|(from, to)| RestoreConfig { from, to })),
+        file in ordered(digest("").prop_map(|staged| RemoveStagedConfig { staged })),
+        staged in ordered((component(), proptest::option::of(digest(""))).prop_map(|(component, container)| RemoveStaged { component, container })),
+        fresh in ordered((component(), digest(""), generation(), 1_u32..).prop_map(
+            |(component, container, generation, attempt)| Recreate { component, container, generation, attempt })),
+    ) {
+        prop_assert_eq!(over::<wire::SetFloorRequest, _>(&set), set);
+        prop_assert_eq!(over::<wire::LowerFloorRequest, _>(&lower), lower);
+        prop_assert_eq!(over::<wire::RestoreConfigRequest, _>(&restore), restore);
+        prop_assert_eq!(over::<wire::RemoveStagedConfigRequest, _>(&file), file);
+        prop_assert_eq!(over::<wire::RemoveStagedRequest, _>(&staged), staged);
+        prop_assert_eq!(over::<wire::RecreateRequest, _>(&fresh), fresh);
     }
 
     #[test]

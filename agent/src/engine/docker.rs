@@ -20,8 +20,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateImageOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RenameContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::StreamExt as _;
@@ -266,6 +266,14 @@ impl EngineChanges for DockerEngine {
         let stopping = patient.stop_container(id.as_str(), Some(options));
         let stopped = telemetry::engine(engine::STOP, id.as_str(), stopping).await;
         stopped.map_err(|error| failure(error, format!("stop container {}", id.short())))
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        // Without force: an engine refuses to remove what runs.
+        let options = RemoveContainerOptionsBuilder::default().v(true).build();
+        let removing = self.docker.remove_container(id.as_str(), Some(options));
+        let removed = telemetry::engine(engine::REMOVE, id.as_str(), removing).await;
+        removed.map_err(|error| failure(error, format!("remove container {}", id.short())))
     }
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {

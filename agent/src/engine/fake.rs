@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     KeepsRunning,
     /// Does not start, with an error.
     StartFails,
+    /// Somebody starts what is about to be removed.
+    StartsBeforeRemoval,
     /// Starts, and then says that it failed.
     StartSaysFailed,
     /// A pull ends with an error inside its stream; the registry refuses.
@@ -332,8 +334,10 @@ impl EngineChanges for FakeEngine {
         if self.stored(name).is_some() {
             return Err(error("create", 409));
         }
-        let number = 1000 + self.state().containers.len() as u64;
-        self.state().done.push(format!("create {name}"));
+        let mut state = self.state();
+        let number = 1000 + state.done.len() as u64;
+        state.done.push(format!("create {name}"));
+        drop(state);
         Ok(self.put(&container_id(number), name, spec.clone()))
     }
 
@@ -357,6 +361,20 @@ impl EngineChanges for FakeEngine {
                 state.finished_at = Some(Timestamp::UNIX_EPOCH);
             }
         })
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        if self.has(Fault::StartsBeforeRemoval) {
+            self.start(id).await?;
+        }
+        let mut state = self.state();
+        state.done.push(format!("remove {}", id.short()));
+        let stored = state.containers.get(id).ok_or_else(|| error("remove", 404))?;
+        if stored.container.state.status.is_alive() {
+            return Err(error("remove", 409));
+        }
+        state.containers.remove(id);
+        Ok(())
     }
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {

@@ -56,7 +56,11 @@ impl Rig {
         &self.jobs.node.engine
     }
 
+    /// As the process with this epoch, which claims the lease where it may.
     async fn pull(&self, epoch: u64) -> Result<JobReport, Refusal> {
+        let node = &self.jobs.node;
+        let claim = crate::lease::claiming(&act(epoch), node.lease());
+        let _ = node.claim(&claim); // refused, and so is the pull
         self.jobs.pull("tester".to_owned(), act(epoch), order()).await
     }
 
@@ -136,7 +140,7 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
     // A process that took over finds the same job.
     let joined = rig.pull(2).await.unwrap();
     assert_eq!((joined.id.as_str(), &joined.state), (first.id.as_str(), &JobState::Running));
-    assert_eq!(rig.pull(1).await.unwrap().id, first.id);
+    assert_eq!(rig.pull(1).await.unwrap_err().reason, Reason::Lease);
     for _ in 0..500 {
         if rig.jobs.report(&first.id).unwrap().total_bytes == 10 {
             break;
@@ -155,7 +159,7 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
     let later = Act { step: StepNumber::new(2).unwrap(), ..act(2) };
     rig.jobs.node.record(&later, &Work::Pull(order()), Event::Intended).unwrap();
     let over = rig.jobs.cancel("tester", &act(1), &first.id).unwrap_err();
-    assert_eq!(over.reason, Reason::Superseded);
+    assert_eq!(over.reason, Reason::Lease);
     let cancelled = rig.jobs.cancel("tester", &act(2), &first.id).unwrap();
     assert_eq!((cancelled.state, cancelled.done_bytes), (JobState::Cancelled, 3));
     assert_eq!(rig.end().await.state, JobState::Cancelled);
@@ -164,6 +168,25 @@ async fn the_same_step_joins_the_pull_and_a_cancelled_one_ends() {
     rig.engine().state().faults.clear();
     assert_eq!(rig.pull(3).await.unwrap().state, JobState::Running);
     assert_eq!(rig.end().await.state, JobState::Done { image: image_id(305) });
+}
+
+#[tokio::test]
+async fn a_pull_goes_on_for_its_own_run_and_ends_for_another() {
+    let rig = Rig::new(None);
+    let refused = rig.jobs.pull("tester".to_owned(), act(1), order()).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::Lease);
+    rig.engine().state().faults.push(Fault::PullHangs);
+    rig.pull(1).await.unwrap();
+    rig.jobs.leave_to(act(2).run);
+    assert_eq!(rig.pull(2).await.unwrap().state, JobState::Running);
+    rig.jobs.leave_to("01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap());
+    assert_eq!(rig.end().await.state, JobState::Cancelled);
+    let told = rig.jobs.node.ledger().get().unwrap().index().run(None).unwrap();
+    let ends: Vec<_> = told.entries.into_iter().map(|entry| entry.end).collect();
+    let [Some(quaymaster_proto::lease::LedgerEnd::Job(report))] = ends.as_slice() else {
+        panic!("{ends:?}")
+    };
+    assert_eq!(report.state, JobState::Cancelled);
 }
 
 #[test]
@@ -270,6 +293,7 @@ async fn a_full_disk_is_not_tried_again() {
 async fn only_repositories_of_agent_yaml_are_pulled_from() {
     let rig = Rig::new(None);
     let foreign = PullImage { repository: "evil.org/quay".to_owned(), ..order() };
+    rig.jobs.node.claim(&crate::lease::claiming(&act(1), None)).unwrap();
     let refused = rig.jobs.pull("tester".to_owned(), act(1), foreign).await.unwrap_err();
     assert_eq!(refused.reason, Reason::Image);
     assert!(refused.remedy.contains("quay.io/redhat/quay"), "{}", refused.remedy);

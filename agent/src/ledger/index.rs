@@ -4,35 +4,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quaymaster_proto::act::Order;
+use quaymaster_proto::lease::{ClaimLease, LedgerEntry, RunLedger};
 use quaymaster_proto::node::LedgerHead;
 use quaymaster_proto::{
-    Act, ContainerId, Epoch, PlanDigest, Reason, Refusal, RestartPolicy, RunId, StepNumber,
+    Act, Component, ContainerId, Epoch, Lease, Reason, Refusal, RestartPolicy, RunId,
 };
 
-use super::{Event, Record, Work};
-
-/// How far one run has come on this node.
-#[derive(Clone, Debug)]
-pub(crate) struct RunEntry {
-    plan: PlanDigest,
-    /// The highest accepted.
-    epoch: Epoch,
-    /// The highest accepted in that epoch.
-    step: StepNumber,
-    /// What each step was, whatever its epoch.
-    steps: BTreeMap<StepNumber, Work>,
-}
+use super::lease::LastLease;
+use super::run::RunEntry;
+use super::{Entry, Event, Record, Step, Work};
 
 /// The sum of a ledger's records.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Index {
     runs: BTreeMap<RunId, RunEntry>,
+    lease: LastLease,
+    /// Of the last act accepted.
     last: Option<RunId>,
     migrating: BTreeSet<ContainerId>,
-    /// The last refusal of each step, while nothing else became of it.
-    refusals: BTreeMap<(RunId, StepNumber), (Work, Refusal)>,
     /// Started on proof that they find nothing to migrate.
     plain: BTreeSet<ContainerId>,
+    /// Removed, or about to be, on proof that they never started.
+    given_up: BTreeMap<ContainerId, RunId>,
+    /// Whatever these runs staged of a component.
+    given_up_all: BTreeSet<(RunId, Component)>,
     /// What their owners had given to containers that were stopped.
     policies: BTreeMap<ContainerId, RestartPolicy>,
 }
@@ -49,28 +44,28 @@ pub(crate) enum Admission {
 impl Index {
     /// Takes one more record into the sum.
     pub(super) fn add(&mut self, record: &Record) {
-        let Act { cluster: _, run, epoch, step, plan } = &record.act;
-        // What was refused was not accepted; where the refusal came after the
-        // intent, the intent counts.
-        if let Event::Refused(refusal) = &record.event {
-            self.refusals.insert((*run, *step), (record.work.clone(), refusal.clone()));
-            return;
+        let Record { version: _, at, what } = record;
+        match what {
+            Entry::Step(step) => {
+                let Step { act, work, event } = &**step;
+                let run = self.runs.entry(act.run).or_insert_with(|| RunEntry::begun(&act.plan));
+                if run.add(*at, act, work, event) {
+                    self.last = Some(act.run);
+                    self.add_accepted(act, work, event);
+                }
+            }
+            Entry::Claimed(lease) => {
+                let run = self.runs.entry(lease.run);
+                run.or_insert_with(|| RunEntry::begun(&lease.plan)).claimed(lease.epoch);
+                self.lease.grant(lease.clone());
+            }
+            Entry::Released { run, epoch } => self.lease.release(*run, *epoch),
         }
-        self.refusals.remove(&(*run, *step));
-        let entry = self.runs.entry(*run).or_insert_with(|| RunEntry {
-            plan: plan.clone(),
-            epoch: *epoch,
-            step: *step,
-            steps: BTreeMap::new(),
-        });
-        if *epoch > entry.epoch {
-            (entry.epoch, entry.step) = (*epoch, *step);
-        } else if *epoch == entry.epoch {
-            entry.step = entry.step.max(*step);
-        }
-        entry.steps.insert(*step, record.work.clone());
-        self.last = Some(*run);
-        match (&record.work, &record.event) {
+    }
+
+    /// What an accepted order says of its container.
+    fn add_accepted(&mut self, act: &Act, work: &Work, event: &Event) {
+        match (work, event) {
             (Work::Act(Order::StartMigrating(order)), Event::Intended) => {
                 self.migrating.insert(order.container.clone());
             }
@@ -87,6 +82,20 @@ impl Index {
             (Work::Act(Order::Promote(order)), Event::Settled(_)) => {
                 self.migrating.remove(&order.container);
             }
+            (Work::Act(Order::RemoveStaged(order)), Event::Intended) => match &order.container {
+                Some(container) => {
+                    self.given_up.insert(container.clone(), act.run);
+                }
+                None => {
+                    self.given_up_all.insert((act.run, order.component));
+                }
+            },
+            // It is gone, and never started.
+            (Work::Act(Order::RemoveStaged(order)), Event::Settled(_)) => {
+                if let Some(container) = &order.container {
+                    self.migrating.remove(container);
+                }
+            }
             (
                 Work::Act(
                     Order::StageContainer(_)
@@ -95,7 +104,13 @@ impl Index {
                     | Order::PutConfig(_)
                     | Order::StartMigrating(_)
                     | Order::EnsureRunning(_)
-                    | Order::Promote(_),
+                    | Order::Promote(_)
+                    | Order::SetFloor(_)
+                    | Order::LowerFloor(_)
+                    | Order::RestoreConfig(_)
+                    | Order::RemoveStagedConfig(_)
+                    | Order::RemoveStaged(_)
+                    | Order::Recreate(_),
                 )
                 | Work::Pull(_),
                 _,
@@ -103,11 +118,98 @@ impl Index {
         }
     }
 
-    /// The run that was last heard of, with the furthest it has come.
+    /// The last act accepted.
     pub(crate) fn head(&self) -> Option<LedgerHead> {
-        let run = self.last?;
-        let RunEntry { plan, epoch, step, steps: _ } = self.runs.get(&run)?;
-        Some(LedgerHead { run, epoch: *epoch, step: *step, plan: plan.clone() })
+        self.head_of(self.last?)
+    }
+
+    /// The furthest that a run has come here.
+    pub(crate) fn head_of(&self, run: RunId) -> Option<LedgerHead> {
+        self.runs.get(&run)?.head(run)
+    }
+
+    /// The run's step that was heard of last.
+    pub(crate) fn last_of(&self, run: RunId) -> Option<LedgerEntry> {
+        self.runs.get(&run)?.last(run)
+    }
+
+    /// All that is on record of a run; `None` = the run that holds the lease,
+    /// or else the last one. Without its plan's bytes.
+    pub(crate) fn run(&self, run: Option<RunId>) -> Result<RunLedger, Refusal> {
+        let wanted = run.or_else(|| self.lease.last().map(|lease| lease.run)).or(self.last);
+        let wanted = wanted.ok_or_else(|| {
+            Refusal::new(Reason::Invalid, "this agent's ledger knows of no run").with_remedy(
+                "ask another node; if this one had a part in a run, its ledger was lost",
+            )
+        })?;
+        let entry = self.runs.get(&wanted).ok_or_else(|| {
+            let known: Vec<String> = self.runs.keys().rev().take(3).map(RunId::to_string).collect();
+            let known = if known.is_empty() {
+                "it knows of none".to_owned()
+            } else {
+                format!("the latest that it knows: {}", known.join(", "))
+            };
+            Refusal::new(
+                Reason::Invalid,
+                format!("this agent's ledger knows of no run {wanted}; {known}"),
+            )
+            .with_remedy("see the run's id in the plan or the report, or ask another node")
+        })?;
+        Ok(entry.ledger(wanted))
+    }
+
+    /// Who drives.
+    pub(crate) fn lease(&self) -> Option<&Lease> {
+        self.lease.current()
+    }
+
+    /// The lease, where this very claim was granted before.
+    pub(super) fn held(&self, claim: &ClaimLease) -> Option<&Lease> {
+        self.lease.current().filter(|lease| {
+            lease.is_of(claim.run, claim.epoch)
+                && (lease.process, &lease.plan) == (claim.process, &claim.plan)
+        })
+    }
+
+    /// Compare and set: whether a claim may be granted.
+    pub(super) fn admit_claim(&self, claim: &ClaimLease) -> Result<(), Refusal> {
+        let run = self.runs.get(&claim.run);
+        if let Some(run) = run {
+            run.admit_plan(claim.run, &claim.plan)?;
+        }
+        self.lease.admit_seen(claim.seen.as_ref())?;
+        match run.map(RunEntry::epoch) {
+            Some(known) if claim.epoch <= known => Err(Refusal::new(
+                Reason::Lease,
+                format!(
+                    "run {} was driven in epoch {known} here; epoch {} is over",
+                    claim.run, claim.epoch
+                ),
+            )
+            .with_remedy("read this agent's ledger, and claim a higher epoch")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether this process of this run had the lease last and gave it back.
+    pub(super) fn is_released(&self, run: RunId, epoch: Epoch) -> bool {
+        self.lease.is_released(run, epoch)
+    }
+
+    /// Refuses everybody but the process that holds the lease.
+    pub(super) fn admit_holder(&self, run: RunId, epoch: Epoch) -> Result<(), Refusal> {
+        self.lease.admit(run, epoch).map(|_| ())
+    }
+
+    /// The run that gave `container` up: it is removed, or about to be, and is
+    /// never started.
+    pub(crate) fn given_up(&self, container: &ContainerId) -> Option<RunId> {
+        self.given_up.get(container).copied()
+    }
+
+    /// The run itself, where it gave up whatever it staged of a component.
+    pub(crate) fn gave_up_all(&self, run: RunId, component: Component) -> Option<RunId> {
+        self.given_up_all.contains(&(run, component)).then_some(run)
     }
 
     /// Whether `container` was asked to migrate and its end is not on record.
@@ -129,69 +231,18 @@ impl Index {
 
     /// Whether this is the refusal that this step got last.
     pub(super) fn is_known_refusal(&self, act: &Act, work: &Work, event: &Event) -> bool {
-        let Event::Refused(refusal) = event else { return false };
-        self.refusals
-            .get(&(act.run, act.step))
-            .is_some_and(|(known, before)| known == work && before == refusal)
+        self.runs.get(&act.run).is_some_and(|run| run.is_known_refusal(act, work, event))
     }
 
     /// Whether this order may still be taken from this process of this run.
     pub(crate) fn admit(&self, act: &Act, work: &Work) -> Result<Admission, Refusal> {
-        let Some(entry) = self.admit_process(act)? else {
-            return Ok(Admission::New);
-        };
-        if act.epoch == entry.epoch && act.step < entry.step {
-            return Err(Refusal::new(
-                Reason::Superseded,
-                format!(
-                    "run {} has come to step {} here; step {} is over",
-                    act.run, entry.step, act.step
-                ),
-            )
-            .with_remedy("resume the run, so that it looks at the nodes again"));
-        }
-        match entry.steps.get(&act.step) {
-            None => Ok(Admission::New),
-            Some(known) if known == work => Ok(Admission::Repeated),
-            Some(known) => Err(Refusal::new(
-                Reason::Superseded,
-                format!(
-                    "step {} of run {} was another order before ({}, now {})",
-                    act.step,
-                    act.run,
-                    known.verb(),
-                    work.verb()
-                ),
-            )
-            .with_remedy("a step is one order for good; plan again")),
-        }
+        self.admit_process(act)?;
+        self.runs.get(&act.run).map_or(Ok(Admission::New), |run| run.admit(act, work))
     }
 
-    /// Whether this process may still drive this run, whatever the step.
-    pub(crate) fn admit_process(&self, act: &Act) -> Result<Option<&RunEntry>, Refusal> {
-        let Some(entry) = self.runs.get(&act.run) else { return Ok(None) };
-        if act.plan != entry.plan {
-            return Err(Refusal::new(
-                Reason::Invalid,
-                format!(
-                    "run {} was begun with plan {}, not with {}",
-                    act.run,
-                    entry.plan.short(),
-                    act.plan.short()
-                ),
-            )
-            .with_remedy("a run has one plan; start another run for another plan"));
-        }
-        if act.epoch < entry.epoch {
-            return Err(Refusal::new(
-                Reason::Superseded,
-                format!(
-                    "run {} is driven with epoch {} now; epoch {} is over",
-                    act.run, entry.epoch, act.epoch
-                ),
-            )
-            .with_remedy("another process has taken this run over; see who before resuming it"));
-        }
-        Ok(Some(entry))
+    /// Whether this process drives this run, whatever the step.
+    pub(crate) fn admit_process(&self, act: &Act) -> Result<(), Refusal> {
+        self.admit_holder(act.run, act.epoch)?;
+        self.runs.get(&act.run).map_or(Ok(()), |run| run.admit_plan(act.run, &act.plan))
     }
 }

@@ -1,5 +1,6 @@
+use quaymaster_proto::StepNumber;
 use quaymaster_proto::act::PutConfig;
-use quaymaster_proto::{Epoch, StepNumber};
+use quaymaster_proto::lease::LedgerEnd;
 
 use super::*;
 
@@ -11,6 +12,12 @@ fn act(step: u32) -> Act {
         step: StepNumber::new(step).unwrap(),
         plan: "a".repeat(64).parse().unwrap(),
     }
+}
+
+/// As this process claims it, where it saw that lease.
+fn claim(epoch: u64, seen: Option<Lease>) -> ClaimLease {
+    let act = Act { epoch: Epoch::new(epoch).unwrap(), ..act(1) };
+    crate::lease::claiming(&act, seen)
 }
 
 fn work() -> Work {
@@ -30,8 +37,12 @@ fn what_is_on_record_is_there_after_a_restart() {
     ledger.append(&act(1), &work(), Event::Intended).unwrap();
     ledger.append(&act(2), &work(), Event::Intended).unwrap();
     drop(ledger);
-    let ledger = Ledger::open(directory.path()).unwrap();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
     assert_eq!(ledger.index().head().unwrap().step, StepNumber::new(2).unwrap());
+    assert_eq!(ledger.index().admit(&act(2), &work()).unwrap_err().reason, Reason::Lease);
+    ledger.claim(&claim(2, None)).unwrap();
+    let act = |step| Act { epoch: Epoch::new(2).unwrap(), ..act(step) };
+    ledger.append(&act(2), &work(), Event::Intended).unwrap();
     assert_eq!(ledger.index().admit(&act(2), &work()), Ok(Admission::Repeated));
     assert_eq!(ledger.index().admit(&act(3), &work()), Ok(Admission::New));
     assert_eq!(ledger.index().admit(&act(1), &work()).unwrap_err().reason, Reason::Superseded);
@@ -41,6 +52,7 @@ fn what_is_on_record_is_there_after_a_restart() {
 fn an_order_that_was_refused_was_not_accepted() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(directory.path()).unwrap();
+    ledger.claim(&claim(1, None)).unwrap();
     ledger.append(&act(5), &work(), refused()).unwrap();
     assert_eq!(ledger.index().head(), None);
     assert_eq!(ledger.index().admit(&act(1), &work()), Ok(Admission::New));
@@ -143,4 +155,69 @@ fn the_same_refusal_again_is_written_once() {
     ledger.append(&act(1), &work(), Event::Intended).unwrap();
     ledger.append(&act(1), &work(), refused()).unwrap();
     assert_eq!(lines(), 4);
+}
+
+#[test]
+fn a_claim_is_granted_to_who_saw_the_lease_that_stands_and_only_above_every_epoch() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    let first = ledger.claim(&claim(3, None)).unwrap();
+    assert_eq!(ledger.index().lease(), Some(&first));
+    // Who saw nobody, or somebody who is over, decides on nothing.
+    for seen in [None, Some(Lease { epoch: Epoch::new(2).unwrap(), ..first.clone() })] {
+        let refusal = ledger.claim(&claim(4, seen)).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Lease);
+        assert!(refusal.message.contains("epoch 3 of run 01ARZ"), "{refusal}");
+        assert!(refusal.message.contains("operator 3"), "{refusal}");
+    }
+    // The same claim again is granted unchanged, another process's is not.
+    assert_eq!(ledger.claim(&claim(3, None)).unwrap(), first);
+    let other = ClaimLease { process: ulid::Ulid::from(99), ..claim(3, Some(first.clone())) };
+    assert_eq!(ledger.claim(&other).unwrap_err().reason, Reason::Lease);
+    let replanned =
+        ClaimLease { plan: "b".repeat(64).parse().unwrap(), ..claim(4, Some(first.clone())) };
+    assert!(ledger.claim(&replanned).unwrap_err().message.contains("begun with plan"));
+    let second = ledger.claim(&claim(4, Some(first.clone()))).unwrap();
+    assert_eq!(ledger.release(first.run, first.epoch).unwrap_err().reason, Reason::Lease);
+    ledger.release(second.run, second.epoch).unwrap();
+    ledger.release(second.run, second.epoch).unwrap();
+    assert_eq!(ledger.index().lease(), None);
+    // What was once granted never comes back, also after a restart.
+    drop(ledger);
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    assert_eq!(ledger.index().lease(), None);
+    assert_eq!(ledger.claim(&claim(4, None)).unwrap_err().reason, Reason::Lease);
+    let third = ledger.claim(&claim(5, None)).unwrap();
+    drop(ledger);
+    assert_eq!(Ledger::open(directory.path()).unwrap().index().lease(), Some(&third));
+}
+
+#[test]
+fn a_run_is_told_step_by_step_with_the_latest_that_became_of_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    assert_eq!(ledger.index().run(None).unwrap_err().reason, Reason::Invalid);
+    ledger.claim(&claim(1, None)).unwrap();
+    ledger.append(&act(1), &work(), Event::Intended).unwrap();
+    let met = ActOutcome {
+        how: quaymaster_proto::How::Changed,
+        container: None,
+        config: None,
+        engine_time: None,
+    };
+    ledger.append(&act(1), &work(), Event::Settled(met.clone())).unwrap();
+    ledger.append(&act(2), &work(), refused()).unwrap();
+    ledger.append(&act(3), &work(), Event::Intended).unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(directory.path()).unwrap();
+    let told = ledger.index().run(None).unwrap();
+    let ends: Vec<_> =
+        told.entries.iter().map(|entry| (entry.step.get(), entry.end.clone())).collect();
+    let refusal = Refusal::new(Reason::Drifted, "not as it was");
+    let expected =
+        [(1, Some(LedgerEnd::Met(met))), (2, Some(LedgerEnd::Refused(refusal))), (3, None)];
+    assert_eq!(ends, expected);
+    assert_eq!(ledger.index().last_of(act(1).run).unwrap().step, StepNumber::new(3).unwrap());
+    let unknown = ledger.index().run(Some("01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap()));
+    assert!(unknown.unwrap_err().message.contains("01ARZ3NDEKTSV4RRFFQ69G5FAV"));
 }

@@ -11,12 +11,13 @@ use futures::future::{join_all, try_join_all};
 use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts, OtherStarter, ReadableConfig,
 };
-use quaymaster_proto::{Component, ContainerStatus, Mode, Refusal, RestartPolicy};
+use quaymaster_proto::{Component, ContainerStatus, Floor, Mode, Refusal, RestartPolicy};
 
 use crate::config::ComponentConfig;
 use crate::config_file::ConfigFile;
 use crate::disk;
 use crate::engine::{Container, Engine, FullContainer};
+use crate::floor;
 use crate::node::Node;
 use crate::quay::settings::{Settings, SurveyKey, keyed_digest, override_mode};
 use crate::secret::Secret;
@@ -62,6 +63,10 @@ impl<E: Engine> Node<E> {
         let engine = async { self.engine.facts().await.map_err(Refusal::from) };
         let (engine, components, over) =
             tokio::try_join!(engine, components, self.well_known_override())?;
+        let (floor, floor_sightings) = self.describe_floor();
+        // Two looks at the ledger in one expression would wait for each other.
+        let ledger = self.ledger().head();
+        let lease = self.lease();
         let beside_config = self.config.quay_config.parent().unwrap_or_else(|| Path::new("/"));
         Ok(NodeFacts {
             cluster: self.config.cluster.clone(),
@@ -72,10 +77,24 @@ impl<E: Engine> Node<E> {
             engine,
             components,
             config: self.describe_config(key, over.as_ref()),
-            ledger: self.ledger().head(),
+            ledger,
+            lease,
+            floor,
+            floor_sightings,
             free_bytes_engine: self.free_bytes_engine(),
             free_bytes_config: disk::free_bytes(beside_config),
         })
+    }
+
+    /// A floor that nobody can read is told, not taken for none.
+    fn describe_floor(&self) -> (Option<Floor>, Vec<String>) {
+        match floor::read(&self.config.state) {
+            Ok(floor) => (floor, Vec::new()),
+            Err(error) => {
+                let problem = quaymaster_proto::in_a_line(&error);
+                (None, vec![format!("{problem}: no Quay is started here")])
+            }
+        }
     }
 
     async fn describe_component(

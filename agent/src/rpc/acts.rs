@@ -1,6 +1,7 @@
 //! Acts and jobs: out of the wire, to the worker or the jobs, and back.
 
 use quaymaster_proto::act::{Order, Ordered};
+use quaymaster_proto::lease::{ClaimLease, ReleaseLease};
 use quaymaster_proto::{Act, InvalidField, Refusal, wire};
 use tonic::{Response, Status};
 
@@ -31,6 +32,12 @@ into_order! {
     StartMigratingRequest => StartMigrating,
     EnsureRunningRequest => EnsureRunning,
     PromoteRequest => Promote,
+    SetFloorRequest => SetFloor,
+    LowerFloorRequest => LowerFloor,
+    RestoreConfigRequest => RestoreConfig,
+    RemoveStagedConfigRequest => RemoveStagedConfig,
+    RemoveStagedRequest => RemoveStaged,
+    RecreateRequest => Recreate,
 }
 
 impl<E: Engine> Service<E> {
@@ -38,6 +45,27 @@ impl<E: Engine> Service<E> {
         let (act, order) = message.into_order().map_err(Refusal::from)?;
         let outcome = self.worker.perform(who, act, order).await?;
         Ok(Response::new(outcome.into()))
+    }
+
+    pub(super) async fn claim(
+        &self,
+        who: String,
+        message: wire::ClaimLeaseRequest,
+    ) -> Answer<wire::ClaimLeaseReply> {
+        let claim: ClaimLease = message.try_into().map_err(Refusal::from)?;
+        let jobs = self.jobs.clone();
+        let claimed = self.worker.claim(who, claim, move |lease| jobs.leave_to(lease.run)).await?;
+        Ok(Response::new(claimed.into()))
+    }
+
+    pub(super) async fn release(
+        &self,
+        who: String,
+        message: wire::ReleaseLeaseRequest,
+    ) -> Answer<wire::ReleaseLeaseReply> {
+        let release: ReleaseLease = message.try_into().map_err(Refusal::from)?;
+        self.worker.release(who, release).await?;
+        Ok(Response::new(wire::ReleaseLeaseReply {}))
     }
 
     pub(super) async fn start_pull(

@@ -19,6 +19,9 @@ pub(crate) enum Method {
     LookAtDatabase,
     FollowLog,
     GetJob,
+    ReadLedger,
+    ClaimLease,
+    ReleaseLease,
     StageContainer,
     StageConfig,
     EnsureStopped,
@@ -26,6 +29,12 @@ pub(crate) enum Method {
     StartMigrating,
     EnsureRunning,
     Promote,
+    SetFloor,
+    RemoveStaged,
+    RemoveStagedConfig,
+    RestoreConfig,
+    LowerFloor,
+    Recreate,
     PullImage,
     CancelJob,
 }
@@ -42,14 +51,23 @@ impl Method {
             | Self::SampleBackfill
             | Self::LookAtDatabase
             | Self::FollowLog
-            | Self::GetJob => Role::Reader,
-            Self::StageContainer
+            | Self::GetJob
+            | Self::ReadLedger => Role::Reader,
+            Self::ClaimLease
+            | Self::ReleaseLease
+            | Self::StageContainer
             | Self::StageConfig
             | Self::EnsureStopped
             | Self::PutConfig
             | Self::StartMigrating
             | Self::EnsureRunning
             | Self::Promote
+            | Self::SetFloor
+            | Self::RemoveStaged
+            | Self::RemoveStagedConfig
+            | Self::RestoreConfig
+            | Self::LowerFloor
+            | Self::Recreate
             | Self::PullImage
             | Self::CancelJob => Role::Operator,
         }

@@ -145,6 +145,21 @@ impl<E: Engine> Service<E> {
         Ok(Response::new(look.into()))
     }
 
+    pub(super) async fn read_ledger_of(
+        &self,
+        message: wire::ReadLedgerRequest,
+    ) -> Answer<wire::ReadLedgerReply> {
+        let wire::ReadLedgerRequest { run } = message;
+        let run = if run.is_empty() {
+            None
+        } else {
+            Some(run.parse().map_err(|error| invalid(InvalidField::because("run", error)))?)
+        };
+        let node = Arc::clone(&self.node);
+        let found = self.aside(async move { node.read_ledger(run) }).await?;
+        Ok(Response::new(found.into()))
+    }
+
     pub(super) async fn follow_log_of(
         &self,
         message: wire::FollowLogRequest,

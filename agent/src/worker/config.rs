@@ -1,7 +1,8 @@
-//! The two acts on config.yaml: new bytes into a sibling while the registry
-//! serves, one rename in the dark.
+//! The acts on config.yaml: new bytes into a sibling while the registry serves,
+//! one rename in the dark; and on the way back, the kept bytes in its place and
+//! the sibling gone.
 
-use quaymaster_proto::act::{PutConfig, StageConfig};
+use quaymaster_proto::act::{PutConfig, RemoveStagedConfig, RestoreConfig, StageConfig};
 use quaymaster_proto::{ActOutcome, FileDigest, How, Reason, Refusal};
 
 use super::Turn;
@@ -47,6 +48,7 @@ pub(super) async fn stage<E: Engine>(
         return Ok(outcome(How::Already, to));
     }
     turn.intend()?;
+    turn.changes()?;
     file.keep().map_err(refused)?;
     file.stage(run, &edit.bytes).map_err(refused)?;
     Ok(outcome(How::Changed, to))
@@ -65,19 +67,8 @@ pub(super) async fn put<E: Engine>(
         return Ok(outcome(How::Already, to));
     }
     expect(&file, from)?;
-    if node.guards.has(Guard::SiblingUntilDark)
-        && let Some(alive) = node.living_quays().await?.first().map(|quay| &quay.state)
-    {
-        return Err(Refusal::new(
-            Reason::Drifted,
-            format!(
-                "cannot put config.yaml in place: `{}` ({}) is {}",
-                alive.name,
-                alive.id.short(),
-                alive.status
-            ),
-        )
-        .with_remedy("stop it first"));
+    if node.guards.has(Guard::SiblingUntilDark) {
+        refuse_alive(turn).await?;
     }
     let staged = file.staged(run).map_err(refused)?;
     if staged.as_ref() != Some(to) {
@@ -90,16 +81,84 @@ pub(super) async fn put<E: Engine>(
         .with_remedy("stage the config again in this run"));
     }
     turn.intend()?;
+    turn.changes()?;
     file.put(run).map_err(refused)?;
-    let seen = node.read_config()?;
-    if seen.digest != *to {
+    seen_in_place(turn, to)
+}
+
+/// Every Quay of this node is down: none reads one file and runs with another.
+async fn refuse_alive<E: Engine>(turn: &Turn<'_, E>) -> Result<(), Refusal> {
+    let alive = turn.node.living_quays().await?;
+    let Some(alive) = alive.first().map(|quay| &quay.state) else { return Ok(()) };
+    Err(Refusal::new(
+        Reason::Drifted,
+        format!(
+            "cannot put config.yaml in place: `{}` ({}) is {}",
+            alive.name,
+            alive.id.short(),
+            alive.status
+        ),
+    )
+    .with_remedy("stop it first"))
+}
+
+fn seen_in_place<E: Engine>(turn: &Turn<'_, E>, to: &FileDigest) -> Result<ActOutcome, Refusal> {
+    let seen = turn.node.read_config()?;
+    if seen.digest == *to {
+        return Ok(outcome(How::Changed, to));
+    }
+    Err(Refusal::new(
+        Reason::Config,
+        format!("`{}` is {} after the rename", seen.path.display(), seen.digest.short()),
+    )
+    .with_remedy("see who else writes to it"))
+}
+
+pub(super) async fn restore<E: Engine>(
+    turn: &mut Turn<'_, E>,
+    order: &RestoreConfig,
+) -> Result<ActOutcome, Refusal> {
+    let RestoreConfig { from, to } = order;
+    let file = turn.node.read_config()?;
+    if file.digest == *to {
+        file.settle().map_err(refused)?;
+        return Ok(outcome(How::Already, to));
+    }
+    expect(&file, from)?;
+    refuse_alive(turn).await?;
+    turn.intend()?;
+    turn.changes()?;
+    file.restore(to).map_err(refused)?;
+    seen_in_place(turn, to)
+}
+
+pub(super) fn remove_staged<E: Engine>(
+    turn: &mut Turn<'_, E>,
+    order: &RemoveStagedConfig,
+) -> Result<ActOutcome, Refusal> {
+    let RemoveStagedConfig { staged } = order;
+    let run = turn.act.run;
+    let file = turn.node.read_config()?;
+    let Some(found) = file.staged(run).map_err(refused)? else {
+        return Ok(outcome(How::Already, &file.digest));
+    };
+    if found != *staged {
+        let sibling = file.sibling(run);
         return Err(Refusal::new(
             Reason::Config,
-            format!("`{}` is {} after the rename", seen.path.display(), seen.digest.short()),
+            format!(
+                "`{}` holds {}, not {} as the run staged it",
+                sibling.display(),
+                found.short(),
+                staged.short()
+            ),
         )
-        .with_remedy("see who else writes to it"));
+        .with_remedy("see who wrote it, and remove it by hand"));
     }
-    Ok(outcome(How::Changed, to))
+    turn.intend()?;
+    turn.changes()?;
+    file.unstage(run).map_err(refused)?;
+    Ok(outcome(How::Changed, &file.digest))
 }
 
 fn expect(file: &ConfigFile, from: &FileDigest) -> Result<(), Refusal> {

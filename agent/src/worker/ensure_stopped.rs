@@ -39,7 +39,7 @@ pub(super) async fn ensure_stopped<E: Engine>(
     }
     if !is_down(&seen) {
         let grace = Duration::from_secs((*grace_seconds).into());
-        let done = node.engine.stop(id, grace).await;
+        let done = turn.changes()?.stop(id, grace).await;
         seen = node.again(id).await?;
         if !is_down(&seen) {
             let said = format!("container {} is still {}", id.short(), seen.state.status);
@@ -61,7 +61,7 @@ async fn take_policy<E: Engine>(
     seen: &Container,
 ) -> Result<Container, Refusal> {
     let (node, id) = (turn.node, &seen.state.id);
-    let done = node.engine.set_restart_policy(id, RestartPolicy::No).await;
+    let done = turn.changes()?.set_restart_policy(id, RestartPolicy::No).await;
     let seen = node.again(id).await?;
     if seen.state.restart_policy == RestartPolicy::No {
         return Ok(seen);
@@ -82,7 +82,7 @@ async fn retire<E: Engine>(
     if node.engine.container(&name).await?.is_some_and(|other| other.state.id != *id) {
         name = format!("{name}-{}", id.short());
     }
-    let done = node.engine.rename(id, &name).await;
+    let done = turn.changes()?.rename(id, &name).await;
     let seen = node.again(id).await?;
     if seen.state.name != name {
         let said = format!("container {} is still named `{}`", id.short(), seen.state.name);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-pub(crate) use quaymaster_proto::container_name::{is_given, is_retired, retired, staged};
+pub(crate) use quaymaster_proto::container_name::{back, is_given, is_retired, retired, staged};
 use quaymaster_proto::{ClusterName, Component, Generation, NodeName, RunId};
 
 /// Label with the cluster's name.
@@ -16,6 +16,8 @@ pub(crate) const COMPONENT: &str = "io.quaymaster.component";
 pub(crate) const RUN: &str = "io.quaymaster.run";
 /// Label with what it was staged to be.
 pub(crate) const GENERATION: &str = "io.quaymaster.generation";
+/// Label with the name that it was created under: promoted, it has another.
+pub(crate) const NAME: &str = "io.quaymaster.name";
 
 /// Whose a container is.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,8 @@ pub(super) async fn promote<E: Engine>(
     let Promote { component, container: id, generation, restart_policy } = order;
     let node = turn.node;
     let mut seen = node.ours(*component, id).await?;
-    turn.staged_as(*component, generation, &seen)?;
+    // What the run found and never stopped gets name and policy back.
+    turn.found_or_staged_as(*component, generation, &seen)?;
     if seen.state.status != ContainerStatus::Running {
         return Err(Refusal::new(
             Reason::Drifted,
@@ -51,7 +52,7 @@ pub(super) async fn promote<E: Engine>(
     }
     turn.intend()?;
     if !is_named(&seen) {
-        let done = node.engine.rename(id, well_known).await;
+        let done = turn.changes()?.rename(id, well_known).await;
         seen = node.again(id).await?;
         if !is_named(&seen) {
             let said = format!("container {} is still named `{}`", id.short(), seen.state.name);
@@ -59,7 +60,7 @@ pub(super) async fn promote<E: Engine>(
         }
     }
     if !has_policy(&seen) {
-        let done = node.engine.set_restart_policy(id, *restart_policy).await;
+        let done = turn.changes()?.set_restart_policy(id, *restart_policy).await;
         seen = node.again(id).await?;
         if !has_policy(&seen) {
             let policy = seen.state.restart_policy;

@@ -1,14 +1,15 @@
 //! Stage: the next container beside the one that runs, created and never
 //! started.
 
-use quaymaster_proto::act::StageContainer;
-use quaymaster_proto::{
-    ActOutcome, Component, ContainerStatus, How, Reason, Refusal, RestartPolicy,
-};
+use std::collections::BTreeMap;
 
+use quaymaster_proto::act::StageContainer;
+use quaymaster_proto::{ActOutcome, Component, Reason, Refusal};
+
+use super::create::{self, Fresh};
 use super::{Turn, names};
-use crate::container::{ContainerSpec, Demands, Finding, carry_over};
-use crate::engine::{Container, Engine, Image};
+use crate::container::{ContainerSpec, Demands};
+use crate::engine::{Engine, Image};
 
 pub(super) async fn stage_container<E: Engine>(
     turn: &mut Turn<'_, E>,
@@ -21,80 +22,16 @@ pub(super) async fn stage_container<E: Engine>(
         generation,
         port_moves: _,
         mount_copies: _,
+        attempt,
     } = order;
-    let node = turn.node;
-    let well_known = &node.component(*component)?.container;
-    let name = names::staged(well_known, turn.act.run);
-    let labels = node.owner(*component).labels(turn.act.run, generation);
-    // Under its own name, or promoted already.
-    for known in [&name, well_known] {
-        if let Some(seen) = node.engine.container(known).await?
-            && names::carries(&seen.labels, &labels)
-            && seen.state.image == generation.image
-        {
-            refuse_spent(&seen, well_known.as_str())?;
-            return Ok(outcome(How::Already, &seen));
-        }
+    let well_known = turn.node.component(*component)?.container.as_str();
+    let name = names::staged(well_known, turn.act.run, *attempt);
+    let fresh = Fresh { component: *component, generation, name };
+    if let Some(made) = turn.made(&fresh).await? {
+        return Ok(made);
     }
-    let next = next_spec(turn, order).await?;
-    if let Some(other) = node.engine.container(&name).await? {
-        return Err(Refusal::new(
-            Reason::Drifted,
-            format!(
-                "`{name}` is the name of container {}, which was not staged as ordered",
-                other.state.id.short()
-            ),
-        )
-        .with_remedy("see whose it is and remove it by hand"));
-    }
-    turn.intend()?;
-    let done = node.engine.create(&name, &next).await;
-    let Some(seen) = node.engine.container(&name).await? else {
-        let done = done.map(|_| ());
-        return Err(super::not_seen(done, format!("there is no container `{name}`")));
-    };
-    turn.staged_as(*component, generation, &seen)?;
-    let is_fresh = seen.state.status == ContainerStatus::Created
-        && seen.state.restart_policy == RestartPolicy::No;
-    if !is_fresh {
-        let state = format!(
-            "`{name}` is {} with restart policy `{}`",
-            seen.state.status, seen.state.restart_policy
-        );
-        return Err(super::not_seen(Ok(()), state));
-    }
-    Ok(outcome(How::Changed, &seen))
-}
-
-/// Refuses a container of this run that is of no more use: a Quay that has run
-/// never becomes healthy again, and a policy would start it by itself.
-fn refuse_spent(seen: &Container, well_known: &str) -> Result<(), Refusal> {
-    let state = &seen.state;
-    if state.ever_started() && !state.status.is_alive() {
-        return Err(Refusal::new(
-            Reason::AlreadyRan,
-            format!(
-                "container {} (`{}`) of this run has ended with exit code {}",
-                state.id.short(),
-                state.name,
-                state.exit_code
-            ),
-        )
-        .with_remedy("see its log; remove it by hand, then stage again"));
-    }
-    if state.name != well_known && state.restart_policy != RestartPolicy::No {
-        return Err(Refusal::new(
-            Reason::Drifted,
-            format!(
-                "container {} (`{}`) has restart policy `{}`; a staged one has `no`",
-                state.id.short(),
-                state.name,
-                state.restart_policy
-            ),
-        )
-        .with_remedy("see who changed it, and remove it by hand"));
-    }
-    Ok(())
+    let next = next_spec(turn, order, fresh.labels(turn)).await?;
+    turn.create(&fresh, &next).await
 }
 
 /// Refuses an image that agent.yaml does not allow. One without any name was
@@ -129,9 +66,17 @@ fn refuse_foreign<E: Engine>(
 async fn next_spec<E: Engine>(
     turn: &Turn<'_, E>,
     order: &StageContainer,
+    labels: BTreeMap<String, String>,
 ) -> Result<ContainerSpec, Refusal> {
-    let StageContainer { component, container: id, spec, generation, port_moves, mount_copies } =
-        order;
+    let StageContainer {
+        component,
+        container: id,
+        spec,
+        generation,
+        port_moves,
+        mount_copies,
+        attempt: _,
+    } = order;
     let node = turn.node;
     node.ours(*component, id).await?;
     let running = node.engine.full_container(id.as_str()).await?.ok_or_else(|| {
@@ -156,19 +101,7 @@ async fn next_spec<E: Engine>(
         image: generation.image.clone(),
         port_moves: port_moves.clone(),
         mount_copies: mount_copies.clone(),
-        labels: node.owner(*component).labels(turn.act.run, generation),
+        labels,
     };
-    carry_over(&running.spec, &demands).into_next().map_err(|against| {
-        let words = |Finding { subject, reason }: Finding| format!("{subject} {reason}");
-        let reasons: Vec<String> = against.into_iter().map(words).collect();
-        Refusal::new(
-            Reason::Spec,
-            format!("container {} cannot be carried over: {}", id.short(), reasons.join("; ")),
-        )
-        .with_remedy("create it anew without these, then plan again")
-    })
-}
-
-fn outcome(how: How, seen: &Container) -> ActOutcome {
-    ActOutcome { how, container: Some(seen.state.clone()), config: None, engine_time: None }
+    create::carried_over(id, &running.spec, &demands)
 }

@@ -38,6 +38,8 @@ pub(super) async fn start_migrating<E: Engine>(
     let expected_sessions = Some(expected_sessions.as_slice());
     let proof = Proof { component, id, generation, database, config, expected_sessions };
     turn.refuse_policy(&seen)?;
+    turn.refuse_given_up(component, id)?;
+    turn.refuse_below_floor(component, generation)?;
     turn.prove(&proof).await?;
     start(turn, id).await
 }
@@ -48,7 +50,7 @@ pub(super) async fn ensure_running<E: Engine>(
 ) -> Result<ActOutcome, Refusal> {
     let EnsureRunning { component, container: id, generation, ground } = order;
     let seen = turn.node.ours(*component, id).await?;
-    turn.staged_as(*component, generation, &seen)?;
+    turn.found_or_staged_as(*component, generation, &seen)?;
     if seen.state.status.is_alive() {
         return Ok(outcome(How::Already, &seen));
     }
@@ -65,6 +67,8 @@ pub(super) async fn ensure_running<E: Engine>(
         .with_remedy("see its log; stage a fresh container"));
     }
     turn.refuse_policy(&seen)?;
+    turn.refuse_given_up(*component, id)?;
+    turn.refuse_below_floor(*component, generation)?;
     match ground {
         Some(Ground { database, config }) => {
             let proof = Proof {
@@ -86,7 +90,7 @@ pub(super) async fn ensure_running<E: Engine>(
 /// The start itself. What counts is what the engine shows afterwards.
 async fn start<E: Engine>(turn: &mut Turn<'_, E>, id: &ContainerId) -> Result<ActOutcome, Refusal> {
     turn.intend()?;
-    let done = turn.node.engine.start(id).await;
+    let done = turn.changes()?.start(id).await;
     let seen = turn.node.again(id).await?;
     if !seen.state.ever_started() {
         return Err(super::not_seen(done, format!("container {} did not start", id.short())));

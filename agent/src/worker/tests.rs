@@ -1,17 +1,22 @@
 #![expect(clippy::disallowed_methods, reason = "tests lay files out on a disk of their own")]
 
 mod acts;
+mod back;
 mod companions;
+mod floors;
+mod leases;
 mod starts;
 
 use crate::node::Kept;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::act::{
-    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Promote, PutConfig, StageConfig,
-    StageContainer, StartMigrating,
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Promote, PutConfig, Recreate,
+    RemoveStaged, RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
 };
 use quaymaster_proto::database::DatabaseIdentity;
+use quaymaster_proto::floor::{LowerFloor, SetFloor};
+use quaymaster_proto::lease::{ClaimLease, Claimed};
 use quaymaster_proto::node::PublishedPort;
 use quaymaster_proto::{
     ContainerId, Epoch, FileDigest, How, Mode, PortMove, RestartPolicy, StepNumber,
@@ -151,8 +156,22 @@ impl Rig {
         self.at(1, self.step, order).await
     }
 
+    /// As the process with this epoch, which claims the lease where it may.
     async fn at(&self, epoch: u64, step: u32, order: impl Ask) -> Result<ActOutcome, Refusal> {
+        let act = self.act(epoch, step);
+        if self.worker.node.still_drives(&act).is_err() {
+            let _ = self.claim(epoch).await; // refused, and so is the act
+        }
         self.worker.perform("tester".to_owned(), self.act(epoch, step), order.order()).await
+    }
+
+    /// A claim of somebody who saw the lease that stands.
+    fn claiming(&self, epoch: u64) -> ClaimLease {
+        crate::lease::claiming(&self.act(epoch, 1), self.worker.node.lease())
+    }
+
+    async fn claim(&self, epoch: u64) -> Result<Claimed, Refusal> {
+        self.worker.claim("tester".to_owned(), self.claiming(epoch), |_| {}).await
     }
 
     fn stage(&self) -> StageContainer {
@@ -165,6 +184,7 @@ impl Rig {
             generation: generation(NEW_IMAGE, Mode::Complete),
             port_moves: vec![PortMove { from: 80, to: 8080 }],
             mount_copies: Vec::new(),
+            attempt: 1,
         }
     }
 
@@ -265,7 +285,7 @@ trait Ask {
 }
 
 macro_rules! ask {
-    ($($order:ident),*) => {
+    ($($order:ident),* $(,)?) => {
         $(impl Ask for quaymaster_proto::act::$order {
             fn order(self) -> Order {
                 Order::$order(self)
@@ -274,4 +294,28 @@ macro_rules! ask {
     };
 }
 
-ask!(StageContainer, StageConfig, EnsureStopped, PutConfig, StartMigrating, EnsureRunning, Promote);
+ask!(
+    StageContainer,
+    StageConfig,
+    EnsureStopped,
+    PutConfig,
+    StartMigrating,
+    EnsureRunning,
+    Promote,
+    RestoreConfig,
+    RemoveStagedConfig,
+    RemoveStaged,
+    Recreate,
+);
+
+impl Ask for SetFloor {
+    fn order(self) -> Order {
+        Order::SetFloor(self)
+    }
+}
+
+impl Ask for LowerFloor {
+    fn order(self) -> Order {
+        Order::LowerFloor(self)
+    }
+}

@@ -85,6 +85,8 @@ struct ModeText {
     mode: Mode,
     target: String,
     revisions: Vec<String>,
+    #[serde(default)]
+    resumable: Vec<String>,
     backfill: Option<BackfillText>,
     #[serde(default)]
     entries: Vec<EntryText>,
@@ -137,7 +139,7 @@ fn release(text: ReleaseText) -> Release {
 }
 
 fn mode(text: ModeText) -> ReleasedMode {
-    let ModeText { mode, target, revisions, backfill, entries } = text;
+    let ModeText { mode, target, revisions, resumable, backfill, entries } = text;
     let backfill = backfill.map(|BackfillText { tags_per_second, first_run_within }| Backfill {
         tags_per_second,
         first_run_within,
@@ -148,6 +150,7 @@ fn mode(text: ModeText) -> ReleasedMode {
         mode,
         target,
         revisions,
+        resumable,
         backfill,
         entries: entries.into_iter().map(entry).collect(),
     }

@@ -5,8 +5,8 @@ use ulid::Ulid;
 
 use crate::args::ApplyArgs;
 use crate::commands::context::{Context, whoami};
-use crate::commands::drive::{Drive, drive};
-use crate::commands::unfinished::unfinished;
+use crate::commands::drive::{Drive, claimant, drive};
+use crate::commands::unfinished::{Unfinished, unfinished};
 use crate::commands::{CommandError, question, talk};
 use crate::exit::Exit;
 use crate::journal::store::Journal;
@@ -21,9 +21,7 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
     let nodes = context.fleet()?;
     let (mut journal, history) = Journal::open(&context.cluster.state).await?;
     warn_of_damage(&history);
-    if let Some(before) =
-        unfinished(context, &history)?.filter(|before| before.holds_the_registry())
-    {
+    if let Some(before) = unfinished(context, &history)?.filter(Unfinished::is_in_the_way) {
         return Err(CommandError::Unfinished { run: before.state.run.to_string() });
     }
     let facts = context.facts(nodes.as_ref(), Counts::Leave).await?;
@@ -47,7 +45,9 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
     context.keep_plan(&plan)?;
     journal.append(run, &events).await?;
     let state = replayed(run, &events)?;
-    drive(context, Drive { nodes, plan, state, journal, args: args.drive.clone() }).await
+    let claimant = claimant(context, &history, &args.drive, nodes.as_ref()).await?;
+    let (args, ordered) = (args.drive.clone(), None);
+    drive(context, Drive { nodes, plan, state, journal, args, claimant, ordered }).await
 }
 
 fn beginning(context: &Context, plan: &CheckedPlan, run: RunId) -> Vec<Event> {

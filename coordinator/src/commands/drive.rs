@@ -3,23 +3,28 @@
 
 use std::sync::Arc;
 
+use quaymaster_proto::NodeName;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tracing::Instrument as _;
+use ulid::Ulid;
 
 use crate::args::{DriveArgs, Output};
 use crate::commands::context::Context;
 use crate::commands::live::View;
 use crate::commands::signals::{Said, Signals};
+use crate::commands::unfinished::over;
 use crate::commands::{CommandError, question, talk, terminal};
 use crate::exit::Exit;
+use crate::journal::History;
 use crate::journal::store::Journal;
+use crate::nodes::Looks as _;
 use crate::nodes::grpc::Fleet;
 use crate::plan::CheckedPlan;
 use crate::render::{self, Explained};
 use crate::report;
-use crate::run::{Event, GateFailure, Problem, RunState, WaitingOn};
-use crate::runner::{Ended, Parts, Patience, Progress, Runner};
+use crate::run::{Cause, Event, GateFailure, Problem, RunState, WaitingOn};
+use crate::runner::{Claimant, Declined, Ended, Parts, Patience, Progress, Runner, Unclaimed};
 use crate::telemetry::{self, Traces};
 
 /// How often a live view is drawn afresh.
@@ -33,6 +38,44 @@ pub(super) struct Drive {
     pub(super) state: RunState,
     pub(super) journal: Journal,
     pub(super) args: DriveArgs,
+    pub(super) claimant: Claimant,
+    pub(super) ordered: Option<Ordered>,
+}
+
+/// What a person orders beside going on.
+#[derive(Debug)]
+pub(super) enum Ordered {
+    /// Back.
+    Abort { because: Option<String> },
+    /// A node's part once more.
+    Retry { node: NodeName },
+    /// The first node's part to another one.
+    HandOver { to: NodeName },
+}
+
+/// In whose name this process claims leases. Whose lease is taken is said
+/// before it is.
+pub(super) async fn claimant(
+    context: &Context,
+    history: &History,
+    args: &DriveArgs,
+    nodes: &Fleet,
+) -> Result<Claimant, CommandError> {
+    let over = over(context, history)?;
+    if args.take_over {
+        for node in context.cluster.names() {
+            let Ok(facts) = nodes.describe(node, &context.key).await else { continue };
+            if let Some(lease) = facts.lease.filter(|lease| !over.contains(&lease.run)) {
+                talk::say(&format!(
+                    "taking the lease of {node} from {}: run {}, since {}",
+                    lease.holder,
+                    lease.run,
+                    render::moment(lease.since)
+                ));
+            }
+        }
+    }
+    Ok(Claimant { process: Ulid::new(), over, takes_over: args.take_over })
 }
 
 /// What ended the driving.
@@ -55,7 +98,7 @@ pub(super) async fn drive(context: &Context, drive: Drive) -> Result<Exit, Comma
 }
 
 async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
-    let Drive { nodes, plan, state, journal, args } = drive;
+    let Drive { nodes, plan, state, journal, args, claimant, ordered } = drive;
     let mut signals = Signals::listen()?;
     let _outlives = Signals::outlive_the_terminal()?;
     let (progress, mut happenings) = unbounded_channel();
@@ -69,7 +112,13 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
         clock: context.clock.clone(),
         key: context.key.clone(),
         progress,
+        claimant,
     });
+    if let Some(ordered) = ordered
+        && let Some(exit) = order(context, &plan, &mut runner, ordered).await?
+    {
+        return Ok(exit);
+    }
     let patience = match (args.wait, talk::is_someone_there()) {
         (false, _) => Patience::Leave,
         (true, true) => Patience::StayUntilAsked,
@@ -103,6 +152,29 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
                 return finish(context, &plan, runner.state(), &ended);
             }
         }
+    }
+}
+
+/// Follows what a person ordered, or says why not: then that is the end.
+async fn order(
+    context: &Context,
+    plan: &CheckedPlan,
+    runner: &mut Runner<Fleet, Journal>,
+    ordered: Ordered,
+) -> Result<Option<Exit>, CommandError> {
+    let (what, heard) = match ordered {
+        Ordered::Abort { because } => ("go back", runner.abort(plan.plan(), because).await),
+        Ordered::Retry { node } => ("try again", runner.retry(plan.plan(), &node).await),
+        Ordered::HandOver { to } => ("hand over", runner.hand_over(plan.plan(), &to).await),
+    };
+    match heard.map_err(|source| failed(plan, runner, source))? {
+        Ok(()) => Ok(None),
+        Err(Declined::Ended(ended)) => finish(context, plan, runner.state(), &ended).map(Some),
+        Err(Declined::Because(why)) => Err(CommandError::Impossible {
+            what,
+            why,
+            has_crossed: runner.state().has_crossed(plan.plan()),
+        }),
     }
 }
 
@@ -169,7 +241,7 @@ fn failed(
 }
 
 fn has_crossed(plan: &CheckedPlan, state: &RunState) -> bool {
-    plan.plan().point_of_no_return().is_some_and(|step| state.has_crossed(step))
+    state.has_crossed(plan.plan())
 }
 
 fn interrupted(context: &Context) -> String {
@@ -184,6 +256,29 @@ fn finish(
     ended: &Ended,
 ) -> Result<Exit, CommandError> {
     let exit = exit(plan, state, ended);
+    match ended {
+        Ended::Unclaimed { nodes } => {
+            let program = context.program();
+            return Err(CommandError::Unclaimed { nodes: nodes.clone(), exit, program });
+        }
+        Ended::LeaseLost { node } => {
+            return Err(CommandError::LeaseLost { node: node.clone() });
+        }
+        Ended::Done
+        | Ended::Back { .. }
+        | Ended::Waiting { .. }
+        | Ended::Failed { .. }
+        | Ended::Closed { .. } => {}
+    }
+    if let Ended::Back { .. } = ended {
+        let (now, program) = (context.clock.now(), context.program());
+        let explained = Explained { plan, state, now, program: &program };
+        match context.output {
+            Output::Text => talk::print(&render::put_back(&explained, talk::style())),
+            Output::Json => talk::print(&format!("{:#}\n", render::explain_json(&explained))),
+        }
+        return Ok(exit);
+    }
     if *ended != Ended::Done {
         let (now, program) = (context.clock.now(), context.program());
         let explained = Explained { plan, state, now, program: &program };
@@ -213,16 +308,28 @@ fn finish(
 fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
     match ended {
         Ended::Done => Exit::Done,
+        Ended::Back { because } => match because {
+            Cause::Closed { step: _, failure: GateFailure::Drifted { .. } } => Exit::Stale,
+            Cause::Closed { .. } | Cause::Failed { .. } | Cause::Person { .. } => Exit::PutBack,
+        },
+        Ended::Unclaimed { nodes } => {
+            let is_held = |(_, why): &(_, Unclaimed)| match why {
+                Unclaimed::Held(_) | Unclaimed::Behind { .. } => true,
+                Unclaimed::Refused(problem) => !is_silence(problem),
+            };
+            if nodes.iter().any(is_held) { Exit::LeaseHeld } else { Exit::Unreachable }
+        }
+        Ended::LeaseLost { .. } => Exit::LeaseHeld,
         Ended::Waiting { .. } => Exit::Waiting,
         Ended::Failed { .. } | Ended::Closed { .. } if has_crossed(plan, state) => {
             Exit::FailedBeyond
         }
         Ended::Failed { step: _, failures } => {
-            let is_silent = |(_, problem): &(_, Problem)| match problem {
-                Problem::Unreachable { .. } => true,
-                Problem::Refused { .. } | Problem::Nonsense { .. } => false,
-            };
-            if failures.iter().any(is_silent) { Exit::Unreachable } else { Exit::Failed }
+            if failures.iter().any(|(_, problem)| is_silence(problem)) {
+                Exit::Unreachable
+            } else {
+                Exit::Failed
+            }
         }
         Ended::Closed { step: _, failure } => match failure {
             GateFailure::Drifted { .. } => Exit::Stale,
@@ -239,6 +346,7 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
             },
             GateFailure::Alive { .. }
             | GateFailure::Config { .. }
+            | GateFailure::NoFloor { .. }
             | GateFailure::Database { .. }
             | GateFailure::ForeignSessions { .. }
             | GateFailure::Exited { .. }
@@ -246,5 +354,12 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
             | GateFailure::Restarted { .. }
             | GateFailure::WrongMode { .. } => Exit::Failed,
         },
+    }
+}
+
+fn is_silence(problem: &Problem) -> bool {
+    match problem {
+        Problem::Unreachable { .. } => true,
+        Problem::Refused { .. } | Problem::Nonsense { .. } | Problem::AtGate { .. } => false,
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use quaymaster_proto::{NodeName, PlanDigest};
+use quaymaster_proto::{Lease, NodeName, PlanDigest};
 
 use crate::cluster::ClusterFileError;
 use crate::exit::Exit;
 use crate::journal::store::JournalError;
+use crate::nodes::CallError;
 use crate::nodes::grpc::TlsError;
 use crate::plan::build::BuildError;
 use crate::plan::drift::Drift;
@@ -18,7 +19,7 @@ use crate::plan::request::RequestRefusal;
 use crate::preflight::Findings;
 use crate::render::Complaint;
 use crate::run::IllegalEvent;
-use crate::runner::RunError;
+use crate::runner::{RunError, Unclaimed};
 use crate::survey::Silence;
 
 /// Why a command failed.
@@ -168,6 +169,43 @@ pub enum CommandError {
         /// Which.
         run: String,
     },
+    /// Another process or person drives.
+    #[error("run {} is driven by {} since {}, as {node} says", lease.run, lease.holder, crate::render::moment(lease.since))]
+    LeaseHeld {
+        /// Who said so.
+        node: NodeName,
+        /// The lease.
+        lease: Box<Lease>,
+    },
+    /// Leases were not to be had.
+    #[error("the nodes cannot be driven: {}", unclaimed(nodes))]
+    Unclaimed {
+        /// Each, with why.
+        nodes: Vec<(NodeName, Unclaimed)>,
+        /// How the process ends.
+        exit: Exit,
+        /// How the next command begins.
+        program: String,
+    },
+    /// Another process took over.
+    #[error("{node} does not obey this process any more: it was taken over, or its ledger is lost")]
+    LeaseLost {
+        /// Who said so.
+        node: NodeName,
+    },
+    /// An agent did not answer.
+    #[error(transparent)]
+    Call(CallError),
+    /// What a person ordered cannot be.
+    #[error("cannot {what}: {why}")]
+    Impossible {
+        /// What was ordered.
+        what: &'static str,
+        /// Why not.
+        why: String,
+        /// Whether the point of no return is behind the run.
+        has_crossed: bool,
+    },
     /// There is no run that could be meant.
     #[error("there is no unfinished run of cluster `{cluster}`")]
     NothingUnfinished {
@@ -213,7 +251,12 @@ impl CommandError {
     /// How the process ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Run { source: _, has_crossed: true } => Exit::FailedBeyond,
+            Self::Run { source: _, has_crossed: true }
+            | Self::Impossible { has_crossed: true, .. } => Exit::FailedBeyond,
+            Self::LeaseHeld { .. } | Self::LeaseLost { .. } => Exit::LeaseHeld,
+            Self::Unclaimed { exit, .. } => *exit,
+            Self::Call(_) => Exit::Unreachable,
+            Self::Impossible { has_crossed: false, .. } => Exit::Refused,
             Self::Runtime { .. }
             | Self::Build(_)
             | Self::Unsound { .. }
@@ -268,7 +311,14 @@ impl CommandError {
             | Self::OtherPlanAccepted { .. }
             | Self::NotALab { .. }
             | Self::PlanFile { .. }
+            | Self::LeaseHeld { .. }
+            | Self::Impossible { .. }
             | Self::Request(_) => UNCHANGED,
+            Self::Unclaimed { .. } => "nothing was changed; what was claimed is given back",
+            Self::LeaseLost { .. } => {
+                "this process does nothing more; what it had begun was settled before the other \
+                 one took over"
+            }
             // What can be undone may have been done by then.
             Self::Declined { .. } | Self::OtherNodes { .. } => "the registry is as it was",
             Self::Run { .. } => "what was done is done, and found done when the run is resumed",
@@ -287,6 +337,7 @@ impl CommandError {
             | Self::Unfinished { .. }
             | Self::NothingUnfinished { .. }
             | Self::NoSuchGate { .. }
+            | Self::Call(_)
             | Self::Journal(_)
             | Self::Replay { .. }
             | Self::Signals { .. } => "",
@@ -303,12 +354,7 @@ impl CommandError {
                 "give the .json file that quaymaster plan wrote, or its digest".to_owned()
             }
             Self::PlanFile { path: _, source } => source.remedy().to_owned(),
-            Self::PlanOfRun { digest, path, .. } => format!(
-                "put plan {} back as `{}`: quaymaster plan wrote it, and every copy of it will \
-                 do; then: {program} explain",
-                digest.short(),
-                path.display()
-            ),
+            Self::PlanOfRun { digest, path, .. } => lost_plan_next(digest, path, program),
             Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
                 format!("read the plan, then add: --accept-irreversible {plan}")
             }
@@ -316,10 +362,19 @@ impl CommandError {
                 "read the plan, then add --yes, or agree to all of it: \
                  --accept-irreversible {plan}"
             ),
-            Self::NotALab { .. } => "without leases, backup and a way back this is for labs; to \
-                run it all the same, add: --accept-not-for-production"
+            Self::NotALab { .. } => "without a backup in the window and a rollback this is for \
+                labs; to run it all the same, add: --accept-not-for-production"
                 .to_owned(),
-            Self::Unfinished { .. } => format!("finish it first: {program} resume"),
+            Self::Unfinished { .. } => {
+                format!("finish it first: {program} resume; or take it back: {program} abort")
+            }
+            Self::LeaseHeld { .. } => TAKE_OVER.to_owned(),
+            Self::Unclaimed { nodes, exit: _, program } => unclaimed_next(nodes, program),
+            Self::LeaseLost { .. } => {
+                format!("see who drives now: {program} status; if nobody does: {program} resume")
+            }
+            Self::Impossible { has_crossed, .. } => impossible_next(*has_crossed, program),
+            Self::Call(error) => error.remedy().to_owned(),
             Self::OtherNodes { .. } => {
                 format!("put the nodes back into cluster.yaml, or plan anew: {program} plan")
             }
@@ -343,6 +398,48 @@ impl CommandError {
             | Self::Replay { .. }
             | Self::Signals { .. } => String::new(),
         }
+    }
+}
+
+const TAKE_OVER: &str = "see that whoever drives is gone, then add: --take-over";
+
+fn impossible_next(has_crossed: bool, program: &str) -> String {
+    if has_crossed {
+        format!(
+            "the ways forward from here: {program} explain. A restore of the database is the only \
+             way back"
+        )
+    } else {
+        format!("see where it stands: {program} explain")
+    }
+}
+
+fn lost_plan_next(digest: &PlanDigest, path: &Path, program: &str) -> String {
+    format!(
+        "put plan {} back as `{}`: quaymaster plan wrote it, and every copy of it will do; then: \
+         {program} explain. The nodes keep one too: {program} resume --from-nodes",
+        digest.short(),
+        path.display()
+    )
+}
+
+fn unclaimed(nodes: &[(NodeName, Unclaimed)]) -> String {
+    let each = |(node, why): &(NodeName, _)| format!("{node}: {}", crate::render::unclaimed(why));
+    nodes.iter().map(each).collect::<Vec<_>>().join("; ")
+}
+
+fn unclaimed_next(nodes: &[(NodeName, Unclaimed)], program: &str) -> String {
+    let is_behind = |(_, why): &(_, Unclaimed)| matches!(why, Unclaimed::Behind { .. });
+    if nodes.iter().any(is_behind) {
+        return format!("let the nodes say what was done: {program} resume --from-nodes");
+    }
+    let held = nodes.iter().find_map(|(_, why)| match why {
+        Unclaimed::Held(lease) => Some(lease),
+        Unclaimed::Behind { .. } | Unclaimed::Refused(_) => None,
+    });
+    match held {
+        Some(_) => TAKE_OVER.to_owned(),
+        None => format!("look at these nodes' agents: {program} status"),
     }
 }
 

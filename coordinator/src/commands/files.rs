@@ -15,6 +15,11 @@ impl Context {
         self.cluster.state.join("plans")
     }
 
+    /// Where the plan with this digest lies.
+    pub(super) fn plan_path(&self, digest: &PlanDigest) -> PathBuf {
+        self.plans().join(file::name(digest))
+    }
+
     /// Where the report of a run lies.
     pub(super) fn report_path(&self, run: RunId) -> PathBuf {
         self.cluster.state.join("reports").join(format!("{run}.json"))
@@ -56,7 +61,7 @@ impl Context {
         run: RunId,
         digest: &PlanDigest,
     ) -> Result<CheckedPlan, CommandError> {
-        let path = self.plans().join(file::name(digest));
+        let path = self.plan_path(digest);
         let lost = |source: CommandError| CommandError::PlanOfRun {
             run: run.to_string(),
             digest: digest.clone(),

@@ -184,15 +184,20 @@ fn revision(on: &WaitingOn) -> Option<&str> {
 /// The node that an event is about.
 fn node_of(event: &Event) -> Option<&NodeName> {
     match event {
-        Event::Intended { node, .. } | Event::Settled { node, .. } | Event::Failed { node, .. } => {
-            Some(node)
-        }
+        Event::Intended { node, .. }
+        | Event::Settled { node, .. }
+        | Event::Failed { node, .. }
+        | Event::LeftBehind { node, .. }
+        | Event::Retried { node, .. } => Some(node),
         Event::Started { .. }
         | Event::Driven { .. }
         | Event::Waiting { .. }
         | Event::Passed { .. }
         | Event::Closed { .. }
         | Event::Approved { .. }
-        | Event::Finished { .. } => None,
+        | Event::TurnedBack { .. }
+        | Event::HandedOver { .. }
+        | Event::Finished { .. }
+        | Event::WentBack { .. } => None,
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn not_for_production(
         return Err(CommandError::NotALab { cluster: plan.cluster.to_string() });
     }
     talk::say(
-        "These containers are no lab's. There are no leases, no backup and no way back yet:\n\
+        "These containers are no lab's. There is no backup in the window and no rollback yet:\n\
          what goes wrong past the point of no return has to be mended by hand.\n\
          Type `not for production` to run it all the same:",
     );

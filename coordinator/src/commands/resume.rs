@@ -4,19 +4,42 @@ use std::sync::Arc;
 
 use quaymaster_proto::Epoch;
 
-use crate::args::DriveArgs;
+use crate::args::{DriveArgs, ResumeArgs};
 use crate::commands::apply::warn_of_damage;
 use crate::commands::context::{Context, whoami};
-use crate::commands::drive::{Drive, drive};
+use crate::commands::drive::{Drive, Ordered, claimant, drive};
 use crate::commands::unfinished::{Unfinished, unfinished};
-use crate::commands::{CommandError, question, talk};
+use crate::commands::{CommandError, from_nodes, question, talk};
 use crate::exit::Exit;
+use crate::journal::History;
 use crate::journal::store::{self, Journal, JournalError};
 use crate::nodes::grpc::Fleet;
 use crate::plan::members::{differences, with_planned_nodes};
 use crate::run::{Event, RunState};
 
-pub(super) async fn run(context: &Context, args: &DriveArgs) -> Result<Exit, CommandError> {
+pub(super) async fn run(context: &Context, args: &ResumeArgs) -> Result<Exit, CommandError> {
+    let ResumeArgs { from_nodes, retry, hand_over, drive } = args;
+    if *from_nodes {
+        from_nodes::adopt(context, drive.take_over).await?;
+    }
+    let found = find(context).await?;
+    let ordered = match (retry, hand_over) {
+        (Some(node), _) => Some(Ordered::Retry { node: node.clone() }),
+        (None, Some(to)) => Some(Ordered::HandOver { to: to.clone() }),
+        (None, None) => None,
+    };
+    take_in_hand(context, found, drive, ordered).await
+}
+
+/// The run that a command means, and what it needs.
+pub(super) struct Found {
+    pub(super) journal: Journal,
+    pub(super) history: History,
+    pub(super) found: Unfinished,
+    pub(super) nodes: Arc<Fleet>,
+}
+
+pub(super) async fn find(context: &Context) -> Result<Found, CommandError> {
     // Reading first: where nothing ever ran, nothing is made.
     match store::read(&context.cluster.state).await {
         Err(JournalError::Absent { .. }) => return Err(nothing(context)),
@@ -25,17 +48,27 @@ pub(super) async fn run(context: &Context, args: &DriveArgs) -> Result<Exit, Com
     }
     let (mut journal, history) = Journal::open(&context.cluster.state).await?;
     warn_of_damage(&history);
-    let found = unfinished(context, &history)?.ok_or_else(|| nothing(context))?;
+    let mut found = unfinished(context, &history)?.ok_or_else(|| nothing(context))?;
     let nodes = nodes(context, &found)?;
-    let Unfinished { mut state, plan } = found;
     // What people said while nothing drove the run.
-    for word in journal.collect(state.run).await? {
-        fold(&mut state, &word)?;
+    for word in journal.collect(found.state.run).await? {
+        fold(&mut found.state, &word)?;
     }
+    Ok(Found { journal, history, found, nodes })
+}
+
+pub(super) async fn take_in_hand(
+    context: &Context,
+    found: Found,
+    args: &DriveArgs,
+    ordered: Option<Ordered>,
+) -> Result<Exit, CommandError> {
+    let Found { mut journal, history, found: Unfinished { mut state, plan }, nodes } = found;
     let accepted = question::accepted(&plan, args, context.clock.now())?;
     question::not_for_production(&plan, args).await?;
     let mut events = Vec::new();
-    if question::is_open(&state) {
+    let goes_back = !state.direction.is_there() || matches!(ordered, Some(Ordered::Abort { .. }));
+    if question::is_open(&state) && !goes_back {
         match accepted {
             Some(approved) => events.push(approved),
             None if question::is_asked_later(&plan, &state) => {}
@@ -48,7 +81,9 @@ pub(super) async fn run(context: &Context, args: &DriveArgs) -> Result<Exit, Com
         fold(&mut state, event)?;
     }
     journal.append(state.run, &events).await?;
-    drive(context, Drive { nodes, plan, state, journal, args: args.clone() }).await
+    let claimant = claimant(context, &history, args, nodes.as_ref()).await?;
+    let args = args.clone();
+    drive(context, Drive { nodes, plan, state, journal, args, claimant, ordered }).await
 }
 
 fn fold(state: &mut RunState, event: &Event) -> Result<(), CommandError> {

@@ -1,5 +1,7 @@
 //! Which run of the journal a command means.
 
+use std::collections::BTreeSet;
+
 use quaymaster_proto::RunId;
 
 use crate::commands::CommandError;
@@ -44,15 +46,20 @@ pub(super) fn unfinished(
 }
 
 impl Unfinished {
-    /// Whether another plan may not take its place: the outage has begun, and
+    /// Whether another plan may not take its place: it has begun something, and
     /// not every Quay is back under its own name.
-    pub(super) fn holds_the_registry(&self) -> bool {
+    pub(super) fn is_in_the_way(&self) -> bool {
+        !self.state.begun.is_empty() && !self.is_back()
+    }
+
+    /// Whether every Quay is back under its own name; only what stands beside
+    /// them can still be missing.
+    fn is_back(&self) -> bool {
         let promote = self.plan.plan().first_step(What::Act(Verb::Promote));
-        let is_back = promote.is_some_and(|step| {
+        promote.is_some_and(|step| {
             let mut states = step.nodes.iter().map(|node| self.state.act_state(step.number, node));
             states.all(|act| matches!(act, ActState::Done { .. }))
-        });
-        self.is_dark() && !is_back
+        })
     }
 
     /// Whether the outage has begun: from then on nothing but this run may lead
@@ -62,9 +69,25 @@ impl Unfinished {
     }
 }
 
+/// Every run that needs no lease any more: it has ended, or nothing of it can
+/// be in the way.
+pub(super) fn over(context: &Context, history: &History) -> Result<BTreeSet<RunId>, CommandError> {
+    let mut over = BTreeSet::new();
+    for run in history.runs() {
+        let ended = replay(history, run)?.is_some_and(|state| state.finished_at.is_some());
+        if ended {
+            over.insert(run);
+        }
+    }
+    if let Some(found) = unfinished(context, history)?.filter(|found| !found.is_in_the_way()) {
+        over.insert(found.state.run);
+    }
+    Ok(over)
+}
+
 /// Whether the outage of a run that has not ended has begun.
 pub(super) fn is_dark(plan: &CheckedPlan, state: &RunState) -> bool {
-    let begun = |number| state.begun.contains(&number);
+    let begun = |number| state.has_begun(number);
     let steps = &plan.plan().steps;
     state.finished_at.is_none()
         && steps.iter().any(|step| step.stage >= Stage::Dark && begun(step.number))

@@ -293,7 +293,7 @@ impl<'a> Seen<'a> {
     fn is_counted_by_a_run(&self) -> bool {
         let Some((plan, state)) = &self.run else { return false };
         match next(plan.plan(), state) {
-            Next::Look { step } => step.what == What::Gate(Gate::Backfill),
+            Next::Look { step, .. } => step.what == What::Gate(Gate::Backfill),
             Next::Ask { .. } | Next::Failed { .. } | Next::Closed { .. } | Next::Done => false,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quaymaster_proto::database::{DatabaseLook, Session};
 use quaymaster_proto::node::{ConfigFacts, NodeFacts};
-use quaymaster_proto::{Component, ContainerId, FileDigest, NodeName};
+use quaymaster_proto::{Component, ContainerId, FileDigest, Floor, NodeName};
 
 use crate::gates::{Judgement, SETTLE, living, unanswered};
 use crate::plan::Plan;
@@ -29,21 +29,24 @@ pub struct DarkLook {
     /// At that gate: what its config.yaml has to be. One node may have edited
     /// it for others, and each sees for itself that this has reached it.
     pub config: Option<FileDigest>,
+    /// The floor that it has to have.
+    pub floor: Option<Floor>,
     /// Its containers.
     pub facts: Result<NodeFacts, String>,
     /// The database as it reaches it.
     pub database: Result<DatabaseLook, String>,
 }
 
-/// Judges one round of looks at every node of the plan.
-pub fn judge(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
+/// Judges one round of looks at every node of the plan. `revisions` are those
+/// at which the database may be.
+pub fn judge(plan: &Plan, looks: &[DarkLook], revisions: &[String], waited: Duration) -> Judgement {
     match looks.iter().find_map(beginning) {
         Some(Beginning::Began(own)) => return judge_begun(plan, looks, own, waited),
         // Whether it has migrated decides what the database should show.
         Some(Beginning::Unknown) => return unanswered(silent(looks), waited),
         Some(Beginning::NotYet) | None => {}
     }
-    if let Some(problem) = looks.iter().find_map(|look| wrong_database(plan, look)) {
+    if let Some(problem) = looks.iter().find_map(|look| wrong_database(plan, look, revisions)) {
         return Judgement::Fail(GateFailure::Database { problem });
     }
     if let Some(judgement) = judge_alive(alive(looks, None), waited) {
@@ -62,6 +65,11 @@ pub fn judge(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
     }
     if let Some(judgement) = judge_configs(looks, waited) {
         return judgement;
+    }
+    let nodes: Vec<NodeName> =
+        looks.iter().filter(|look| has_no_floor(look)).map(|look| look.node.clone()).collect();
+    if !nodes.is_empty() {
+        return Judgement::Fail(GateFailure::NoFloor { nodes });
     }
     let sessions = expected(plan, looks);
     if sessions.is_none() && plan.database.kind != WITHOUT_SESSIONS {
@@ -145,6 +153,11 @@ fn other_config(look: &DarkLook) -> Option<(NodeName, String)> {
     Some((look.node.clone(), format!("{found} instead of {}", wanted.short())))
 }
 
+/// Whether an old Quay that came up on the node would not be stopped.
+fn has_no_floor(look: &DarkLook) -> bool {
+    look.facts.as_ref().is_ok_and(|facts| look.floor.is_none() || facts.floor != look.floor)
+}
+
 fn other_database(plan: &Plan, look: &DarkLook) -> Option<String> {
     let (node, seen, wanted) = (&look.node, look.database.as_ref().ok()?, &plan.database);
     (seen.identity != wanted.identity).then(|| {
@@ -152,7 +165,7 @@ fn other_database(plan: &Plan, look: &DarkLook) -> Option<String> {
     })
 }
 
-fn wrong_database(plan: &Plan, look: &DarkLook) -> Option<String> {
+fn wrong_database(plan: &Plan, look: &DarkLook, revisions: &[String]) -> Option<String> {
     if let Some(problem) = other_database(plan, look) {
         return Some(problem);
     }
@@ -160,12 +173,12 @@ fn wrong_database(plan: &Plan, look: &DarkLook) -> Option<String> {
     if seen.in_recovery {
         return Some(format!("{node} reaches a standby of {}", wanted.shown_as));
     }
-    (seen.revision != wanted.revision).then(|| {
+    (!revisions.contains(&seen.revision)).then(|| {
         format!(
             "{} is at revision {} instead of {}",
             wanted.shown_as,
             revision_in_words(&seen.revision),
-            wanted.revision
+            revisions.join(" or ")
         )
     })
 }

@@ -65,13 +65,14 @@ pub fn has_arrived(plan: &Plan, seen: &DatabaseLook) -> bool {
 /// The revision tells a person whether anything was applied.
 fn with_revision(failure: GateFailure, database: Option<&DatabaseLook>) -> GateFailure {
     match failure {
-        GateFailure::Exited { node, exit_code, revision: _ } => {
+        GateFailure::Exited { node, exit_code, revision: _, log } => {
             let revision = database.map(|seen| seen.revision.clone());
-            GateFailure::Exited { node, exit_code, revision }
+            GateFailure::Exited { node, exit_code, revision, log }
         }
         other @ (GateFailure::Drifted { .. }
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
+        | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
         | GateFailure::Gone { .. }

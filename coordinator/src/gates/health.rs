@@ -87,7 +87,7 @@ impl Course {
         match container.status {
             ContainerStatus::Exited | ContainerStatus::Dead | ContainerStatus::Removing => {
                 let exit_code = container.exit_code;
-                return Some(GateFailure::Exited { node, exit_code, revision: None });
+                return Some(GateFailure::Exited { node, exit_code, revision: None, log: None });
             }
             ContainerStatus::Restarting => return Some(GateFailure::Restarted { node }),
             ContainerStatus::Created | ContainerStatus::Running | ContainerStatus::Paused => {}

@@ -7,8 +7,8 @@ use quaymaster_proto::{Component, NodeName};
 
 use crate::gates::health::Course;
 use crate::gates::{Judgement, unanswered, wait_up_to};
-use crate::plan::Plan;
-use crate::run::{Evidence, WaitingOn};
+use crate::plan::{Plan, Stage, Step};
+use crate::run::{Evidence, GateFailure, WaitingOn};
 
 /// Neither a builder nor Clair has anything to do before it says how it is; the
 /// registry serves meanwhile, so a person may as well look.
@@ -16,8 +16,9 @@ const COMPANION: Duration = Duration::from_mins(10);
 
 /// Judges what is known of these nodes. Their agents have themselves read the
 /// target revision before they started anything.
-pub fn judge(plan: &Plan, component: Component, courses: &[Course], waited: Duration) -> Judgement {
-    let wanted = plan.window.to.mode;
+pub fn judge(plan: &Plan, step: &Step, courses: &[Course], waited: Duration) -> Judgement {
+    let (component, window) = (step.component, &plan.window);
+    let wanted = if step.stage == Stage::Back { window.from.mode } else { window.to.mode };
     if let Some(failure) = courses.iter().find_map(|course| course.failure(wanted)) {
         return Judgement::Fail(failure);
     }
@@ -49,6 +50,33 @@ fn limit(plan: &Plan, component: Component) -> Duration {
     // The first node needed longer than any other Quay will: it migrated.
     let longest = plan.timings.first_node_limit;
     if component.migrates() { longest } else { longest.min(COMPANION) }
+}
+
+/// Whose failure it is, where it is not everybody's.
+pub fn of_nodes(failure: &GateFailure) -> Vec<NodeName> {
+    let named = |nodes: &[(NodeName, String)]| nodes.iter().map(|(node, _)| node.clone()).collect();
+    match failure {
+        GateFailure::Exited { node, .. }
+        | GateFailure::Gone { node }
+        | GateFailure::Restarted { node }
+        | GateFailure::WrongMode { node, .. } => vec![node.clone()],
+        GateFailure::TooLong { limit: _, on } => match on.as_ref() {
+            WaitingOn::Health { nodes } | WaitingOn::Answer { nodes } => named(nodes),
+            WaitingOn::Backfill { .. }
+            | WaitingOn::Approval
+            | WaitingOn::Containers { .. }
+            | WaitingOn::Config { .. }
+            | WaitingOn::Sessions { .. }
+            | WaitingOn::Migration { .. }
+            | WaitingOn::Lasting { .. } => Vec::new(),
+        },
+        GateFailure::Drifted { .. }
+        | GateFailure::Alive { .. }
+        | GateFailure::Config { .. }
+        | GateFailure::NoFloor { .. }
+        | GateFailure::Database { .. }
+        | GateFailure::ForeignSessions { .. } => Vec::new(),
+    }
 }
 
 fn named(courses: &[Course], what: impl Fn(&Course) -> Option<String>) -> Vec<(NodeName, String)> {

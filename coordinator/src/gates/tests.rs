@@ -5,14 +5,14 @@ use proptest::prelude::*;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::node::ConfigFacts;
-use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode};
+use quaymaster_proto::{ContainerState, ContainerStatus, Floor, Generation, ImageId, Mode};
 
 use super::backfill::Samples;
 use super::dark::DarkLook;
 use super::health::Course;
 use super::*;
 use crate::nodes::fake::psql;
-use crate::plan::Plan;
+use crate::plan::{Gate, Plan, Step, What};
 use crate::survey::{ClusterFacts, fixture};
 
 const BEGUN: Duration = Duration::ZERO;
@@ -33,10 +33,20 @@ fn second_window() -> Plan {
     fixture::plan(&cluster, &facts, &window)
 }
 
+fn image() -> ImageId {
+    format!("sha256:{}", fixture::hex('b', 0)).parse().unwrap()
+}
+
+fn judge_dark(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
+    dark::judge(plan, looks, std::slice::from_ref(&plan.database.revision), waited)
+}
+
 /// Every Quay stopped, and these sessions.
 fn dark(facts: &ClusterFacts, sessions: Option<Vec<Session>>) -> Vec<DarkLook> {
     let nodes = facts.nodes.iter().map(|(node, survey)| {
         let mut facts = survey.facts.clone();
+        let generation = Generation { image: image(), mode: Mode::Background };
+        facts.floor = Some(Floor { generation, below: Vec::new() });
         let container = facts.components[0].container.as_mut().unwrap();
         container.state.status = ContainerStatus::Exited;
         let database =
@@ -45,6 +55,7 @@ fn dark(facts: &ClusterFacts, sessions: Option<Vec<Session>>) -> Vec<DarkLook> {
             node: node.clone(),
             migrating: None,
             config: None,
+            floor: facts.floor.clone(),
             facts: Ok(facts),
             database: Ok(database),
         }
@@ -67,21 +78,21 @@ fn the_dark_knows_agents_and_expected_sessions_and_nobody_else() {
     let named = vec![agent, exporter.clone(), pooler.clone()];
     let looks = dark(&facts, Some(named.clone()));
     let evidence = Evidence::Dark { sessions: Some(vec![exporter, pooler]) };
-    assert_eq!(dark::judge(&plan, &looks, BEGUN), Judgement::Pass(evidence));
+    assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Pass(evidence));
 
     let mut with_psql = named;
     with_psql.push(psql());
     let looks = dark(&facts, Some(with_psql));
     let on = WaitingOn::Sessions { sessions: vec![psql()] };
-    assert_eq!(dark::judge(&plan, &looks, BEGUN), Judgement::Wait(on));
+    assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Wait(on));
     let failure = GateFailure::ForeignSessions { sessions: vec![psql()] };
-    assert_eq!(dark::judge(&plan, &looks, SETTLE), Judgement::Fail(failure));
+    assert_eq!(judge_dark(&plan, &looks, SETTLE), Judgement::Fail(failure));
 }
 
 #[test]
 fn a_database_without_a_list_of_sessions_is_told_apart_from_an_empty_list() {
     let (facts, mut plan) = first_window();
-    let judged = |plan: &Plan, sessions| dark::judge(plan, &dark(&facts, sessions), BEGUN);
+    let judged = |plan: &Plan, sessions| judge_dark(plan, &dark(&facts, sessions), BEGUN);
     let empty = Evidence::Dark { sessions: Some(Vec::new()) };
     assert_eq!(judged(&plan, Some(Vec::new())), Judgement::Pass(empty));
     // PostgreSQL has one: an agent that brings none has not looked.
@@ -103,8 +114,8 @@ fn any_living_quay_keeps_it_from_being_dark() {
         copy.state.status = status;
         quay.others.push(copy);
         let on = WaitingOn::Containers { nodes: vec!["quay-2".parse().unwrap()] };
-        assert_eq!(dark::judge(&plan, &looks, BEGUN), Judgement::Wait(on), "{status}");
-        let judged = dark::judge(&plan, &looks, SETTLE);
+        assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Wait(on), "{status}");
+        let judged = judge_dark(&plan, &looks, SETTLE);
         assert!(
             matches!(&judged, Judgement::Fail(GateFailure::Alive { containers })
                 if containers[0].contains("quay-2") && containers[0].contains("quay-copy")),
@@ -126,7 +137,7 @@ fn right_before_the_migrating_start_every_node_has_to_see_the_edited_config() {
         };
         config.sha256 = node.config.to.clone();
     }
-    let judged = dark::judge(&plan, &looks, BEGUN);
+    let judged = judge_dark(&plan, &looks, BEGUN);
     assert!(matches!(judged, Judgement::Pass(Evidence::Dark { .. })), "{judged:?}");
 
     let before = &plan.nodes[1].config;
@@ -137,8 +148,8 @@ fn right_before_the_migrating_start_every_node_has_to_see_the_edited_config() {
     let why = format!("{} instead of {}", before.from.short(), before.to.short());
     let nodes = vec![("quay-2".parse().unwrap(), why)];
     let on = WaitingOn::Config { nodes: nodes.clone() };
-    assert_eq!(dark::judge(&plan, &looks, SETTLE), Judgement::Wait(on));
-    assert_eq!(dark::judge(&plan, &looks, LONG), Judgement::Fail(GateFailure::Config { nodes }));
+    assert_eq!(judge_dark(&plan, &looks, SETTLE), Judgement::Wait(on));
+    assert_eq!(judge_dark(&plan, &looks, LONG), Judgement::Fail(GateFailure::Config { nodes }));
 }
 
 #[test]
@@ -152,7 +163,7 @@ fn another_database_a_standby_or_another_revision_is_never_dark_enough() {
     for change in changes {
         let mut looks = dark(&facts, Some(Vec::new()));
         change(looks[2].database.as_mut().unwrap());
-        let judged = dark::judge(&plan, &looks, BEGUN);
+        let judged = judge_dark(&plan, &looks, BEGUN);
         assert!(matches!(judged, Judgement::Fail(GateFailure::Database { .. })), "{judged:?}");
     }
 }
@@ -164,9 +175,9 @@ fn a_silent_node_is_waited_for_and_then_holds_the_window() {
     looks[0].facts = Err("connection refused".to_owned());
     let nodes = vec![("quay-1".parse().unwrap(), "connection refused".to_owned())];
     let on = WaitingOn::Answer { nodes };
-    assert_eq!(dark::judge(&plan, &looks, SETTLE), Judgement::Wait(on.clone()));
+    assert_eq!(judge_dark(&plan, &looks, SETTLE), Judgement::Wait(on.clone()));
     let failure = GateFailure::TooLong { limit: ANSWER, on: Box::new(on) };
-    assert_eq!(dark::judge(&plan, &looks, ANSWER), Judgement::Fail(failure));
+    assert_eq!(judge_dark(&plan, &looks, ANSWER), Judgement::Fail(failure));
 }
 
 fn at(second: i64) -> Timestamp {
@@ -193,6 +204,10 @@ fn report(plan: &Plan, second: i64, verdict: HealthVerdict) -> HealthReport {
         verdict,
         effective_mode: Some(plan.window.to.mode),
     }
+}
+
+fn others(plan: &Plan) -> &Step {
+    plan.first_step(What::Gate(Gate::Healthy)).unwrap()
 }
 
 fn at_target(facts: &ClusterFacts, plan: &Plan) -> DatabaseLook {
@@ -264,6 +279,7 @@ fn what_waiting_cannot_mend_fails_by_name() {
                 node: node.clone(),
                 exit_code: 255,
                 revision: Some(plan.database.target.clone()),
+                log: None,
             },
         ),
         (
@@ -293,7 +309,7 @@ fn the_others_pass_together() {
     courses[0].see(report(&plan, 10, HealthVerdict::Healthy));
     courses[0].see(report(&plan, 30, HealthVerdict::Healthy));
     courses[1].see(report(&plan, 29, HealthVerdict::Unhealthy));
-    let judged = healthy::judge(&plan, Component::Quay, &courses, BEGUN);
+    let judged = healthy::judge(&plan, others(&plan), &courses, BEGUN);
     assert!(
         matches!(&judged, Judgement::Wait(WaitingOn::Health { nodes })
             if nodes.len() == 1 && nodes[0].0.as_str() == "quay-3"),
@@ -302,7 +318,7 @@ fn the_others_pass_together() {
     courses[1].see(report(&plan, 31, HealthVerdict::Healthy));
     courses[1].see(report(&plan, 36, HealthVerdict::Healthy));
     assert!(matches!(
-        healthy::judge(&plan, Component::Quay, &courses, BEGUN),
+        healthy::judge(&plan, others(&plan), &courses, BEGUN),
         Judgement::Pass(Evidence::Healthy { healthy_at }) if healthy_at[1].1 == at(31)
     ));
 }
@@ -361,7 +377,7 @@ fn a_node_that_falls_silent_among_the_others_holds_the_window_soon() {
     course.lose("connection refused".to_owned(), begun);
     course.lose("connection refused".to_owned(), begun + ANSWER / 2);
     let judged =
-        |waited| healthy::judge(&plan, Component::Quay, std::slice::from_ref(&course), waited);
+        |waited| healthy::judge(&plan, others(&plan), std::slice::from_ref(&course), waited);
     assert!(matches!(judged(begun + ANSWER / 2), Judgement::Wait(WaitingOn::Answer { .. })));
     let failed = judged(begun + ANSWER);
     assert!(
@@ -406,4 +422,15 @@ proptest! {
             prop_assert_eq!(is_open, in_a_row >= plan.timings.backfill.samples);
         }
     }
+}
+
+#[test]
+fn the_dark_needs_every_nodes_floor() {
+    let (facts, plan) = first_window();
+    let mut looks = dark(&facts, Some(Vec::new()));
+    assert!(matches!(judge_dark(&plan, &looks, BEGUN), Judgement::Pass(_)));
+    looks[1].facts.as_mut().unwrap().floor = None;
+    let nodes = vec!["quay-2".parse().unwrap()];
+    let failure = GateFailure::NoFloor { nodes };
+    assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Fail(failure));
 }

@@ -155,6 +155,11 @@ impl Journal {
         Ok((Self { connection, path, tail, _lock: lock }, history))
     }
 
+    /// The lock alone: nobody writes the journal for as long as it is held.
+    pub fn lock_alone(state: &Path) -> Result<File, JournalError> {
+        lock(state)
+    }
+
     /// Appends in one transaction, which is on the disk when this returns.
     pub async fn append(&mut self, run: RunId, events: &[Event]) -> Result<(), JournalError> {
         let failed = |source| sqlite("write to", &self.path, source);

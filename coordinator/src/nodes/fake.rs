@@ -2,6 +2,7 @@
 //! tokio's time, can be scripted with faults, and notes what must never happen.
 #![expect(clippy::disallowed_methods, reason = "it keeps tokio's own time")]
 
+mod kept;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,11 +15,12 @@ use quaymaster_proto::act::{Order, StageContainer};
 use quaymaster_proto::database::{DatabaseLook, Session};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::lease::{ClaimLease, Claimed, LedgerEnd, ReleaseLease, RunLedger};
 use quaymaster_proto::node::{ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts};
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{
     Act, ActOutcome, Component, ContainerId, ContainerState, ContainerStatus, How, Mode, NodeName,
-    Reason, Refusal, RestartPolicy,
+    Reason, Refusal, RestartPolicy, RunId,
 };
 use tokio::time::{Instant, sleep};
 
@@ -27,7 +29,10 @@ use crate::nodes::{
     Orders, PreviewQuestion, ResolvedImage, SurveyKey, Unreachable,
 };
 use crate::plan::Plan;
+use crate::run::log::LogTail;
 use crate::survey::{ClusterFacts, fixture};
+
+use kept::Kept;
 
 /// How long things take in the fake.
 pub(crate) const LATENCY: Duration = Duration::from_millis(2);
@@ -54,6 +59,8 @@ struct World {
     silent: BTreeSet<NodeName>,
     lost: BTreeSet<(NodeName, &'static str)>,
     first_exits_with: Option<i64>,
+    /// What a migrating container says.
+    log: Vec<&'static str>,
     migration_began: Option<Instant>,
     tally: Tally,
 }
@@ -69,6 +76,8 @@ pub(crate) struct Tally {
     pub(crate) companions: Vec<String>,
     /// What must never happen.
     pub(crate) violations: Vec<String>,
+    /// Nodes on which what the window found runs again.
+    pub(crate) returned: BTreeSet<NodeName>,
     /// Nodes whose new container has its name and policy.
     pub(crate) promoted: BTreeSet<NodeName>,
 }
@@ -76,21 +85,28 @@ pub(crate) struct Tally {
 #[derive(Debug)]
 struct FakeNode {
     facts: NodeFacts,
+    /// What it was made with.
+    found: NodeFacts,
     staged: BTreeMap<Component, Staged>,
+    kept: Kept,
+    /// Containers that were made of ones that had run.
+    fresh: u8,
 }
 
 #[derive(Debug)]
 struct Staged {
     id: ContainerId,
+    attempt: u32,
     started: Option<Instant>,
 }
 
 impl FakeFleet {
     /// The cluster as `facts` describe it; `plan` says where it will arrive.
     pub(crate) fn new(facts: &ClusterFacts, plan: &Plan) -> Self {
-        let nodes = facts.nodes.iter().map(|(name, survey)| {
-            (name.clone(), FakeNode { facts: survey.facts.clone(), staged: BTreeMap::new() })
-        });
+        let nodes = facts
+            .nodes
+            .iter()
+            .map(|(name, survey)| (name.clone(), FakeNode::new(survey.facts.clone())));
         let world = World {
             nodes: nodes.collect(),
             database: facts.one_database().unwrap().clone(),
@@ -102,6 +118,7 @@ impl FakeFleet {
             silent: BTreeSet::new(),
             lost: BTreeSet::new(),
             first_exits_with: None,
+            log: Vec::new(),
             migration_began: None,
             tally: Tally::default(),
         };
@@ -146,6 +163,32 @@ impl FakeFleet {
 
     pub(crate) fn first_exits_with(&self, code: i64) {
         self.world().first_exits_with = Some(code);
+    }
+
+    /// What the migrating container's log says.
+    pub(crate) fn first_says(&self, lines: &[&'static str]) {
+        self.world().log = lines.to_vec();
+    }
+
+    /// Whatever made the first container end is mended.
+    pub(crate) fn mend_first(&self) {
+        let mut world = self.world();
+        world.first_exits_with = None;
+        world.migration_began = None;
+    }
+
+    /// Every node runs what it was made with, with its file, its floor and no
+    /// lease, and nothing is left of what was staged.
+    pub(crate) fn assert_as_found(&self) {
+        let mut world = self.world();
+        for node in world.nodes.values_mut() {
+            node.assert_as_found();
+        }
+    }
+
+    /// The agent's disk is lost.
+    pub(crate) fn lose_ledger(&self, node: &str) {
+        self.world().node(&node.parse().unwrap()).kept = Kept::default();
     }
 
     /// What `/upgradeprogress/` says, one after the other; the last one stays.
@@ -194,7 +237,7 @@ impl FakeFleet {
 impl Looks for FakeFleet {
     async fn describe(&self, node: &NodeName, _: &SurveyKey) -> Result<NodeFacts, CallError> {
         self.reach(node, "describe the node").await?;
-        Ok(self.world().node(node).facts.clone())
+        Ok(self.world().node(node).described())
     }
 
     async fn preview(&self, node: &NodeName, _: &PreviewQuestion) -> Result<Preview, CallError> {
@@ -273,11 +316,52 @@ impl Looks for FakeFleet {
         let revision = world.revision();
         Ok(DatabaseLook { at, revision, sessions, counts: None, ..world.database.clone() })
     }
+
+    async fn read_log(
+        &self,
+        node: &NodeName,
+        _: Component,
+        _: &ContainerId,
+    ) -> Result<LogTail, CallError> {
+        self.reach(node, "read the log").await?;
+        let mut tail = LogTail::default();
+        self.world().log.iter().for_each(|line| tail.see(line));
+        Ok(tail.whole())
+    }
+
+    async fn read_ledger(
+        &self,
+        node: &NodeName,
+        run: Option<RunId>,
+    ) -> Result<RunLedger, CallError> {
+        self.reach(node, "read the ledger").await?;
+        let read = self.world().node(node).kept.read(run);
+        read.map_err(|refusal| Self::refused(node, "read the ledger", refusal))
+    }
 }
 
 impl Orders for FakeFleet {
-    async fn order(&self, node: &NodeName, _: Act, order: Order) -> Result<ActOutcome, CallError> {
+    async fn claim(&self, node: &NodeName, claim: ClaimLease) -> Result<Claimed, CallError> {
+        self.reach(node, "claim").await?;
+        let granted = self.world().node(node).kept.claim(claim, self.now());
+        granted.map_err(|refusal| Self::refused(node, "claim", refusal))
+    }
+
+    async fn release(&self, node: &NodeName, release: ReleaseLease) -> Result<(), CallError> {
+        self.reach(node, "release").await?;
+        let released = self.world().node(node).kept.release(&release);
+        released.map_err(|refusal| Self::refused(node, "release", refusal))
+    }
+
+    async fn order(
+        &self,
+        node: &NodeName,
+        act: Act,
+        order: Order,
+    ) -> Result<ActOutcome, CallError> {
         self.reach(node, order.verb()).await?;
+        let admitted = self.world().node(node).kept.admit(&act);
+        admitted.map_err(|refusal| Self::refused(node, order.verb(), refusal))?;
         let refusal = self.world().refusals.get(&(node.clone(), order.verb())).cloned();
         if let Some(refusal) = refusal {
             return Err(Self::refused(node, order.verb(), refusal));
@@ -286,22 +370,38 @@ impl Orders for FakeFleet {
             sleep(STOP).await;
         }
         let carried = self.world().carry_out(node, &order, self.now());
+        let end = match &carried {
+            Ok(outcome) => LedgerEnd::Met(outcome.clone()),
+            Err(refusal) => LedgerEnd::Refused(refusal.clone()),
+        };
+        self.world().node(node).kept.settle(&act, Some(end), self.now());
         carried.map_err(|refusal| Self::refused(node, order.verb(), refusal))
     }
 
     async fn pull(
         &self,
         node: &NodeName,
-        _: Act,
+        act: Act,
         order: PullImage,
     ) -> Result<JobReport, CallError> {
         self.reach(node, "pull").await?;
+        let admitted = self.world().node(node).kept.admit(&act);
+        admitted.map_err(|refusal| Self::refused(node, "pull", refusal))?;
         let refusal = self.world().refusals.get(&(node.clone(), "pull")).cloned();
         if let Some(refusal) = refusal {
             return Err(Self::refused(node, "pull", refusal));
         }
         let id = format!("pull-{}", order.digest);
         let note = String::new();
+        let image = format!("sha256:{}", fixture::hex('b', 0)).parse().unwrap();
+        let done = JobReport {
+            id: id.clone(),
+            state: JobState::Done { image },
+            done_bytes: 2,
+            total_bytes: 2,
+            note: String::new(),
+        };
+        self.world().node(node).kept.settle(&act, Some(LedgerEnd::Job(done)), self.now());
         Ok(JobReport { id, state: JobState::Running, done_bytes: 1, total_bytes: 2, note })
     }
 

@@ -8,14 +8,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use quaymaster_proto::act::{Order, Ordered};
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::health::{BackfillSample, HealthReport};
-use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::lease::RunLedger;
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::wire::agent_client::AgentClient;
-use quaymaster_proto::{Act, ActOutcome, InvalidField, NodeName, Refusal, wire};
+use quaymaster_proto::{Component, ContainerId, InvalidField, NodeName, Refusal, RunId, wire};
 use tonic::codegen::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -23,11 +22,13 @@ use tonic::{Request, Response, Status};
 use crate::cluster::{Cluster, ListedNode};
 use crate::nodes::{
     CallError, DatabaseQuestion, HealthQuestion, HealthStream, ImageQuestion, Looks, NoAnswer,
-    Orders, PreviewQuestion, ResolvedImage, SurveyKey, Unreachable,
+    PreviewQuestion, ResolvedImage, SurveyKey, Unreachable,
 };
+use crate::run::log::LogTail;
 use crate::telemetry;
 
 mod connector;
+mod orders;
 mod tls;
 
 pub use tls::{Identity, TlsError};
@@ -40,6 +41,9 @@ const LOOK: Duration = Duration::from_secs(20);
 /// An agent gives its counts of tags 120 s, after a look of 10 s.
 const COUNTS: Duration = Duration::from_secs(140);
 
+/// A log of a migration is long, and read to its end.
+const LOG: Duration = Duration::from_secs(20);
+
 /// An agent waits 60 s for `/upgradeprogress/`, which counts as well.
 const SAMPLE: Duration = Duration::from_secs(70);
 
@@ -47,10 +51,6 @@ fn database_deadline(question: DatabaseQuestion) -> Duration {
     let DatabaseQuestion { sessions: _, counts } = question;
     if counts { COUNTS } else { LOOK }
 }
-
-/// An act ends with the engine's answer; a slow disk may take its time over a
-/// new container.
-const ACT: Duration = Duration::from_secs(60);
 
 /// Every agent of one cluster.
 #[derive(Clone, Debug)]
@@ -131,44 +131,6 @@ impl Agent {
             Ok(Ok(response)) => response.into_inner(),
         };
         T::try_from(reply).map_err(|invalid| self.error(what, NoAnswer::Malformed(invalid)))
-    }
-
-    async fn act<W>(
-        &self,
-        order: &Order,
-        call: impl Future<Output = Result<Response<W>, Status>> + Send,
-    ) -> Result<ActOutcome, CallError>
-    where
-        ActOutcome: TryFrom<W, Error = InvalidField>,
-    {
-        let answer = self.answer(words(order), deadline(order), call);
-        telemetry::call(&self.node, &self.address, answer).await
-    }
-}
-
-/// The grace is spent inside the call (quay-observed 6: a 3.0 Quay burns all
-/// of it); every other act is short.
-fn deadline(order: &Order) -> Duration {
-    match order {
-        Order::EnsureStopped(stop) => Duration::from_secs(stop.grace_seconds.into()) + ACT,
-        Order::StageContainer(_)
-        | Order::StageConfig(_)
-        | Order::PutConfig(_)
-        | Order::StartMigrating(_)
-        | Order::EnsureRunning(_)
-        | Order::Promote(_) => ACT,
-    }
-}
-
-fn words(order: &Order) -> &'static str {
-    match order {
-        Order::StageContainer(_) => "create the next container",
-        Order::StageConfig(_) => "write the next config.yaml",
-        Order::EnsureStopped(_) => "stop Quay",
-        Order::PutConfig(_) => "put config.yaml in place",
-        Order::StartMigrating(_) => "start the migrating Quay",
-        Order::EnsureRunning(_) => "start Quay",
-        Order::Promote(_) => "give the new container its name and restart policy",
     }
 }
 
@@ -296,6 +258,47 @@ impl Looks for Fleet {
             )
             .await
     }
+
+    async fn read_log(
+        &self,
+        node: &NodeName,
+        component: Component,
+        container: &ContainerId,
+    ) -> Result<LogTail, CallError> {
+        let what = "read the container's log";
+        let agent = self.agent(node, what)?;
+        let request = wire::FollowLogRequest {
+            component: component.to_wire(),
+            container_id: container.to_string(),
+        };
+        let mut tail = LogTail::default();
+        let reading = async {
+            let lines = agent.client.clone().follow_log(request).await?;
+            let mut lines = lines.into_inner();
+            while let Some(line) = lines.message().await? {
+                tail.see(&line.text);
+            }
+            Ok::<(), Status>(())
+        };
+        match tokio::time::timeout(LOG, reading).await {
+            // A container that runs has no end to its log.
+            Err(_) => Ok(tail),
+            Ok(Err(status)) => Err(agent.error(what, no_answer(&status))),
+            Ok(Ok(())) => Ok(tail.whole()),
+        }
+    }
+
+    async fn read_ledger(
+        &self,
+        node: &NodeName,
+        run: Option<RunId>,
+    ) -> Result<RunLedger, CallError> {
+        let what = "read the agent's ledger";
+        let agent = self.agent(node, what)?;
+        let run = run.map(|run| run.to_string()).unwrap_or_default();
+        let request = wire::ReadLedgerRequest { run };
+        agent.answer(what, LOOK, agent.client.clone().read_ledger(request)).await
+    }
 }
 
 fn health_request(question: &HealthQuestion) -> Request<wire::HealthRequest> {
@@ -304,69 +307,6 @@ fn health_request(question: &HealthQuestion) -> Request<wire::HealthRequest> {
         component: component.to_wire(),
         container_id: container.as_ref().map(ToString::to_string).unwrap_or_default(),
     })
-}
-
-impl Orders for Fleet {
-    async fn order(
-        &self,
-        node: &NodeName,
-        act: Act,
-        order: Order,
-    ) -> Result<ActOutcome, CallError> {
-        let agent = self.agent(node, words(&order))?;
-        let mut client = agent.client.clone();
-        match order.clone() {
-            Order::StageContainer(inner) => {
-                let request = wire::StageContainerRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.stage_container(request)).await
-            }
-            Order::StageConfig(inner) => {
-                let request = wire::StageConfigRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.stage_config(request)).await
-            }
-            Order::EnsureStopped(inner) => {
-                let request = wire::EnsureStoppedRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.ensure_stopped(request)).await
-            }
-            Order::PutConfig(inner) => {
-                let request = wire::PutConfigRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.put_config(request)).await
-            }
-            Order::StartMigrating(inner) => {
-                let request = wire::StartMigratingRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.start_migrating(request)).await
-            }
-            Order::EnsureRunning(inner) => {
-                let request = wire::EnsureRunningRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.ensure_running(request)).await
-            }
-            Order::Promote(inner) => {
-                let request = wire::PromoteRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.promote(request)).await
-            }
-        }
-    }
-
-    async fn pull(
-        &self,
-        node: &NodeName,
-        act: Act,
-        order: PullImage,
-    ) -> Result<JobReport, CallError> {
-        let what = format!("pull {}@{}", order.repository, order.digest);
-        let agent = self.agent(node, &what)?;
-        let request = wire::PullImageRequest::from(Ordered { act, order });
-        let mut client = agent.client.clone();
-        let answer = agent.answer(&what, ACT, client.pull_image(request));
-        telemetry::call(&agent.node, &agent.address, answer).await
-    }
-
-    async fn job(&self, node: &NodeName, id: &str) -> Result<JobReport, CallError> {
-        let what = "look at a job";
-        let agent = self.agent(node, what)?;
-        let request = wire::GetJobRequest { id: id.to_owned() };
-        agent.answer(what, LOOK, agent.client.clone().get_job(request)).await
-    }
 }
 
 #[cfg(test)]

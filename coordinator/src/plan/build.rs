@@ -58,6 +58,13 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
         cluster.names().map(|name| node(situation, name)).collect::<Result<_, _>>()?;
     let companions = companions(situation, &nodes)?;
     let look = facts.one_database().ok_or(BuildError::NoDatabase)?;
+    let (steps, back) = steps(&Ingredients {
+        nodes: &nodes,
+        first: &cluster.first,
+        image: &image,
+        companions: &companions,
+        has_backfill: found.is_some_and(|found| found.backfill.is_some()),
+    });
     Ok(Plan {
         version: PLAN_VERSION,
         cluster: cluster.name.clone(),
@@ -69,14 +76,10 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
             revision: look.revision.clone(),
             accepted: situation.accepted().to_vec(),
             target: target.target.clone(),
+            resumable: target.resumable.clone(),
         },
-        steps: steps(&Ingredients {
-            nodes: &nodes,
-            first: &cluster.first,
-            image: &image,
-            companions: &companions,
-            has_backfill: found.is_some_and(|found| found.backfill.is_some()),
-        }),
+        steps,
+        back,
         image,
         port_moves: situation.port_moves(Component::Quay),
         companions,
@@ -166,6 +169,7 @@ fn node(situation: &Situation<'_>, name: &NodeName) -> Result<PlannedNode, Build
         companions: companions.collect::<Result<_, _>>()?,
         config: change(config, preview, writer(situation, name, config))
             .ok_or_else(|| unknown("its config.yaml's change"))?,
+        floor: survey.facts.floor.clone(),
     })
 }
 

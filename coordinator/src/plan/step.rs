@@ -33,6 +33,8 @@ pub enum Stage {
     Dark,
     /// From the intent of the migrating start on.
     Beyond,
+    /// On the way back to what the window found.
+    Back,
 }
 
 /// What a step is.
@@ -57,6 +59,8 @@ pub enum Verb {
     StageConfig,
     /// Stop the container that runs now.
     Stop,
+    /// Write down what may not run any more.
+    SetFloor,
     /// Put the next config.yaml in place.
     PutConfig,
     /// Start the container that migrates.
@@ -65,6 +69,16 @@ pub enum Verb {
     Start,
     /// Name and restart policy.
     Promote,
+    /// Remove the next container, on proof that it never started.
+    RemoveStaged,
+    /// Remove the next config.yaml from beside the present one.
+    RemoveStagedConfig,
+    /// Put the kept config.yaml back.
+    RestoreConfig,
+    /// Take the floor back.
+    LowerFloor,
+    /// Create a fresh container of what was stopped.
+    Recreate,
 }
 
 /// What a run waits for.
@@ -98,6 +112,8 @@ pub enum Width {
     Rest,
     /// Those that have the component's container, at once.
     Having,
+    /// Those whose container of the component is stopped, at once.
+    Stopped,
     /// One for each config.yaml, at once.
     Writers,
 }
@@ -118,6 +134,8 @@ pub enum Inverse {
     Recreate,
     /// Put the kept file back.
     RestoreConfig,
+    /// Take the floor back.
+    LowerFloor,
     /// None: only a restore of the database.
     None,
 }

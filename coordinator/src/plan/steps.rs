@@ -22,7 +22,8 @@ pub(super) struct Ingredients<'a> {
     pub(super) has_backfill: bool,
 }
 
-pub(super) fn steps(of: &Ingredients<'_>) -> Vec<Step> {
+/// The way there, and the way back for as long as there is one.
+pub(super) fn steps(of: &Ingredients<'_>) -> (Vec<Step>, Vec<Step>) {
     let mut steps =
         Steps { of, stage: Stage::Serving, number: StepNumber::FIRST, done: Vec::new() };
     steps.prepare();
@@ -35,7 +36,9 @@ pub(super) fn steps(of: &Ingredients<'_>) -> Vec<Step> {
         steps.gate(component, Gate::Healthy, Width::Having);
         steps.act(component, Verb::Promote, Width::Having);
     }
-    steps.done
+    let there = std::mem::take(&mut steps.done);
+    steps.go_back();
+    (there, steps.done)
 }
 
 struct Steps<'a> {
@@ -71,13 +74,14 @@ impl Steps<'_> {
 
     fn go_dark(&mut self) {
         for component in STOPS_BEFORE_QUAY {
-            self.act(component, Verb::Stop, Width::Having);
+            self.act(component, Verb::Stop, Width::Stopped);
         }
         self.stage = Stage::Dark;
         self.act(Component::Quay, Verb::Stop, Width::All);
         for component in STOPS_AFTER_QUAY {
-            self.act(component, Verb::Stop, Width::Having);
+            self.act(component, Verb::Stop, Width::Stopped);
         }
+        self.act(Component::Quay, Verb::SetFloor, Width::All);
         self.gate(Component::Quay, Gate::Dark, Width::All);
         self.act(Component::Quay, Verb::PutConfig, Width::Writers);
         self.gate(Component::Quay, Gate::Dark, Width::All);
@@ -92,8 +96,37 @@ impl Steps<'_> {
         self.act(Component::Quay, Verb::Promote, Width::All);
     }
 
+    /// First the proof that nothing new ever started; then what the Quays need
+    /// to return, for the registry is down; then the rest.
+    fn go_back(&mut self) {
+        self.stage = Stage::Back;
+        self.act(Component::Quay, Verb::RemoveStaged, Width::First);
+        self.act(Component::Quay, Verb::RestoreConfig, Width::Writers);
+        self.act(Component::Quay, Verb::LowerFloor, Width::All);
+        self.bring_back(Component::Quay, Width::All);
+        for component in STARTS {
+            self.bring_back(component, Width::Stopped);
+        }
+        self.act(Component::Quay, Verb::RemoveStaged, Width::Rest);
+        for component in self.of.companions.keys() {
+            self.act(*component, Verb::RemoveStaged, Width::Having);
+        }
+        self.act(Component::Quay, Verb::RemoveStagedConfig, Width::Writers);
+    }
+
+    fn bring_back(&mut self, component: Component, width: Width) {
+        self.act(component, Verb::Recreate, width);
+        self.act(component, Verb::Start, width);
+        self.gate(component, Gate::Healthy, width);
+        self.act(component, Verb::Promote, width);
+    }
+
     fn act(&mut self, component: Component, verb: Verb, width: Width) {
-        self.add(component, What::Act(verb), width, inverse(verb));
+        let inverse = match self.stage {
+            Stage::Serving | Stage::Dark | Stage::Beyond => inverse(verb),
+            Stage::Back => Inverse::Nothing,
+        };
+        self.add(component, What::Act(verb), width, inverse);
     }
 
     fn gate(&mut self, component: Component, gate: Gate, width: Width) {
@@ -110,10 +143,12 @@ impl Steps<'_> {
                 Width::All => true,
                 Width::First => node.name == *self.of.first,
                 Width::Rest => node.name != *self.of.first,
-                Width::Having => node.companion(component).is_some_and(|companion| match what {
-                    What::Act(Verb::Stop) => companion.fate.stops(),
-                    What::Act(_) | What::Gate(_) => companion.fate.starts(),
-                }),
+                Width::Having => {
+                    node.companion(component).is_some_and(|companion| companion.fate.starts())
+                }
+                Width::Stopped => {
+                    node.companion(component).is_some_and(|companion| companion.fate.stops())
+                }
                 Width::Writers => node.config.writer == node.name,
             })
             .map(|node| node.name.clone())
@@ -140,7 +175,13 @@ fn inverse(verb: Verb) -> Inverse {
         Verb::StageContainer => Inverse::RemoveStaged,
         Verb::StageConfig => Inverse::RemoveFile,
         Verb::Stop => Inverse::Recreate,
+        Verb::SetFloor => Inverse::LowerFloor,
         Verb::PutConfig => Inverse::RestoreConfig,
         Verb::StartMigrating | Verb::Start | Verb::Promote => Inverse::None,
+        Verb::RemoveStaged
+        | Verb::RemoveStagedConfig
+        | Verb::RestoreConfig
+        | Verb::LowerFloor
+        | Verb::Recreate => Inverse::Nothing,
     }
 }

@@ -10,10 +10,12 @@ use super::registry::{registry, undo};
 use super::text::{labelled, names, next_lines};
 use super::words::{failure, problem, remedy, step_title, waiting};
 use super::{JSON_VERSION, Style, Tone};
-use crate::plan::{CheckedPlan, Plan, PlannedImage, Step, Verb, What};
+use crate::plan::{CheckedPlan, Plan, PlannedImage, Stage, Step, Verb, What};
 use crate::report::between;
 use crate::run::order::staged;
-use crate::run::{ActState, GateFailure, GateState, Next, Problem, RunState, WaitingOn, next};
+use crate::run::{
+    ActState, Direction, GateFailure, GateState, Next, Problem, RunState, WaitingOn, next,
+};
 
 /// A run at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -104,14 +106,21 @@ pub fn explain_json(explained: &Explained<'_>) -> Value {
 /// `step 7 of 14, dark gate`
 pub(super) fn where_it_stands(explained: &Explained<'_>) -> String {
     let plan = explained.plan.plan();
-    let place =
-        |step: &Step| format!("step {} of {}, {}", step.number, plan.steps.len(), step_title(step));
+    let place = |step: &Step| match step.stage {
+        Stage::Back => format!("on the way back, {}", step_title(step)),
+        Stage::Serving | Stage::Dark | Stage::Beyond => {
+            format!("step {} of {}, {}", step.number, plan.steps.len(), step_title(step))
+        }
+    };
     match next(plan, explained.state) {
         Next::Ask { step, nodes } => format!("{}, on {}", place(step), names(&nodes)),
-        Next::Look { step } => place(step),
+        Next::Look { step, .. } => place(step),
         Next::Failed { step, .. } => format!("HELD at {}", place(step)),
         Next::Closed { step, .. } => format!("HELD at {}", place(step)),
-        Next::Done => "every step is done".to_owned(),
+        Next::Done if explained.state.direction == Direction::There => {
+            "every step is done".to_owned()
+        }
+        Next::Done => format!("put back to {}", plan.window.from),
     }
 }
 
@@ -129,7 +138,7 @@ pub(super) fn answers(explained: &Explained<'_>) -> Answers {
     };
     match next(plan, state) {
         Next::Ask { step, nodes } => asked(base, explained, step, &nodes),
-        Next::Look { step } => looked(base, explained, step),
+        Next::Look { step, .. } => looked(base, explained, step),
         Next::Failed { step, failures } => failed(base, explained, step, &failures),
         Next::Closed { step, failure } => closed(base, explained, step, &failure),
         Next::Done => Answers {
@@ -289,7 +298,13 @@ fn by_hand(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Optio
             | Verb::PutConfig
             | Verb::StartMigrating
             | Verb::Start
-            | Verb::Promote,
+            | Verb::Promote
+            | Verb::SetFloor
+            | Verb::RemoveStaged
+            | Verb::RemoveStagedConfig
+            | Verb::RestoreConfig
+            | Verb::LowerFloor
+            | Verb::Recreate,
         )
         | What::Gate(_) => None,
     }
@@ -311,6 +326,7 @@ fn closed(base: Answers, explained: &Explained<'_>, step: &Step, why: &GateFailu
         }
         GateFailure::Alive { .. }
         | GateFailure::Config { .. }
+        | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
         | GateFailure::WrongMode { .. }
@@ -330,6 +346,9 @@ fn way_out(step: &Step, why: &GateFailure) -> &'static str {
         GateFailure::Config { .. } => {
             "find out why these nodes see another file (a share that is not mounted, or one that \
              is a copy); put the edited file there as well, then resume"
+        }
+        GateFailure::NoFloor { .. } => {
+            "look at these nodes' agents and their state directories; resume sets the floor again"
         }
         GateFailure::Database { .. } => {
             "find out which database each node reaches, and in which state it is, before anything \

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::figures::{count, fraction, time};
+use super::turn;
 use super::words::{evidence, failure, problem, settlement, step_title, waiting, what};
 use super::{Style, Tone};
 use crate::plan::{Plan, What};
@@ -54,6 +55,17 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
                 String::new(),
                 format!("{by} agrees{because}"),
             )
+        }
+        Event::LeftBehind { step, node, failure: why, at } => {
+            let words = format!("LEFT BEHIND, the others go on: {}", failure(why));
+            (*at, Tone::Bad, title(*step), node.to_string(), words)
+        }
+        Event::TurnedBack { at, .. }
+        | Event::Retried { at, .. }
+        | Event::HandedOver { at, .. }
+        | Event::WentBack { at } => {
+            let (title, words) = turn::event(plan, event)?;
+            (*at, Tone::Careful, title.to_owned(), String::new(), words)
         }
         Event::Finished { at } => {
             (*at, Tone::Heading, "end".to_owned(), String::new(), "every step is done".to_owned())

@@ -137,9 +137,10 @@ fn by_whom(plan: &Plan, step: &Step) -> String {
     match (step.what, step.width) {
         (What::Gate(_), _) | (_, Width::First) => String::new(),
         (What::Act(_), _) if plan.nodes.len() == 1 => String::new(),
-        (What::Act(_), Width::All | Width::Rest | Width::Having | Width::Writers) => {
-            number(step.nodes.len(), "node")
-        }
+        (
+            What::Act(_),
+            Width::All | Width::Rest | Width::Having | Width::Stopped | Width::Writers,
+        ) => number(step.nodes.len(), "node"),
     }
 }
 
@@ -176,6 +177,9 @@ fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
             let grace = plan.timings.stop_grace_seconds;
             ("stop", format!("Quay: restart policy no, then {grace} s grace"))
         }
+        What::Act(Verb::SetFloor) => {
+            ("floor", format!("{} may not run here any more", plan.window.from))
+        }
         What::Act(Verb::PutConfig) => ("config", "the staged file put in place".to_owned()),
         What::Act(Verb::StartMigrating) => {
             let (from, to) = (&plan.database.revision, &plan.database.target);
@@ -187,6 +191,13 @@ fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
         What::Act(Verb::Promote) => {
             ("promote", "the known name and the restart policy back".to_owned())
         }
+        What::Act(
+            Verb::RemoveStaged
+            | Verb::RemoveStagedConfig
+            | Verb::RestoreConfig
+            | Verb::LowerFloor
+            | Verb::Recreate,
+        ) => ("back", String::new()),
         What::Gate(gate) => ("gate", describe_gate(plan, gate)),
     }
 }

@@ -7,7 +7,7 @@ use super::figures::{duration, time};
 use super::text::names;
 use crate::plan::{Gate, Plan, Stage, Step, Verb, What};
 use crate::report::between;
-use crate::run::{ActState, GateState, RunState};
+use crate::run::{ActState, Direction, GateState, RunState};
 
 /// Whether the registry serves, as far as a run knows.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,15 +30,21 @@ pub(super) enum Registry {
 impl Registry {
     /// Read off what happened.
     pub(super) fn of(plan: &Plan, state: &RunState) -> Self {
-        let Some(stop) = stops(plan).filter(|stop| state.begun.contains(&stop.number)) else {
+        let Some(stop) = stops(plan).filter(|stop| state.has_begun(stop.number)) else {
             return Self::Serves { without: stopped_companions(plan, state) };
         };
         let is_stopped =
             |node: &&NodeName| matches!(state.act_state(stop.number, node), ActState::Done { .. });
         let (stopped, all) = (stop.nodes.iter().filter(is_stopped).count(), stop.nodes.len());
         let since = dark_since(plan, state).unwrap_or(state.last_at);
-        if stopped < all {
+        if stopped < all && state.direction == Direction::There {
             return Self::Stopping { stopped, all, since };
+        }
+        if let Direction::Back { .. } = state.direction {
+            return match back_at(plan, state) {
+                Some(until) => Self::Again { since, until },
+                None => Self::Dark { since },
+            };
         }
         let last_gate = if plan.nodes.len() > 1 { Gate::Healthy } else { Gate::FirstNode };
         match (passed_at(plan, state, last_gate), passed_at(plan, state, Gate::FirstNode)) {
@@ -66,6 +72,16 @@ pub fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
         }
         Registry::OnFirst { .. } => format!("is serving on {} alone", plan.first),
         Registry::Again { .. } => "is serving again, on every node".to_owned(),
+    }
+}
+
+/// When the Quays of the way back were healthy.
+fn back_at(plan: &Plan, state: &RunState) -> Option<Timestamp> {
+    let mut gates = plan.back.iter();
+    let gate = gates.find(|step| step.what == What::Gate(Gate::Healthy))?;
+    match state.gates.get(&gate.number)? {
+        GateState::Passed { at, .. } => Some(*at),
+        GateState::Waiting { .. } | GateState::Closed { .. } => None,
     }
 }
 
@@ -97,28 +113,29 @@ pub(super) fn dark_since(plan: &Plan, state: &RunState) -> Option<Timestamp> {
 fn stopped_companions(plan: &Plan, state: &RunState) -> Vec<Component> {
     let is_stop =
         |step: &&Step| step.component != Component::Quay && step.what == What::Act(Verb::Stop);
-    let begun = plan.steps.iter().filter(is_stop).filter(|step| state.begun.contains(&step.number));
+    let begun = plan.steps.iter().filter(is_stop).filter(|step| state.has_begun(step.number));
     begun.map(|step| step.component).collect()
 }
 
 /// What can still be undone, in words.
 pub(super) fn undo(plan: &Plan, state: &RunState) -> String {
-    let crossed = plan.point_of_no_return().is_some_and(|step| state.has_crossed(step));
-    let is_dark = stops(plan).is_some_and(|stop| state.begun.contains(&stop.number));
+    let crossed = state.has_crossed(plan);
+    let is_dark = stops(plan).is_some_and(|stop| state.has_begun(stop.number));
     let stage = match (crossed, is_dark) {
         (true, _) => Stage::Beyond,
         (false, true) => Stage::Dark,
         (false, false) => Stage::Serving,
     };
+    if state.direction != Direction::There {
+        return "it is being undone: what the window found is put back".to_owned();
+    }
     match stage {
-        Stage::Serving if !stopped_companions(plan, state).is_empty() => {
-            "everything; what was stopped beside the registry is kept. This version does not put \
-             it back by itself"
+        Stage::Serving => {
+            "everything: what is staged does no harm, and what fails is put back by itself"
         }
-        Stage::Serving => "everything: what is staged does no harm and is never started by itself",
-        Stage::Dark => {
-            "the database is untouched; the old containers and files are kept. This version does \
-             not put them back by itself"
+        Stage::Dark | Stage::Back => {
+            "everything: the database is untouched, the old containers and files are kept; what \
+             fails leads back by itself"
         }
         Stage::Beyond => "nothing by itself: only a restore of the database leads back",
     }

@@ -260,7 +260,7 @@ fn run(view: &StatusView<'_>) -> Vec<String> {
 
 /// What a gate waits for, in few words.
 fn why(plan: &Plan, state: &RunState) -> Option<String> {
-    let Next::Look { step } = next_step(plan, state) else { return None };
+    let Next::Look { step, .. } = next_step(plan, state) else { return None };
     match state.gates.get(&step.number)? {
         GateState::Waiting { on, since: _ } => {
             Some(format!("it waits for {}", waiting_briefly(on)))

@@ -267,6 +267,7 @@ fn a_hold_says_what_failed_where_and_what_to_do() {
                 node: plan.plan().first.clone(),
                 exit_code: 255,
                 revision: Some("c00a1f15968b".into()),
+                log: None,
             };
             let step = step(plan, What::Gate(Gate::FirstNode));
             vec![Event::Closed { step, failure, at: start() }]

@@ -29,6 +29,12 @@ pub(super) fn what(what: What) -> &'static str {
         What::Act(Verb::StartMigrating) => "migrate",
         What::Act(Verb::Start) => "start",
         What::Act(Verb::Promote) => "promote",
+        What::Act(Verb::SetFloor) => "floor",
+        What::Act(Verb::RemoveStaged) => "remove staged",
+        What::Act(Verb::RemoveStagedConfig) => "remove staged config",
+        What::Act(Verb::RestoreConfig) => "restore config",
+        What::Act(Verb::LowerFloor) => "lower floor",
+        What::Act(Verb::Recreate) => "recreate",
         What::Gate(Gate::Backfill) => "backfill gate",
         What::Gate(Gate::Approval) => "approval",
         What::Gate(Gate::Unchanged) => "no-change gate",
@@ -122,18 +128,26 @@ pub fn failure(failure: &GateFailure) -> String {
         GateFailure::Config { nodes } => {
             format!("the edited config.yaml is not on every node: {}", reasons(nodes))
         }
+        GateFailure::NoFloor { nodes } => format!(
+            "an old Quay that came up there would not be stopped, for the floor is missing: {}",
+            names(nodes)
+        ),
         GateFailure::Database { problem } => format!("the database: {problem}"),
         GateFailure::ForeignSessions { sessions } => format!(
             "{} on the database that nobody named: {}",
             number(sessions.len(), "session"),
             sessions_in_words(sessions)
         ),
-        GateFailure::Exited { node, exit_code, revision } => {
+        GateFailure::Exited { node, exit_code, revision, log } => {
             let revision = match revision {
                 Some(revision) => format!("the database is at {revision}"),
                 None => "the database's revision cannot be read".to_owned(),
             };
-            format!("{node}: the container ended with exit code {exit_code}; {revision}")
+            let begun = match log.as_ref().and_then(|log| log.revision.as_deref()) {
+                Some(begun) => format!("; its log began revision {begun} last"),
+                None => String::new(),
+            };
+            format!("{node}: the container ended with exit code {exit_code}; {revision}{begun}")
         }
         GateFailure::Gone { node } => format!("{node}: the container is not there any more"),
         GateFailure::Restarted { node } => {
@@ -190,6 +204,7 @@ pub fn problem(problem: &Problem) -> String {
         Problem::Refused { reason: _, message, remedy: _ } => message.clone(),
         Problem::Unreachable { detail } => format!("does not answer: {detail}"),
         Problem::Nonsense { detail } => format!("its answer makes no sense: {detail}"),
+        Problem::AtGate { failure: why } => failure(why),
     }
 }
 
@@ -204,6 +219,11 @@ pub(super) fn remedy(problem: &Problem, node: &NodeName) -> String {
         }
         Problem::Nonsense { detail: _ } => {
             format!("compare the agent's version on {node} with this program's")
+        }
+        Problem::AtGate { failure: _ } => {
+            "read the container's log and mend what it says; a container that has run is not \
+             started again, so order a fresh one: resume --retry with the node's name"
+                .to_owned()
         }
     }
 }

@@ -70,7 +70,12 @@ impl Writer<'_> {
         let took = match verb {
             Verb::Pull => 72_000,
             Verb::Stop => 10_300,
-            Verb::StageContainer | Verb::StageConfig | Verb::PutConfig => 20,
+            Verb::StageContainer | Verb::StageConfig | Verb::PutConfig | Verb::SetFloor => 20,
+            Verb::RemoveStaged
+            | Verb::RemoveStagedConfig
+            | Verb::RestoreConfig
+            | Verb::LowerFloor
+            | Verb::Recreate => unreachable!("the way there"),
             Verb::StartMigrating | Verb::Start => 400,
             Verb::Promote => 30,
         };
@@ -97,7 +102,13 @@ impl Writer<'_> {
             | Verb::Stop
             | Verb::StartMigrating
             | Verb::Start
-            | Verb::Promote => None,
+            | Verb::Promote
+            | Verb::SetFloor
+            | Verb::RemoveStaged
+            | Verb::RemoveStagedConfig
+            | Verb::RestoreConfig
+            | Verb::LowerFloor
+            | Verb::Recreate => None,
         };
         let container = config.is_none().then(|| ContainerState {
             id: hex('e', number).parse().unwrap(),

@@ -11,6 +11,8 @@ use quaymaster_proto::{
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Gate;
+use crate::run::log::LogTail;
+use crate::run::turn::{Cause, Crossing};
 
 /// One thing that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -108,8 +110,58 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A node is left behind at a gate past the point of no return; the others
+    /// go on without it.
+    LeftBehind {
+        /// The gate.
+        step: StepNumber,
+        /// The node.
+        node: NodeName,
+        /// Why.
+        failure: GateFailure,
+        /// When.
+        at: Timestamp,
+    },
+    /// From here on the run goes back to what its window found.
+    TurnedBack {
+        /// Why.
+        because: Cause,
+        /// How it stands with the point of no return.
+        crossing: Crossing,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person ordered another attempt of a node's part, with a container of
+    /// its own.
+    Retried {
+        /// The node.
+        node: NodeName,
+        /// Which attempt it is; 2 is the first of these.
+        attempt: u32,
+        /// The steps that begin anew for it.
+        steps: Vec<StepNumber>,
+        /// Who: user@host.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person gave the first node's part to another one, after the migration
+    /// had reached its target.
+    HandedOver {
+        /// To whom.
+        to: NodeName,
+        /// Who: user@host.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Every step is done.
     Finished {
+        /// When.
+        at: Timestamp,
+    },
+    /// The window's own state is restored.
+    WentBack {
         /// When.
         at: Timestamp,
     },
@@ -128,7 +180,12 @@ impl Event {
             | Self::Passed { at, .. }
             | Self::Closed { at, .. }
             | Self::Approved { at, .. }
-            | Self::Finished { at } => *at,
+            | Self::LeftBehind { at, .. }
+            | Self::TurnedBack { at, .. }
+            | Self::Retried { at, .. }
+            | Self::HandedOver { at, .. }
+            | Self::Finished { at }
+            | Self::WentBack { at } => *at,
         }
     }
 }
@@ -147,7 +204,7 @@ pub enum Settlement {
 }
 
 /// Why a node did not do what was asked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// Its agent refused.
@@ -168,6 +225,11 @@ pub enum Problem {
     Nonsense {
         /// What.
         detail: String,
+    },
+    /// It did what it was asked, and did not pass the gate that followed.
+    AtGate {
+        /// Why.
+        failure: Box<GateFailure>,
     },
 }
 
@@ -297,6 +359,11 @@ pub enum GateFailure {
         /// Each, with what it has.
         nodes: Vec<(NodeName, String)>,
     },
+    /// Nodes that have not written down what may not run there any more.
+    NoFloor {
+        /// Each.
+        nodes: Vec<NodeName>,
+    },
     /// The database is another one, or not where it should be.
     Database {
         /// In words.
@@ -315,6 +382,9 @@ pub enum GateFailure {
         exit_code: i64,
         /// What the database shows, where it can be read.
         revision: Option<String>,
+        /// What its log says last, where it can be read.
+        #[serde(default)]
+        log: Option<LogTail>,
     },
     /// The container is not there any more.
     Gone {

@@ -1,10 +1,13 @@
 //! What comes next: a pure function of the plan and of what has happened.
 
-use quaymaster_proto::NodeName;
+use std::collections::BTreeSet;
+
+use quaymaster_proto::{Component, NodeName};
 
 use crate::plan::{Gate, Plan, Step, Verb, What};
 use crate::run::event::{GateFailure, Problem};
-use crate::run::state::{ActState, GateState, RunState};
+use crate::run::state::{ActState, Direction, GateState, RunState};
+use crate::run::turn::Crossing;
 
 /// What a run does next.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,11 +23,13 @@ pub enum Next<'a> {
     Look {
         /// The step.
         step: &'a Step,
+        /// For these nodes.
+        nodes: Vec<NodeName>,
     },
     /// Nothing: nodes failed, and a process that takes the run in hand anew
     /// will ask them again.
     Failed {
-        /// The step.
+        /// The step at which the first one failed.
         step: &'a Step,
         /// Each.
         failures: Vec<(NodeName, Problem)>,
@@ -42,52 +47,186 @@ pub enum Next<'a> {
 
 /// Decides. Steps go strictly in order: a step begins when the one before is
 /// done on all of its nodes.
+///
+/// Up to the first node's gate one failure stops everything. Behind it, and on
+/// the way back, a node that fails is left behind: it holds up nobody, and the
+/// run ends at it when the others are through.
 pub fn next<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
+    match state.direction {
+        Direction::There => there(plan, state),
+        Direction::Back { crossing, .. } => back(plan, state, crossing),
+    }
+}
+
+fn there<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
+    let mut walk = Walk::new(state);
+    let gate = plan.first_step(What::Gate(Gate::FirstNode)).map(|step| step.number);
     for step in &plan.steps {
-        let decision = match step.what {
-            What::Act(_) => act(step, state),
-            What::Gate(kind) => gate(plan, step, kind, state),
+        walk.leaves_behind = gate.is_some_and(|gate| step.number > gate);
+        let nodes = step.nodes.clone();
+        let decision = match (step.what, &state.handed_over) {
+            // Whoever has the part starts as any other node does, and is looked
+            // at as the first one would be.
+            (What::Act(Verb::StartMigrating), Some(heir)) => {
+                let start = plan.first_step(What::Act(Verb::Start));
+                start.and_then(|start| walk.act(start, vec![heir.clone()]))
+            }
+            (What::Gate(Gate::FirstNode), Some(heir)) => {
+                walk.gate(plan, step, Gate::FirstNode, vec![heir.clone()])
+            }
+            (What::Act(_), _) => walk.act(step, nodes),
+            (What::Gate(gate), _) => walk.gate(plan, step, gate, nodes),
         };
         if let Some(next) = decision {
             return next;
         }
     }
-    Next::Done
+    walk.end()
 }
 
-/// `None` when the step is done.
-fn act<'a>(step: &'a Step, state: &RunState) -> Option<Next<'a>> {
-    let mut to_ask = Vec::new();
-    let mut failures = Vec::new();
-    for node in &step.nodes {
-        match state.act_state(step.number, node) {
-            ActState::Pending | ActState::InFlight { .. } => to_ask.push(node.clone()),
-            ActState::Failed { problem, at: _ } => failures.push((node.clone(), problem.clone())),
-            ActState::Done { .. } => {}
+fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
+    let mut walk = Walk::new(state);
+    for (place, step) in plan.back.iter().enumerate() {
+        let is_proof = place == 0;
+        // Without it nobody is started; with it every other node goes back
+        // whatever becomes of the rest.
+        walk.leaves_behind = !is_proof;
+        let is_undone = |node: &NodeName| {
+            takes_back(plan, step)
+                .is_some_and(|there| state.begun.contains(&(there.number, node.clone())))
+        };
+        let is_evidence = crossing == Crossing::NothingApplied
+            && step.what == What::Act(Verb::RemoveStaged)
+            && step.component == Component::Quay;
+        let nodes = step.nodes.iter().filter(|node| {
+            // A container that has run is kept: it is what the proof rests on.
+            is_undone(node) && !(is_evidence && **node == plan.first)
+        });
+        let nodes: Vec<NodeName> = nodes.cloned().collect();
+        let decision = match step.what {
+            What::Act(_) => walk.act(step, nodes),
+            What::Gate(gate) => walk.gate(plan, step, gate, nodes),
+        };
+        if let Some(next) = decision {
+            return next;
         }
     }
-    // Nodes that can go on do, even when another one failed: what is begun
-    // everywhere is easier to finish than what is begun here and there.
-    if !to_ask.is_empty() {
-        return Some(Next::Ask { step, nodes: to_ask });
-    }
-    (!failures.is_empty()).then_some(Next::Failed { step, failures })
+    walk.end()
 }
 
-/// `None` when the gate is open.
-fn gate<'a>(plan: &Plan, step: &'a Step, kind: Gate, state: &RunState) -> Option<Next<'a>> {
-    if kind == Gate::Unchanged && has_gone_dark(plan, state) {
-        return None;
+/// The step that a step of the way back takes back.
+pub fn takes_back<'a>(plan: &'a Plan, step: &Step) -> Option<&'a Step> {
+    let verb = match step.what {
+        What::Act(Verb::RemoveStaged) => Verb::StageContainer,
+        What::Act(Verb::RemoveStagedConfig) => Verb::StageConfig,
+        What::Act(Verb::RestoreConfig) => Verb::PutConfig,
+        What::Act(Verb::LowerFloor) => Verb::SetFloor,
+        What::Act(Verb::Recreate | Verb::Start | Verb::Promote) | What::Gate(Gate::Healthy) => {
+            Verb::Stop
+        }
+        What::Act(
+            Verb::Pull
+            | Verb::StageContainer
+            | Verb::StageConfig
+            | Verb::Stop
+            | Verb::SetFloor
+            | Verb::PutConfig
+            | Verb::StartMigrating,
+        )
+        | What::Gate(
+            Gate::Backfill | Gate::Approval | Gate::Unchanged | Gate::Dark | Gate::FirstNode,
+        ) => return None,
+    };
+    plan.step_of(step.component, What::Act(verb))
+}
+
+/// One walk over the steps.
+struct Walk<'a, 'b> {
+    state: &'b RunState,
+    /// Whether a failing node is left behind rather than waited for.
+    leaves_behind: bool,
+    behind: BTreeSet<NodeName>,
+    failed: Option<(&'a Step, Vec<(NodeName, Problem)>)>,
+}
+
+impl<'a, 'b> Walk<'a, 'b> {
+    fn new(state: &'b RunState) -> Self {
+        Self { state, leaves_behind: false, behind: BTreeSet::new(), failed: None }
     }
-    match state.gates.get(&step.number) {
-        Some(GateState::Passed { .. }) if is_outdated(plan, step, kind, state) => {
-            Some(Next::Look { step })
+
+    /// Nobody is left to ask.
+    fn end(self) -> Next<'a> {
+        match self.failed {
+            Some((step, failures)) => Next::Failed { step, failures },
+            None => Next::Done,
         }
-        Some(GateState::Passed { .. }) => None,
-        Some(GateState::Closed { failure, at: _ }) => {
-            Some(Next::Closed { step, failure: failure.clone() })
+    }
+
+    /// `None` when there is nothing left to do in this step.
+    fn act(&mut self, step: &'a Step, mut nodes: Vec<NodeName>) -> Option<Next<'a>> {
+        nodes.retain(|node| !self.behind.contains(node));
+        let mut to_ask = Vec::new();
+        let mut failures = Vec::new();
+        for node in nodes {
+            match self.state.act_state(step.number, &node) {
+                ActState::Pending | ActState::InFlight { .. } => to_ask.push(node),
+                ActState::Failed { problem, at: _ } => failures.push((node, problem.clone())),
+                ActState::Done { .. } => {}
+            }
         }
-        Some(GateState::Waiting { .. }) | None => Some(Next::Look { step }),
+        // Nodes that can go on do, even when another one failed: what is begun
+        // everywhere is easier to finish than what is begun here and there.
+        if !to_ask.is_empty() {
+            return Some(Next::Ask { step, nodes: to_ask });
+        }
+        self.fail(step, failures)
+    }
+
+    /// `None` when the gate is open for everyone who comes to it.
+    fn gate(
+        &mut self,
+        plan: &Plan,
+        step: &'a Step,
+        kind: Gate,
+        mut nodes: Vec<NodeName>,
+    ) -> Option<Next<'a>> {
+        if kind == Gate::Unchanged && has_gone_dark(plan, self.state) {
+            return None;
+        }
+        nodes.retain(|node| !self.behind.contains(node));
+        let mut failures = Vec::new();
+        for node in &nodes {
+            if let ActState::Failed { problem, at: _ } = self.state.act_state(step.number, node) {
+                failures.push((node.clone(), problem.clone()));
+            }
+        }
+        nodes.retain(|node| !failures.iter().any(|(failed, _)| failed == node));
+        if !nodes.is_empty() {
+            match self.state.gates.get(&step.number) {
+                Some(GateState::Passed { .. }) if is_outdated(plan, step, kind, self.state) => {
+                    return Some(Next::Look { step, nodes });
+                }
+                Some(GateState::Passed { .. }) => {}
+                Some(GateState::Closed { failure, at: _ }) => {
+                    return Some(Next::Closed { step, failure: failure.clone() });
+                }
+                Some(GateState::Waiting { .. }) | None => return Some(Next::Look { step, nodes }),
+            }
+        }
+        self.fail(step, failures)
+    }
+
+    fn fail(&mut self, step: &'a Step, failures: Vec<(NodeName, Problem)>) -> Option<Next<'a>> {
+        if failures.is_empty() {
+            return None;
+        }
+        if !self.leaves_behind {
+            return Some(Next::Failed { step, failures });
+        }
+        self.behind.extend(failures.iter().map(|(node, _)| node.clone()));
+        let (_, all) = self.failed.get_or_insert((step, Vec::new()));
+        all.extend(failures);
+        None
     }
 }
 
@@ -118,6 +257,10 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     let mut states = guarded.nodes.iter().map(|node| state.act_state(guarded.number, node));
     match kind {
         Gate::Unchanged => true,
+        // The first node's part is another's: there is no start left to guard.
+        Gate::Dark if guarded.what == What::Act(Verb::StartMigrating) => {
+            state.handed_over.is_none() && !states.all(|act| matches!(act, ActState::Done { .. }))
+        }
         Gate::Dark | Gate::FirstNode => !states.all(|act| matches!(act, ActState::Done { .. })),
         // A person's word stands, mapped tags stay mapped, and nothing
         // dangerous follows the health of the others.
@@ -129,7 +272,7 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
 pub fn current_step<'a>(plan: &'a Plan, state: &RunState) -> Option<&'a Step> {
     match next(plan, state) {
         Next::Ask { step, .. }
-        | Next::Look { step }
+        | Next::Look { step, .. }
         | Next::Failed { step, .. }
         | Next::Closed { step, .. } => Some(step),
         Next::Done => None,

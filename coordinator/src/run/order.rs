@@ -2,14 +2,15 @@
 //! earlier steps brought (the pulled image, the staged container).
 
 use quaymaster_proto::act::{
-    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Order, Promote, PutConfig, StageConfig,
-    StageContainer, StartMigrating,
+    EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Order, Promote, PutConfig, Recreate,
+    RemoveStaged, RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
 };
+use quaymaster_proto::floor::{LowerFloor, SetFloor};
 use quaymaster_proto::job::PullImage;
-use quaymaster_proto::{Component, ContainerId, Generation, ImageId, Mode, NodeName};
+use quaymaster_proto::{Below, Component, ContainerId, Floor, Generation, ImageId, Mode, NodeName};
 
-use crate::plan::{Plan, PlannedContainer, PlannedImage, PlannedNode, Step, Verb, What};
-use crate::run::state::RunState;
+use crate::plan::{Plan, PlannedContainer, PlannedImage, PlannedNode, Stage, Step, Verb, What};
+use crate::run::state::{Direction, RunState};
 
 /// What a node is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,50 +68,80 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
     let container = node
         .container(component)
         .ok_or_else(|| NoTask::NoContainer { node: node.name.clone(), component })?;
-    let maker = Maker { plan, state, node, component };
+    let maker = Maker { plan, state, node, component, is_back: step.stage == Stage::Back };
     let order = match verb {
         Verb::Pull => return maker.pull(),
         Verb::StageContainer => maker.stage(container)?,
-        Verb::StageConfig => Order::StageConfig(StageConfig {
-            from: node.config.from.clone(),
-            to: node.config.to.clone(),
-            mode: plan.window.to.mode,
-        }),
-        Verb::Stop => Order::EnsureStopped(EnsureStopped {
-            component,
-            container: container.container.clone(),
-            generation: Generation { image: container.image.clone(), mode: container.mode },
-            grace_seconds: plan.stop_grace_seconds(component),
-            restart_policy: container.restart_policy,
-        }),
-        Verb::PutConfig => Order::PutConfig(PutConfig {
-            from: node.config.from.clone(),
-            to: node.config.to.clone(),
-        }),
-        Verb::StartMigrating => Order::StartMigrating(StartMigrating {
-            container: maker.staged()?,
-            generation: maker.wanted()?,
-            database: maker.database(plan.database.accepted.clone()),
-            config: node.config.to.clone(),
-            expected_sessions: plan.timings.expected_sessions.clone(),
-        }),
-        Verb::Start => Order::EnsureRunning(EnsureRunning {
-            component,
-            container: maker.staged()?,
-            generation: maker.wanted()?,
-            ground: component.migrates().then(|| Ground {
-                database: maker.database(vec![plan.database.target.clone()]),
-                config: node.config.to.clone(),
-            }),
-        }),
-        Verb::Promote => Order::Promote(Promote {
-            component,
-            container: maker.staged()?,
-            generation: maker.wanted()?,
-            restart_policy: container.restart_policy,
-        }),
+        Verb::StageConfig => maker.stage_config(),
+        Verb::Stop => maker.stop(container),
+        Verb::SetFloor => {
+            Order::SetFloor(SetFloor { from: node.floor.clone(), to: maker.floor()? })
+        }
+        Verb::PutConfig => {
+            let (from, to) = (node.config.from.clone(), node.config.to.clone());
+            Order::PutConfig(PutConfig { from, to })
+        }
+        Verb::StartMigrating => maker.migrate()?,
+        Verb::Start => maker.start(container)?,
+        Verb::Promote => maker.promote(container)?,
+        Verb::RemoveStaged => {
+            let container = staged(plan, state, &node.name, component);
+            Order::RemoveStaged(RemoveStaged { component, container })
+        }
+        Verb::RemoveStagedConfig => {
+            Order::RemoveStagedConfig(RemoveStagedConfig { staged: node.config.to.clone() })
+        }
+        Verb::RestoreConfig => {
+            let (from, to) = (node.config.to.clone(), node.config.from.clone());
+            Order::RestoreConfig(RestoreConfig { from, to })
+        }
+        Verb::LowerFloor => {
+            Order::LowerFloor(LowerFloor { from: maker.floor()?, to: node.floor.clone() })
+        }
+        Verb::Recreate => maker.recreate(container),
     };
     Ok(Task::Order(order))
+}
+
+/// What a container is, as the plan found it.
+fn found(container: &PlannedContainer) -> Generation {
+    Generation { image: container.image.clone(), mode: container.mode }
+}
+
+/// The container of a component that a node is to serve with, as far as the
+/// run has one: the staged one, or on the way back the one that was recreated.
+pub fn serving(
+    plan: &Plan,
+    state: &RunState,
+    node: &NodeName,
+    component: Component,
+) -> Option<ContainerId> {
+    match state.direction {
+        Direction::There => staged(plan, state, node, component),
+        Direction::Back { .. } => {
+            let what = What::Act(Verb::Recreate);
+            let mut steps = plan.back.iter();
+            let step = steps.find(|step| step.component == component && step.what == what)?;
+            state.container(step.number, node).cloned()
+        }
+    }
+}
+
+/// The floor that a node has from the dark on; `None` = it is not known yet
+/// what it will run.
+pub fn floor(plan: &Plan, state: &RunState, node: &NodeName) -> Option<Floor> {
+    let (component, node) = (Component::Quay, plan.node(node)?);
+    Maker { plan, state, node, component, is_back: false }.floor().ok()
+}
+
+/// At which revisions the dark may find the database.
+pub fn found_revisions(plan: &Plan, state: &RunState) -> Vec<String> {
+    let found = plan.database.revision.clone();
+    if state.attempt(&plan.first) > 1 {
+        std::iter::once(found).chain(startable(plan, state)).collect()
+    } else {
+        vec![found]
+    }
 }
 
 /// The container of a component that this run staged on a node.
@@ -122,6 +153,19 @@ pub fn staged(
 ) -> Option<ContainerId> {
     let step = plan.step_of(component, What::Act(Verb::StageContainer))?;
     state.container(step.number, node).cloned()
+}
+
+/// The revisions from which the migrating container may be started. Another
+/// attempt may also begin where the one before has come to, as far as what
+/// follows can be repeated.
+pub fn startable(plan: &Plan, state: &RunState) -> Vec<String> {
+    let database = &plan.database;
+    let mut revisions = database.accepted.clone();
+    if state.attempt(&plan.first) > 1 {
+        revisions.extend(database.resumable.iter().cloned());
+        revisions.push(database.target.clone());
+    }
+    revisions
 }
 
 /// The image that a node will run: pulled by this run, or on the node already.
@@ -152,9 +196,47 @@ struct Maker<'a> {
     state: &'a RunState,
     node: &'a PlannedNode,
     component: Component,
+    is_back: bool,
 }
 
 impl Maker<'_> {
+    /// The container that is started and named.
+    fn moved(&self) -> Result<ContainerId, NoTask> {
+        serving(self.plan, self.state, &self.node.name, self.component)
+            .ok_or_else(|| NoTask::NotStaged { node: self.node.name.clone() })
+    }
+
+    fn generation(&self, container: &PlannedContainer) -> Result<Generation, NoTask> {
+        if self.is_back { Ok(found(container)) } else { self.wanted() }
+    }
+
+    /// What has to be so before a Quay starts that must not migrate: there the
+    /// target, back what the window found.
+    fn ground(&self) -> Ground {
+        let (database, config) = (&self.plan.database, &self.node.config);
+        let (revision, config) = if self.is_back {
+            (&database.revision, &config.from)
+        } else {
+            (&database.target, &config.to)
+        };
+        Ground { database: self.database(vec![revision.clone()]), config: config.clone() }
+    }
+
+    /// From this window on: every image that the plan found is below, whatever
+    /// mode it might be started in; where the image stays, its old mode is.
+    fn floor(&self) -> Result<Floor, NoTask> {
+        let generation = self.wanted()?;
+        let mut below = self.node.floor.clone().map(|floor| floor.below).unwrap_or_default();
+        for node in &self.plan.nodes {
+            let image = node.quay.image.clone();
+            let mode = (image == generation.image).then_some(node.quay.mode);
+            below.push(Below { image, mode });
+        }
+        below.sort();
+        below.dedup();
+        Ok(Floor { generation, below })
+    }
+
     fn pull(&self) -> Result<Task, NoTask> {
         match self.plan.image_of(self.component) {
             Some(PlannedImage::Pull { repository, tag, digest }) => Ok(Task::Pull(PullImage {
@@ -178,7 +260,63 @@ impl Maker<'_> {
             generation: self.wanted()?,
             port_moves: next.map_or(&self.plan.port_moves, |next| &next.port_moves).clone(),
             mount_copies: next.map(|next| next.mount_copies.clone()).unwrap_or_default(),
+            attempt: self.state.attempt(&self.node.name),
         }))
+    }
+
+    fn stage_config(&self) -> Order {
+        Order::StageConfig(StageConfig {
+            from: self.node.config.from.clone(),
+            to: self.node.config.to.clone(),
+            mode: self.plan.window.to.mode,
+        })
+    }
+
+    fn stop(&self, container: &PlannedContainer) -> Order {
+        Order::EnsureStopped(EnsureStopped {
+            component: self.component,
+            container: container.container.clone(),
+            generation: found(container),
+            grace_seconds: self.plan.stop_grace_seconds(self.component),
+            restart_policy: container.restart_policy,
+        })
+    }
+
+    fn migrate(&self) -> Result<Order, NoTask> {
+        Ok(Order::StartMigrating(StartMigrating {
+            container: self.staged()?,
+            generation: self.wanted()?,
+            database: self.database(startable(self.plan, self.state)),
+            config: self.node.config.to.clone(),
+            expected_sessions: self.plan.timings.expected_sessions.clone(),
+        }))
+    }
+
+    fn start(&self, container: &PlannedContainer) -> Result<Order, NoTask> {
+        Ok(Order::EnsureRunning(EnsureRunning {
+            component: self.component,
+            container: self.moved()?,
+            generation: self.generation(container)?,
+            ground: self.component.migrates().then(|| self.ground()),
+        }))
+    }
+
+    fn promote(&self, container: &PlannedContainer) -> Result<Order, NoTask> {
+        Ok(Order::Promote(Promote {
+            component: self.component,
+            container: self.moved()?,
+            generation: self.generation(container)?,
+            restart_policy: container.restart_policy,
+        }))
+    }
+
+    fn recreate(&self, container: &PlannedContainer) -> Order {
+        Order::Recreate(Recreate {
+            component: self.component,
+            container: container.container.clone(),
+            generation: found(container),
+            attempt: self.state.attempt(&self.node.name),
+        })
     }
 
     fn wanted(&self) -> Result<Generation, NoTask> {

@@ -7,8 +7,12 @@ use quaymaster_proto::{
     ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, Reason, RunId, StepNumber,
 };
 
-use crate::plan::Gate;
+use crate::plan::{Gate, Plan};
 use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, WaitingOn};
+use crate::run::turn::{Cause, Crossing};
+
+/// No plan has so many steps: what tells two attempts of a step apart.
+pub(in crate::run) const ATTEMPT: u32 = 1000;
 
 /// Where a run stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,9 +29,19 @@ pub struct RunState {
     pub epoch: Option<Epoch>,
     /// Acts that were begun.
     pub acts: BTreeMap<(StepNumber, NodeName), ActState>,
-    /// Every step that was ever intended on any node, also where it has to be
+    /// Every step that was ever intended on a node, also where it has to be
     /// asked again.
-    pub begun: BTreeSet<StepNumber>,
+    pub begun: BTreeSet<(StepNumber, NodeName)>,
+    /// Whether it goes to what the window wants, or back to what it found.
+    pub direction: Direction,
+    /// How often a node's part was begun anew; absent = never.
+    pub attempts: BTreeMap<NodeName, u32>,
+    /// The highest number of a step that each node was ever told.
+    pub told: BTreeMap<NodeName, StepNumber>,
+    /// Who has the first node's part, where that was handed over.
+    pub handed_over: Option<NodeName>,
+    /// Who drives it, or did last: user@host.
+    pub driver: String,
     /// Gates that were looked at.
     pub gates: BTreeMap<StepNumber, GateState>,
     /// Gates that the latest process has itself seen open. What an earlier one
@@ -39,6 +53,32 @@ pub struct RunState {
     pub finished_at: Option<Timestamp>,
     /// When the last event happened.
     pub last_at: Timestamp,
+}
+
+/// Where a run goes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Direction {
+    /// To what the window wants.
+    There,
+    /// To what the window found.
+    Back {
+        /// Why.
+        because: Cause,
+        /// How it stood with the point of no return.
+        crossing: Crossing,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+impl Direction {
+    /// Whether it still goes to what the window wants.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::There => true,
+            Self::Back { .. } => false,
+        }
+    }
 }
 
 /// A person's word on a gate.
@@ -177,6 +217,11 @@ impl RunState {
             epoch: None,
             acts: BTreeMap::new(),
             begun: BTreeSet::new(),
+            direction: Direction::There,
+            attempts: BTreeMap::new(),
+            told: BTreeMap::new(),
+            handed_over: None,
+            driver: String::new(),
             gates: BTreeMap::new(),
             seen_open: BTreeSet::new(),
             approvals: Vec::new(),
@@ -190,72 +235,94 @@ impl RunState {
         if self.finished_at.is_some() {
             return Err(IllegalEvent::AfterEnd { event: format!("{event:?}") });
         }
-        let at = match event {
+        match event {
             Event::Started { .. } => {
                 return Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") });
             }
-            Event::Driven { epoch, by: _, at } => {
-                self.take_in_hand(*epoch)?;
-                at
-            }
-            Event::Intended { step, node, at } => {
-                self.act(*step, node, Intent { at: *at }.into())?;
-                self.begun.insert(*step);
-                at
-            }
+            Event::Driven { epoch, by, at: _ } => self.take_in_hand(*epoch, by)?,
+            Event::Intended { step, node, at } => self.intend(*step, node, *at)?,
             Event::Settled { step, node, settlement, at } => {
-                self.act(
-                    *step,
-                    node,
-                    ActEvent::Settled { settlement: settlement.clone(), at: *at },
-                )?;
-                at
+                let settled = ActEvent::Settled { settlement: settlement.clone(), at: *at };
+                self.act(*step, node, settled)?;
             }
             Event::Failed { step, node, problem, at } => {
                 self.act(*step, node, ActEvent::Failed { problem: problem.clone(), at: *at })?;
-                at
             }
             Event::Waiting { step, on, at } => {
                 let since = self.gate_since(*step, "waiting", *at)?;
                 self.gates.insert(*step, GateState::Waiting { on: on.clone(), since });
-                at
             }
             Event::Passed { step, evidence, since, at } => {
                 let since = self.gate_since(*step, "passed", *since)?;
                 let evidence = evidence.clone();
                 self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
                 self.seen_open.insert(*step);
-                at
             }
             Event::Closed { step, failure, at } => {
                 self.gate_since(*step, "closed", *at)?;
                 self.gates.insert(*step, GateState::Closed { failure: failure.clone(), at: *at });
-                at
             }
-            Event::Approved { gate, by, because, at } => {
+            Event::LeftBehind { step, node, failure, at } => {
+                self.gate_since(*step, "left behind", *at)?;
+                let problem = Problem::AtGate { failure: Box::new(failure.clone()) };
+                self.acts.insert((*step, node.clone()), ActState::Failed { problem, at: *at });
+            }
+            Event::Approved { gate, by, because, at: _ } => {
                 let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
                 self.approvals.push(approval);
-                at
+            }
+            Event::TurnedBack { because, crossing, at } => {
+                self.turn_back(because, *crossing, *at)?;
+            }
+            Event::Retried { node, attempt, steps, by: _, at: _ } => {
+                self.retry(node, *attempt, steps)?;
+            }
+            Event::HandedOver { to, by: _, at: _ } => {
+                self.only_on_the_way(event, Direction::is_there)?;
+                self.handed_over = Some(to.clone());
             }
             Event::Finished { at } => {
+                self.only_on_the_way(event, Direction::is_there)?;
                 self.finished_at = Some(*at);
-                at
             }
-        };
-        self.last_at = *at;
+            Event::WentBack { at } => {
+                self.only_on_the_way(event, |direction| !direction.is_there())?;
+                self.finished_at = Some(*at);
+            }
+        }
+        self.last_at = event.at();
+        Ok(())
+    }
+
+    fn intend(
+        &mut self,
+        step: StepNumber,
+        node: &NodeName,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        self.act(step, node, ActEvent::Intended(Intent { at }))?;
+        self.begun.insert((step, node.clone()));
+        let told = self.wire_step(step, node);
+        let furthest = self.told.entry(node.clone()).or_insert(told);
+        *furthest = told.max(*furthest);
         Ok(())
     }
 
     /// A new process asks again what failed and looks again at what closed. It
     /// has seen nothing yet; which gates that an earlier one saw open have to be
     /// seen again is for `next` to say.
-    fn take_in_hand(&mut self, epoch: Epoch) -> Result<(), IllegalEvent> {
+    fn take_in_hand(&mut self, epoch: Epoch, by: &str) -> Result<(), IllegalEvent> {
         if let Some(before) = self.epoch.filter(|before| epoch <= *before) {
             return Err(IllegalEvent::EpochNotHigher { epoch, before });
         }
         self.epoch = Some(epoch);
-        for act in self.acts.values_mut() {
+        by.clone_into(&mut self.driver);
+        let mut behind = BTreeSet::new();
+        for ((step, _), act) in &mut self.acts {
             if let ActState::Failed { problem, at } = act {
+                if let Problem::AtGate { .. } = problem {
+                    behind.insert(*step);
+                }
                 *act = if may_be_done(problem) {
                     ActState::InFlight { since: *at }
                 } else {
@@ -264,8 +331,73 @@ impl RunState {
             }
         }
         self.seen_open.clear();
-        self.gates.retain(|_, gate| !matches!(gate, GateState::Closed { .. }));
+        // A gate that some nodes did not pass has to be passed by them.
+        self.gates.retain(|step, gate| {
+            !matches!(gate, GateState::Closed { .. }) && !behind.contains(step)
+        });
         Ok(())
+    }
+
+    fn only_on_the_way(
+        &self,
+        event: &Event,
+        is_legal: impl Fn(&Direction) -> bool,
+    ) -> Result<(), IllegalEvent> {
+        if is_legal(&self.direction) {
+            return Ok(());
+        }
+        Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") })
+    }
+
+    fn turn_back(
+        &mut self,
+        because: &Cause,
+        crossing: Crossing,
+        since: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        if !self.direction.is_there() {
+            return Err(IllegalEvent::OutOfPlace { event: "a second turn back".to_owned() });
+        }
+        self.direction = Direction::Back { because: because.clone(), crossing, since };
+        Ok(())
+    }
+
+    /// The node's part begins anew: what it was asked is asked again, in other
+    /// words, and what it was given is given once more.
+    fn retry(
+        &mut self,
+        node: &NodeName,
+        attempt: u32,
+        steps: &[StepNumber],
+    ) -> Result<(), IllegalEvent> {
+        if attempt != self.attempt(node) + 1 || self.direction != Direction::There {
+            let event = format!("attempt {attempt} of {node}");
+            return Err(IllegalEvent::OutOfPlace { event });
+        }
+        self.attempts.insert(node.clone(), attempt);
+        for step in steps {
+            self.acts.remove(&(*step, node.clone()));
+            self.gates.remove(step);
+            self.seen_open.remove(step);
+        }
+        Ok(())
+    }
+
+    /// The number of a step as a node is told it: each attempt of its part has
+    /// numbers of its own, higher than those of every one before.
+    pub fn wire_step(&self, step: StepNumber, node: &NodeName) -> StepNumber {
+        let offset = (self.attempt(node) - 1).saturating_mul(ATTEMPT);
+        StepNumber::new(step.get().saturating_add(offset)).unwrap_or(step)
+    }
+
+    /// The highest number that a node was ever told; `None` = never any.
+    pub fn furthest(&self, node: &NodeName) -> Option<StepNumber> {
+        self.told.get(node).copied()
+    }
+
+    /// Which attempt of a node's part this is; 1 is the first.
+    pub fn attempt(&self, node: &NodeName) -> u32 {
+        self.attempts.get(node).copied().unwrap_or(1)
     }
 
     fn act(
@@ -312,10 +444,24 @@ impl RunState {
         self.approvals.iter().rev().find(|approval| approval.gate == gate)
     }
 
-    /// Whether the migrating start was ever intended. A failed one that will be
-    /// asked again counts: only proof takes an intent back.
-    pub fn has_crossed(&self, point_of_no_return: StepNumber) -> bool {
-        self.begun.iter().any(|step| *step >= point_of_no_return)
+    /// Whether a step was ever intended on any node.
+    pub fn has_begun(&self, step: StepNumber) -> bool {
+        self.begun.iter().any(|(begun, _)| *begun == step)
+    }
+
+    /// Whether the point of no return is behind the run: the migrating start
+    /// was intended. A failed one that will be asked again counts: only proof
+    /// takes an intent back.
+    pub fn has_crossed(&self, plan: &Plan) -> bool {
+        match self.direction {
+            Direction::There => plan.point_of_no_return().is_some_and(|step| self.has_begun(step)),
+            Direction::Back { .. } => false,
+        }
+    }
+
+    /// Whether it ended where its window began.
+    pub fn went_back(&self) -> bool {
+        self.finished_at.is_some() && self.direction != Direction::There
     }
 
     /// The image that a pull brought to a node.
@@ -362,8 +508,11 @@ fn may_be_done(problem: &Problem) -> bool {
             | Reason::Config
             | Reason::Spec
             | Reason::Image
-            | Reason::AlreadyRan => false,
+            | Reason::AlreadyRan
+            | Reason::Lease
+            | Reason::Floor => false,
         },
+        Problem::AtGate { .. } => false,
     }
 }
 
@@ -376,12 +525,6 @@ enum ActEvent {
 
 struct Intent {
     at: Timestamp,
-}
-
-impl From<Intent> for ActEvent {
-    fn from(intent: Intent) -> Self {
-        Self::Intended(intent)
-    }
 }
 
 impl ActEvent {

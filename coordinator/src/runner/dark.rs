@@ -28,7 +28,8 @@ where
         let begun = Instant::now();
         loop {
             let looks = self.dark_looks(plan, step).await;
-            let judgement = dark::judge(plan, &looks, begun.elapsed());
+            let revisions = order::found_revisions(plan, &self.state);
+            let judgement = dark::judge(plan, &looks, &revisions, begun.elapsed());
             if self.settle(step, judgement).await? == Look::Over {
                 return Ok(());
             }
@@ -51,6 +52,7 @@ where
                 node: node.clone(),
                 migrating: migrating.clone().filter(|_| *node == plan.first),
                 config: config.map(|node| node.config.to.clone()),
+                floor: order::floor(plan, &self.state, node),
                 facts: facts.map_err(|error| error.reason()),
                 database: database.map_err(|error| error.reason()),
             }
@@ -76,12 +78,14 @@ where
         .await;
         let (mut containers, mut silent) = (Vec::new(), Vec::new());
         for (node, facts) in answers {
-            let own = order::staged(plan, &self.state, node, Component::Quay);
+            let own = order::serving(plan, &self.state, node, Component::Quay);
             match facts {
                 Ok(facts) => {
                     let own = own.as_ref();
                     containers.extend(living::strangers(node, &facts, living::QUAYS, own));
                 }
+                // Somebody said that it is dead, when its part was handed over.
+                Err(_) if self.state.handed_over.is_some() && *node == plan.first => {}
                 Err(why) => silent.push((node.clone(), why)),
             }
         }

@@ -87,9 +87,11 @@ impl<N: Orders> Errand<N> {
                 Ok(report) => report,
                 // An agent that was restarted does not know the job any more.
                 Err(Problem::Refused { .. }) => self.begin_pull(image).await?,
-                Err(other @ (Problem::Unreachable { .. } | Problem::Nonsense { .. })) => {
-                    return Err(other);
-                }
+                Err(
+                    other @ (Problem::Unreachable { .. }
+                    | Problem::Nonsense { .. }
+                    | Problem::AtGate { .. }),
+                ) => return Err(other),
             };
         }
     }
@@ -145,7 +147,13 @@ fn busy(order: &Order) -> Duration {
         | Order::PutConfig(_)
         | Order::StartMigrating(_)
         | Order::EnsureRunning(_)
-        | Order::Promote(_) => Duration::ZERO,
+        | Order::Promote(_)
+        | Order::SetFloor(_)
+        | Order::LowerFloor(_)
+        | Order::RestoreConfig(_)
+        | Order::RemoveStagedConfig(_)
+        | Order::RemoveStaged(_)
+        | Order::Recreate(_) => Duration::ZERO,
     }
 }
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use quaymaster_proto::health::HealthReport;
-use quaymaster_proto::{Component, NodeName};
+use quaymaster_proto::{Component, ContainerId, NodeName};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::nodes::{HealthQuestion, Looks};
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::run::{RunState, order};
 
 /// After a stream broke. The engine or the agent restarts: no hurry helps.
@@ -23,11 +23,14 @@ const RECONNECT: Duration = Duration::from_millis(200);
 /// A report, or why there is none.
 pub(super) type Seen = Result<HealthReport, String>;
 
+/// Whose containers: of a component on these nodes.
+pub(super) type Of<'a> = (Component, &'a [NodeName]);
+
 #[derive(Debug)]
 pub(super) struct Followers {
     /// Ends with the runner.
     tasks: JoinSet<()>,
-    followed: BTreeMap<(Component, NodeName), UnboundedReceiver<Seen>>,
+    followed: BTreeMap<(Component, NodeName), (ContainerId, UnboundedReceiver<Seen>)>,
 }
 
 impl Followers {
@@ -35,8 +38,8 @@ impl Followers {
         Self { tasks: JoinSet::new(), followed: BTreeMap::new() }
     }
 
-    /// Follows every container of a component that this run staged and that is
-    /// not followed.
+    /// Follows every container of a component that the nodes are to serve with
+    /// and that is not followed.
     pub(super) fn open<N: Looks + 'static>(
         &mut self,
         plan: &Plan,
@@ -45,21 +48,21 @@ impl Followers {
         nodes: &Arc<N>,
     ) {
         for node in plan.nodes.iter().map(|node| &node.name) {
-            let Some(id) = order::staged(plan, state, node, component) else { continue };
+            let Some(id) = order::serving(plan, state, node, component) else { continue };
             let key = (component, node.clone());
-            if !self.followed.contains_key(&key) {
-                let question = HealthQuestion { component, container: Some(id) };
+            if self.followed.get(&key).is_none_or(|(followed, _)| *followed != id) {
+                let question = HealthQuestion { component, container: Some(id.clone()) };
                 let (sender, receiver) = unbounded_channel();
                 self.tasks.spawn(follow(Arc::clone(nodes), node.clone(), question, sender));
-                self.followed.insert(key, receiver);
+                self.followed.insert(key, (id, receiver));
             }
         }
     }
 
-    /// Reports of a step's containers that have come already.
-    pub(super) fn waiting(&mut self, step: &Step) -> Vec<(NodeName, Seen)> {
+    /// Reports of these nodes' containers that have come already.
+    pub(super) fn waiting(&mut self, of: Of<'_>) -> Vec<(NodeName, Seen)> {
         let mut reports = Vec::new();
-        for (node, receiver) in self.of(step) {
+        for (node, receiver) in self.of(of) {
             while let Ok(seen) = receiver.try_recv() {
                 reports.push((node.clone(), seen));
             }
@@ -67,10 +70,10 @@ impl Followers {
         reports
     }
 
-    /// Waits for the next report of any of a step's containers.
-    pub(super) async fn next(&mut self, step: &Step) -> Option<(NodeName, Seen)> {
+    /// Waits for the next report of any of these nodes' containers.
+    pub(super) async fn next(&mut self, of: Of<'_>) -> Option<(NodeName, Seen)> {
         let waiting = self
-            .of(step)
+            .of(of)
             .map(|(node, receiver)| Box::pin(async move { (node.clone(), receiver.recv().await) }));
         let waiting: Vec<_> = waiting.collect();
         if waiting.is_empty() {
@@ -82,15 +85,14 @@ impl Followers {
 
     fn of(
         &mut self,
-        step: &Step,
+        (meant, nodes): Of<'_>,
     ) -> impl Iterator<Item = (&NodeName, &mut UnboundedReceiver<Seen>)> {
-        let is_meant = |component: Component, node: &NodeName| {
-            component == step.component && step.nodes.contains(node)
-        };
+        let is_meant =
+            move |component: Component, node: &NodeName| component == meant && nodes.contains(node);
         let followed = self.followed.iter_mut();
         followed
             .filter(move |((component, node), _)| is_meant(*component, node))
-            .map(|((_, node), receiver)| (node, receiver))
+            .map(|((_, node), (_, receiver))| (node, receiver))
     }
 }
 

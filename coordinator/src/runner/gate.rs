@@ -39,6 +39,7 @@ where
         &mut self,
         plan: &Plan,
         step: &Step,
+        nodes: &[NodeName],
         patience: Patience,
     ) -> Result<Option<Ended>, RunError> {
         let What::Gate(gate) = step.what else {
@@ -50,7 +51,7 @@ where
             Gate::Backfill => return self.backfill(plan, step, patience).await,
             Gate::Unchanged => self.unchanged(plan, step).await?,
             Gate::Dark => self.dark(plan, step).await?,
-            Gate::FirstNode | Gate::Healthy => self.health(plan, step, gate).await?,
+            Gate::FirstNode | Gate::Healthy => self.health(plan, step, gate, nodes).await?,
         }
         Ok(None)
     }

@@ -21,7 +21,8 @@ use crate::gates::health::Course;
 use crate::gates::{Judgement, first_node, healthy};
 use crate::nodes::{CallError, DatabaseQuestion, HealthQuestion, Looks, Orders};
 use crate::plan::{Gate, Plan, Step};
-use crate::run::{GateFailure, order};
+use crate::run::log::LogTail;
+use crate::run::{Event, GateFailure, order};
 
 /// Between two looks at the revision while the first node migrates.
 const REVISION: Duration = Duration::from_secs(1);
@@ -34,6 +35,7 @@ type DatabaseCall = Pin<Box<dyn Future<Output = Result<DatabaseLook, CallError>>
 struct Watch {
     courses: Vec<Course>,
     database: Option<DatabaseLook>,
+    log: Option<LogTail>,
     calls: FuturesUnordered<DatabaseCall>,
     next_call: Instant,
     /// When the latest reports say that health will have lasted.
@@ -54,15 +56,24 @@ where
         plan: &Plan,
         step: &Step,
         gate: Gate,
+        nodes: &[NodeName],
     ) -> Result<(), RunError> {
         self.followers.open(plan, &self.state, step.component, &self.nodes);
         let needed = plan.timings.healthy_for;
-        let mut watch = Watch::new(&step.nodes);
-        for (node, seen) in self.followers.waiting(step) {
+        let mut watch = Watch::new(nodes);
+        for (node, seen) in self.followers.waiting((step.component, nodes)) {
             watch.see(&node, seen, needed);
         }
         loop {
             let judgement = self.judge(plan, step, gate, &mut watch).await;
+            if let (Gate::Healthy, Judgement::Fail(failure)) = (gate, &judgement)
+                && self.leave_behind(step, failure, &mut watch).await?
+            {
+                if watch.courses.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
             if self.settle(step, judgement).await? == Look::Over {
                 return Ok(());
             }
@@ -71,11 +82,11 @@ where
             tokio::select! {
                 // In one order: the same answers make the same run.
                 biased;
-                Some((node, seen)) = self.followers.next(step) => {
+                Some((node, seen)) = self.followers.next((step.component, nodes)) => {
                     watch.see(&node, seen, needed);
                 }
                 () = until(confirm_at), if confirm_at.is_some() => {
-                    for (node, seen) in self.confirm(plan, step).await {
+                    for (node, seen) in self.confirm(plan, step, nodes).await {
                         watch.see(&node, seen, needed);
                     }
                 }
@@ -84,7 +95,8 @@ where
                     watch.database = answer.ok().or_else(|| watch.database.take());
                 }
                 () = sleep_until(watch.next_call), if wants_revision => {
-                    watch.calls.push(self.database_call(plan.first.clone()));
+                    let lead = self.state.handed_over.as_ref().unwrap_or(&plan.first);
+                    watch.calls.push(self.database_call(lead.clone()));
                 }
                 () = sleep(TICK) => {}
             }
@@ -105,14 +117,47 @@ where
             }
             (Gate::FirstNode, Judgement::Fail(GateFailure::Exited { .. })) => {
                 watch.database = self.fresh_look(plan).await;
+                watch.log = self.read_log(plan, step).await;
                 watch.judge(plan, step, gate)
             }
             (_, Judgement::Pass(_) | Judgement::Fail(_) | Judgement::Wait(_)) => judgement,
         }
     }
 
+    /// Leaves the nodes behind whose failure this is; whether it is anybody's.
+    /// The registry serves, or is on its way back: the others go on.
+    async fn leave_behind(
+        &mut self,
+        step: &Step,
+        failure: &GateFailure,
+        watch: &mut Watch,
+    ) -> Result<bool, RunError> {
+        let nodes = healthy::of_nodes(failure);
+        let (at, step) = (self.clock.now(), step.number);
+        let left = nodes.iter().filter(|node| watch.courses.iter().any(|it| it.node() == *node));
+        let events: Vec<Event> = left
+            .map(|node| {
+                let (node, failure) = (node.clone(), failure.clone());
+                Event::LeftBehind { step, node, failure, at }
+            })
+            .collect();
+        let is_anybodys = !events.is_empty();
+        watch.courses.retain(|course| !nodes.contains(course.node()));
+        if is_anybodys {
+            self.record(events).await?;
+        }
+        Ok(is_anybodys)
+    }
+
+    /// What the container that migrates said last.
+    async fn read_log(&self, plan: &Plan, step: &Step) -> Option<LogTail> {
+        let component = step.component;
+        let container = order::serving(plan, &self.state, &plan.first, component)?;
+        self.nodes.read_log(&plan.first, component, &container).await.ok()
+    }
+
     /// The database as the first node that answers reaches it.
-    async fn fresh_look(&self, plan: &Plan) -> Option<DatabaseLook> {
+    pub(super) async fn fresh_look(&self, plan: &Plan) -> Option<DatabaseLook> {
         let others = plan.nodes.iter().map(|node| &node.name).filter(|node| **node != plan.first);
         for node in std::iter::once(&plan.first).chain(others) {
             let look = self.nodes.look_at_database(node, DatabaseQuestion::default()).await;
@@ -129,15 +174,26 @@ where
     }
 
     /// Asks now, rather than wait for the next report of the streams.
-    async fn confirm(&self, plan: &Plan, step: &Step) -> Vec<(NodeName, Seen)> {
+    async fn confirm(&self, plan: &Plan, step: &Step, nodes: &[NodeName]) -> Vec<(NodeName, Seen)> {
         let component = step.component;
-        join_all(step.nodes.iter().map(async |node| {
-            let container = order::staged(plan, &self.state, node, component);
+        join_all(nodes.iter().map(async |node| {
+            let container = order::serving(plan, &self.state, node, component);
             let question = HealthQuestion { component, container };
             let report = self.nodes.health(node, &question).await;
             (node.clone(), report.map_err(|error| error.reason()))
         }))
         .await
+    }
+}
+
+/// A person reads first what the container said last.
+fn with_log(judgement: Judgement, said: Option<&LogTail>) -> Judgement {
+    match judgement {
+        Judgement::Fail(GateFailure::Exited { node, exit_code, revision, log: _ }) => {
+            let log = said.cloned();
+            Judgement::Fail(GateFailure::Exited { node, exit_code, revision, log })
+        }
+        other @ (Judgement::Fail(_) | Judgement::Pass(_) | Judgement::Wait(_)) => other,
     }
 }
 
@@ -153,6 +209,7 @@ impl Watch {
         Self {
             courses: nodes.iter().cloned().map(Course::new).collect(),
             database: None,
+            log: None,
             calls: FuturesUnordered::new(),
             next_call: now,
             confirm_at: None,
@@ -165,9 +222,10 @@ impl Watch {
         let waited = self.begun.elapsed();
         match (gate, self.courses.as_slice()) {
             (Gate::FirstNode, [first]) => {
-                first_node::judge(plan, first, self.database.as_ref(), waited)
+                let judgement = first_node::judge(plan, first, self.database.as_ref(), waited);
+                with_log(judgement, self.log.as_ref())
             }
-            (_, courses) => healthy::judge(plan, step.component, courses, waited),
+            (_, courses) => healthy::judge(plan, step, courses, waited),
         }
     }
 

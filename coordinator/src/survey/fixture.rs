@@ -144,6 +144,9 @@ fn node(cluster: &Cluster, name: &NodeName, number: u8, found: &Found) -> NodeFa
             setup_complete: true,
         }),
         ledger: None,
+        lease: None,
+        floor: None,
+        floor_sightings: Vec::new(),
         free_bytes_engine: Some(212_000_000_000),
         free_bytes_config: Some(212_000_000_000),
     }

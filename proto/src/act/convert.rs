@@ -74,6 +74,7 @@ impl TryFrom<wire::StageContainerRequest> for Ordered<StageContainer> {
             generation,
             port_moves,
             mount_copies,
+            attempt,
         } = message;
         let order = StageContainer {
             component: Component::from_wire("component", component)?,
@@ -82,6 +83,7 @@ impl TryFrom<wire::StageContainerRequest> for Ordered<StageContainer> {
             generation: within("generation", generation)?,
             port_moves: each("port_moves", port_moves)?,
             mount_copies: each("mount_copies", mount_copies)?,
+            attempt: super::attempt(attempt)?,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -90,8 +92,15 @@ impl TryFrom<wire::StageContainerRequest> for Ordered<StageContainer> {
 impl From<Ordered<StageContainer>> for wire::StageContainerRequest {
     fn from(ordered: Ordered<StageContainer>) -> Self {
         let Ordered { act, order } = ordered;
-        let StageContainer { component, container, spec, generation, port_moves, mount_copies } =
-            order;
+        let StageContainer {
+            component,
+            container,
+            spec,
+            generation,
+            port_moves,
+            mount_copies,
+            attempt,
+        } = order;
         Self {
             act: Some(act.into()),
             component: component.to_wire(),
@@ -100,6 +109,7 @@ impl From<Ordered<StageContainer>> for wire::StageContainerRequest {
             generation: Some(generation.into()),
             port_moves: port_moves.into_iter().map(Into::into).collect(),
             mount_copies: mount_copies.into_iter().map(Into::into).collect(),
+            attempt,
         }
     }
 }

@@ -25,6 +25,9 @@ impl TryFrom<wire::NodeDescription> for NodeFacts {
             ledger,
             free_bytes_engine,
             free_bytes_config,
+            lease,
+            floor,
+            floor_sightings,
         } = message;
         Ok(Self {
             cluster: parsed("cluster", &cluster)?,
@@ -36,6 +39,9 @@ impl TryFrom<wire::NodeDescription> for NodeFacts {
             components: each("components", components)?,
             config: within("config", config)?,
             ledger: within_if_any("ledger", ledger)?,
+            lease: within_if_any("lease", lease)?,
+            floor: within_if_any("floor", floor)?,
+            floor_sightings,
             free_bytes_engine,
             free_bytes_config,
         })
@@ -56,6 +62,9 @@ impl From<NodeFacts> for wire::NodeDescription {
             ledger,
             free_bytes_engine,
             free_bytes_config,
+            lease,
+            floor,
+            floor_sightings,
         } = facts;
         Self {
             cluster: cluster.into(),
@@ -67,6 +76,9 @@ impl From<NodeFacts> for wire::NodeDescription {
             components: components.into_iter().map(Into::into).collect(),
             config: Some(config.into()),
             ledger: ledger.map(Into::into),
+            lease: lease.map(Into::into),
+            floor: floor.map(Into::into),
+            floor_sightings,
             free_bytes_engine,
             free_bytes_config,
         }

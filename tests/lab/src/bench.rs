@@ -86,6 +86,7 @@ fn name(engine: EngineKind) -> &'static str {
     match engine {
         EngineKind::Standin => "standin",
         EngineKind::Docker => "docker",
+        EngineKind::Private => "private",
     }
 }
 

@@ -36,6 +36,9 @@ enum Command {
     /// Run one node's stand-in engine.
     #[command(hide = true)]
     Engine(NodeOf),
+    /// Be the first process of a node's own host.
+    #[command(hide = true)]
+    Host(NodeOf),
     /// Watch a lab.
     #[command(hide = true)]
     Observe(Directory),

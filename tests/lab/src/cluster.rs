@@ -6,6 +6,7 @@ pub mod binaries;
 pub(crate) mod containers;
 mod down;
 pub(crate) mod files;
+mod hosts;
 pub mod lab_file;
 pub mod layout;
 pub mod network;
@@ -17,6 +18,7 @@ pub mod wait;
 use std::path::{Path, PathBuf};
 
 use crate::images::Pace;
+use crate::record::{Act, LabAct, RecordWriter, Seen, WriteError};
 
 use binaries::Binaries;
 use lab_file::{DatabaseKind, EngineKind, LabFile, LabFileError, LabNode, Role};
@@ -80,6 +82,17 @@ impl UpOptions {
             otlp: None,
         }
     }
+}
+
+/// Something that could not be done to a node.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    #[error("not all of it ends")]
+    End(#[from] EndError),
+    #[error("its engine does not start again")]
+    Start(#[from] Why),
+    #[error("the witness cannot be told")]
+    Tell(#[from] WriteError),
 }
 
 /// A lab that stands.
@@ -151,7 +164,42 @@ impl Lab {
         up::start_again(&self.layout, &mut self.file, up::Service::Agent(node), binaries).await
     }
 
-    /// Starts a node's stand-in engine anew, ending the running one first if there is one.
+    /// Cuts a node off from power: its agent, its private engine and every container die at once.
+    /// What the disk holds stays.
+    pub async fn cut_power(&self, node: &str) -> Result<(), ActError> {
+        self.kill(Role::Agent, Some(node)).await?;
+        let Some(host) = self.process(Role::Engine, Some(node)) else { return Ok(()) };
+        hosts::cut_power(host).await?;
+        self.tell(node, Act::CutPower)
+    }
+
+    /// Writes down for the witness that a person or a script is about to start a container.
+    pub fn tell_of_start_by_hand(&self, node: &str, container_id: &str) -> Result<(), ActError> {
+        self.tell(node, Act::StartByHand { container_id: container_id.to_owned() })
+    }
+
+    fn tell(&self, node: &str, act: Act) -> Result<(), ActError> {
+        let name = format!("lab-{}", std::process::id());
+        let mut writer = RecordWriter::create(&self.layout.observed(), &name)?;
+        writer.write(Seen::Lab(LabAct { node: node.to_owned(), act }))?;
+        Ok(())
+    }
+
+    /// Ends a node's private engine with that signal, and returns when its host has started it
+    /// again and it answers.
+    pub async fn restart_engine(
+        &self,
+        node: &str,
+        signal: rustix::process::Signal,
+    ) -> Result<(), ActError> {
+        let Some(host) = self.process(Role::Engine, Some(node)) else { return Ok(()) };
+        hosts::end_engine(host, signal).await?;
+        up::Service::Engine(node).wait(&self.layout, &self.file).await?;
+        Ok(())
+    }
+
+    /// Starts a node's own engine anew, ending the running one first if there is one: a private
+    /// one with its whole host.
     pub async fn start_engine(&mut self, node: &str, binaries: &Binaries) -> Result<(), UpError> {
         up::start_again(&self.layout, &mut self.file, up::Service::Engine(node), binaries).await
     }

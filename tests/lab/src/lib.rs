@@ -1,6 +1,6 @@
 //! A Quay cluster to practise on. `quay` is a stand-in Quay, `beside` what stands
 //! beside one, `standin` the program that is either, `engine` a stand-in
-//! container engine, `witness` judges what they saw, `cluster` builds
+//! container engine, `host` a machine of its own for a real one, `witness` judges what they saw, `cluster` builds
 //! and ends a whole lab.
 
 pub mod bench;
@@ -9,6 +9,7 @@ pub mod check;
 pub mod cluster;
 pub mod demo;
 pub mod engine;
+pub mod host;
 pub mod http;
 pub mod images;
 pub mod interrupt;

@@ -39,6 +39,8 @@ pub enum Seen {
     Probe(ProbeChange),
     /// The observer, about one node's config.yaml; written when the bytes differ from before.
     Config(ConfigSeen),
+    /// The lab about itself: what it did to a node that no engine can tell of.
+    Lab(LabAct),
 }
 
 /// Something that one Quay process did or met.
@@ -183,6 +185,23 @@ pub struct ConfigSeen {
     pub rest_is_original: bool,
 }
 
+/// What befell a node by the lab's own hand.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabAct {
+    pub node: String,
+    pub act: Act,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Act {
+    /// All that ran on the node has been killed; written when nothing of it was left.
+    CutPower,
+    /// Somebody who is not the product is about to start a container, as a cron job would.
+    StartByHand { container_id: String },
+}
+
 impl Record {
     /// When this was seen, in nanoseconds since 1970. An engine event counts from the engine's own
     /// time, not from the moment at which the observer heard of it.
@@ -196,7 +215,7 @@ impl Record {
             Seen::Engine(event) => {
                 Timestamp::from_nanosecond(i128::from(event.engine_nanos)).unwrap_or(self.at)
             }
-            Seen::Quay(_) | Seen::Probe(_) | Seen::Config(_) => self.at,
+            Seen::Quay(_) | Seen::Probe(_) | Seen::Config(_) | Seen::Lab(_) => self.at,
         }
     }
 }

@@ -11,7 +11,10 @@ use quaymaster_lab::cluster::lab_file::{DatabaseKind, EngineKind};
 use quaymaster_lab::cluster::{Agents, Lab, UpOptions};
 use quaymaster_lab::engine::{RegistryFault, RegistryFile};
 use quaymaster_lab::images::Pace;
+use rustix::process::Signal;
 use tempfile::TempDir;
+
+use crate::machine::Aside;
 
 /// What a test asks of its lab.
 #[derive(Clone, Debug)]
@@ -66,13 +69,17 @@ fn quick() -> Pace {
 pub struct TestLab {
     lab: Lab,
     binaries: Binaries,
-    // Last, so that nothing lives in the directory any more when it goes.
+    // Behind the lab, so that nothing lives in the directory any more when it goes.
     _dir: TempDir,
+    // Last: it looks at what the machine has when all of the lab has gone.
+    _aside: Option<Aside>,
 }
 
 impl TestLab {
     /// Builds a lab and returns when all of it is healthy.
     pub async fn up(shape: Shape) -> Self {
+        // Whatever this thread starts from here on is in its network.
+        let aside = (shape.engine == EngineKind::Private).then(Aside::step);
         let binaries = Binaries::ready(&say).expect("the lab's programs are built");
         // A path of one length, which pages that name it are wrapped by.
         let dir = tempfile::Builder::new()
@@ -90,7 +97,7 @@ impl TestLab {
         options.shared_config = shared_config;
         options.otlp = otlp;
         let lab = Lab::up(options, &say).await.expect("the lab stands");
-        Self { lab, binaries, _dir: dir }
+        Self { lab, binaries, _dir: dir, _aside: aside }
     }
 
     pub fn lab(&self) -> &Lab {
@@ -100,6 +107,22 @@ impl TestLab {
     /// Starts a node's agent anew, with what its files say now.
     pub async fn restart_agent(&mut self, node: &str) {
         self.lab.start_agent(node, &self.binaries).await.expect("the agent answers again");
+    }
+
+    /// Cuts a node with a private engine off from power.
+    pub async fn cut_power(&self, node: &str) {
+        self.lab.cut_power(node).await.expect("all of the host can be killed");
+    }
+
+    /// Ends a node's private engine so, and waits until its host has it running again.
+    pub async fn restart_engine(&self, node: &str, signal: Signal) {
+        self.lab.restart_engine(node, signal).await.expect("the engine comes back");
+    }
+
+    /// Starts a host that was cut off: the engine, and then its agent.
+    pub async fn boot(&mut self, node: &str) {
+        self.lab.start_engine(node, &self.binaries).await.expect("the engine answers again");
+        self.restart_agent(node).await;
     }
 
     pub fn binaries(&self) -> &Binaries {

@@ -2,16 +2,14 @@
 //! it is not there.
 
 use bollard::models::NetworkConnectRequest;
-use bollard::query_parameters::{
-    InspectNetworkOptions, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-};
+use bollard::query_parameters::{InspectNetworkOptions, RenameContainerOptionsBuilder};
 use quaymaster_proto::{ContainerId, ContainerStatus};
 
 use super::{DockerEngine, convert, failure};
 use crate::container::owners_part;
 use crate::container::spec::ContainerSpec;
 use crate::engine::inspect::{self, FurtherNetwork};
-use crate::engine::{EngineError, EngineErrorKind};
+use crate::engine::{EngineChanges as _, EngineError, EngineErrorKind};
 
 /// Networks that every engine has.
 const USUAL_NETWORKS: [&str; 4] = ["bridge", "host", "none", "podman"];
@@ -118,13 +116,6 @@ impl DockerEngine {
         let is_leftover = found.state.status == ContainerStatus::Created
             && spec.labels.iter().all(|(key, value)| found.labels.get(key) == Some(value));
         if is_leftover { self.remove(&found.state.id).await } else { Ok(()) }
-    }
-
-    /// Removes a container that does not run, with its nameless volumes.
-    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::default().v(true).build();
-        let removed = self.docker.remove_container(id.as_str(), Some(options)).await;
-        removed.map_err(|error| failure(error, format!("remove container {}", id.short())))
     }
 }
 

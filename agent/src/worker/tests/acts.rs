@@ -192,7 +192,7 @@ async fn a_staged_container_with_a_policy_is_not_taken_for_one() {
 async fn a_process_or_a_step_that_is_over_changes_nothing() {
     let mut rig = Rig::new().await;
     rig.at(2, 5, rig.stage()).await.unwrap();
-    refused(rig.at(1, 6, rig.stop()).await, Reason::Superseded, "epoch 2");
+    refused(rig.at(1, 6, rig.stop()).await, Reason::Lease, "epoch 2 of run");
     refused(rig.at(2, 4, rig.stop()).await, Reason::Superseded, "step 5");
     refused(rig.at(2, 5, rig.stop()).await, Reason::Superseded, "another order");
     // A process that takes over may go back to an earlier step.
@@ -223,6 +223,7 @@ async fn a_damaged_ledger_stops_every_act_and_no_look() {
 #[tokio::test]
 async fn a_second_order_is_busy_and_the_same_step_waits_for_its_answer() {
     let rig = Rig::new().await;
+    rig.claim(1).await.unwrap();
     let desk = Arc::clone(&rig.worker.desk);
     let held = desk.baton.lock().await;
     let (first, same) = tokio::join!(

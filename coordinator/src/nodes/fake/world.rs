@@ -1,8 +1,59 @@
 //! What the fake fleet's orders do to its world, and what health it shows.
 
+use quaymaster_proto::FileDigest;
+use quaymaster_proto::act::{EnsureStopped, Promote, Recreate};
+
 use super::*;
 
 impl FakeNode {
+    pub(super) fn new(facts: NodeFacts) -> Self {
+        let mut kept = Kept::default();
+        kept.floor.clone_from(&facts.floor);
+        Self { found: facts.clone(), facts, staged: BTreeMap::new(), kept, fresh: 0 }
+    }
+
+    pub(super) fn assert_as_found(&mut self) {
+        let name = self.facts.node.clone();
+        assert_eq!(self.facts.config, self.found.config, "{name}: its config.yaml");
+        assert_eq!(self.kept.floor, self.found.floor, "{name}: its floor");
+        assert_eq!(self.kept.lease, None, "{name}: its lease");
+        assert!(self.staged.is_empty(), "{name}: what is left staged");
+        for of in &self.facts.components {
+            let alive = of.containers().filter(|found| found.state.status.is_alive()).count();
+            assert_eq!(alive, 1, "{name}: its {} containers", of.component);
+            let policies = of.containers().filter(|found| {
+                found.state.status.is_alive() && found.state.restart_policy != RestartPolicy::No
+            });
+            assert_eq!(policies.count(), 1, "{name}: the restart policy of its {}", of.component);
+        }
+    }
+
+    pub(super) fn described(&self) -> NodeFacts {
+        let Kept { lease, floor, .. } = &self.kept;
+        let (lease, floor, ledger) = (lease.clone(), floor.clone(), self.kept.head());
+        NodeFacts { lease, floor, ledger, ..self.facts.clone() }
+    }
+
+    fn put(&mut self, to: &FileDigest) -> Result<(), Refusal> {
+        let ConfigFacts::Readable(config) = &mut self.facts.config else {
+            return Err(Refusal::new(Reason::Config, "unreadable"));
+        };
+        config.sha256 = to.clone();
+        Ok(())
+    }
+
+    /// Containers that were staged and never started.
+    fn remove_staged(&mut self, component: Component) -> Result<(), Refusal> {
+        let Some(staged) = self.staged.get(&component) else { return Ok(()) };
+        let id = staged.id.clone();
+        if self.find(&id).is_some_and(|found| found.state.ever_started()) {
+            return Err(Refusal::new(Reason::AlreadyRan, "the staged container has run"));
+        }
+        self.of(component).others.retain(|other| other.state.id != id);
+        self.staged.remove(&component);
+        Ok(())
+    }
+
     pub(super) fn running(&mut self) -> &mut ContainerFacts {
         self.facts.components[0].container.as_mut().unwrap()
     }
@@ -53,23 +104,14 @@ impl World {
             Order::StageContainer(stage) => Ok(self.stage(node, stage, at)),
             Order::StageConfig(_) => Ok(outcome(How::Changed, None)),
             Order::EnsureStopped(stop) => {
-                let found = self.node(node).find(&stop.container).unwrap();
-                let was_alive = found.state.status.is_alive();
-                found.state.status = ContainerStatus::Exited;
-                found.state.restart_policy = RestartPolicy::No;
-                let how = if was_alive { How::Changed } else { How::Already };
-                let answer = outcome(how, Some(found.state.clone()));
-                self.note("stop", stop.component, node);
-                Ok(answer)
+                let (how, state) = self.stop(node, stop);
+                Ok(outcome(how, Some(state)))
             }
             Order::PutConfig(put) => {
                 if self.nodes.values().any(FakeNode::is_any_alive) {
                     self.tally.violations.push(format!("config of {node} changed under a Quay"));
                 }
-                let ConfigFacts::Readable(config) = &mut self.node(node).facts.config else {
-                    return Err(Refusal::new(Reason::Config, "unreadable"));
-                };
-                config.sha256 = put.to.clone();
+                self.node(node).put(&put.to)?;
                 Ok(outcome(How::Changed, None))
             }
             Order::StartMigrating(start) => {
@@ -86,15 +128,66 @@ impl World {
                 self.start(node, (start.component, &start.container), false, at)
             }
             Order::Promote(promote) => {
-                self.note("promote", promote.component, node);
-                if promote.component == Component::Quay {
-                    self.tally.promoted.insert(node.clone());
-                }
-                let found = self.node(node).find(&promote.container).unwrap();
-                found.state.restart_policy = promote.restart_policy;
-                Ok(outcome(How::Changed, Some(found.state.clone())))
+                let state = self.promote(node, promote);
+                Ok(outcome(How::Changed, Some(state)))
             }
+            Order::SetFloor(set) => {
+                self.node(node).kept.floor = Some(set.to.clone());
+                Ok(outcome(How::Changed, None))
+            }
+            Order::LowerFloor(lower) => {
+                self.node(node).kept.floor.clone_from(&lower.to);
+                Ok(outcome(How::Changed, None))
+            }
+            Order::RestoreConfig(restore) => {
+                self.node(node).put(&restore.to)?;
+                Ok(outcome(How::Changed, None))
+            }
+            Order::RemoveStagedConfig(_) => Ok(outcome(How::Changed, None)),
+            Order::RemoveStaged(remove) => {
+                self.node(node).remove_staged(remove.component)?;
+                Ok(outcome(How::Changed, None))
+            }
+            Order::Recreate(recreate) => Ok(self.recreate(node, recreate, at)),
         }
+    }
+
+    fn promote(&mut self, node: &NodeName, promote: &Promote) -> ContainerState {
+        self.note("promote", promote.component, node);
+        if promote.component == Component::Quay {
+            self.tally.promoted.insert(node.clone());
+        }
+        let found = self.node(node).find(&promote.container).unwrap();
+        found.state.restart_policy = promote.restart_policy;
+        found.state.clone()
+    }
+
+    fn stop(&mut self, node: &NodeName, stop: &EnsureStopped) -> (How, ContainerState) {
+        let found = self.node(node).find(&stop.container).unwrap();
+        let how = if found.state.status.is_alive() { How::Changed } else { How::Already };
+        found.state.status = ContainerStatus::Exited;
+        found.state.restart_policy = RestartPolicy::No;
+        let state = found.state.clone();
+        self.note("stop", stop.component, node);
+        (how, state)
+    }
+
+    /// A fresh container of the old one, unless that one was never stopped.
+    fn recreate(&mut self, node: &NodeName, order: &Recreate, at: Timestamp) -> ActOutcome {
+        let fake = self.node(node);
+        let mut state = fake.find(&order.container).unwrap().state.clone();
+        let how = if state.status.is_alive() { How::Already } else { How::Changed };
+        if how == How::Changed {
+            fake.fresh += 1;
+            let number = fake.fresh * 10 + order.component as u8;
+            let old = fake.find(&order.container).unwrap().clone();
+            state.id = fixture::hex('6', number).parse().unwrap();
+            state.status = ContainerStatus::Created;
+            state.started_at = None;
+            let fresh = ContainerFacts { state: state.clone(), ..old };
+            fake.of(order.component).others.push(fresh);
+        }
+        ActOutcome { how, container: Some(state), config: None, engine_time: Some(at) }
     }
 
     pub(super) fn note(&mut self, what: &str, component: Component, node: &NodeName) {
@@ -118,7 +211,9 @@ impl World {
             engine_time: Some(at),
         };
         let component = order.component;
-        if let Some(staged) = fake.staged.get(&component) {
+        if let Some(staged) = fake.staged.get(&component)
+            && staged.attempt == order.attempt
+        {
             let id = staged.id.clone();
             return outcome(How::Already, fake.find(&id).unwrap().state.clone());
         }
@@ -127,16 +222,20 @@ impl World {
             Some(found) => found.clone(),
             None => fake.of(component).container.clone().unwrap(),
         };
-        let number = next.state.id.as_str()[..2].parse().unwrap();
+        let number: u8 = next.state.id.as_str()[..2].parse().unwrap();
         let digit = if component == Component::Quay { '7' } else { '8' };
         let number = if component == Component::Quay { number } else { number + component as u8 };
+        let number = number + 20 * (order.attempt as u8 - 1);
         next.state.id = fixture::hex(digit, number).parse().unwrap();
         next.state.name = format!("{component}.quaymaster-next");
         next.state.status = ContainerStatus::Created;
         next.state.started_at = None;
         next.state.restart_policy = RestartPolicy::No;
         next.state.image = order.generation.image.clone();
-        fake.staged.insert(component, Staged { id: next.state.id.clone(), started: None });
+        fake.staged.insert(
+            component,
+            Staged { id: next.state.id.clone(), attempt: order.attempt, started: None },
+        );
         fake.of(component).others.push(next.clone());
         outcome(How::Changed, next.state)
     }
@@ -150,7 +249,11 @@ impl World {
     ) -> Result<ActOutcome, Refusal> {
         let ever_started = self.node(node).find(container).unwrap().state.ever_started();
         let how = if ever_started { How::Already } else { How::Changed };
-        if !ever_started {
+        let is_staged =
+            self.node(node).staged.get(&component).is_some_and(|staged| staged.id == *container);
+        if !ever_started && !is_staged {
+            self.return_old(node, (component, container), at);
+        } else if !ever_started {
             if component.migrates() {
                 self.watch_start(node, migrates);
             }
@@ -166,6 +269,24 @@ impl World {
         }
         let state = self.node(node).find(container).unwrap().state.clone();
         Ok(ActOutcome { how, container: Some(state), config: None, engine_time: Some(at) })
+    }
+
+    /// What the window found runs again: nothing new may ever have started.
+    fn return_old(
+        &mut self,
+        node: &NodeName,
+        (component, container): (Component, &ContainerId),
+        at: Timestamp,
+    ) {
+        if self.migration_began.is_some() && self.first_exits_with.is_none() {
+            self.tally.violations.push(format!("{node} goes back behind a migration"));
+        }
+        if component == Component::Quay {
+            self.tally.returned.insert(node.clone());
+        }
+        let state = &mut self.node(node).find(container).unwrap().state;
+        state.status = ContainerStatus::Running;
+        state.started_at = Some(at);
     }
 
     /// The fake's own witness.
@@ -205,7 +326,9 @@ impl World {
             }
             found.state.clone()
         });
-        let is_up = started.is_some_and(|started| started.elapsed() >= BOOT) && migrated;
+        let is_staged = fake.staged.values().any(|staged| staged.id == id);
+        let is_up =
+            !is_staged || started.is_some_and(|started| started.elapsed() >= BOOT) && migrated;
         let is_alive = container.as_ref().is_some_and(|state| state.status.is_alive());
         let verdict = match (is_alive, is_up) {
             (false, _) => HealthVerdict::Down,
@@ -218,7 +341,7 @@ impl World {
             instance: HealthRoute::default(),
             endtoend: HealthRoute::default(),
             verdict,
-            effective_mode: (verdict == HealthVerdict::Healthy).then_some(wanted),
+            effective_mode: (verdict == HealthVerdict::Healthy && is_staged).then_some(wanted),
         }
     }
 }

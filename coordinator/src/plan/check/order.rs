@@ -6,7 +6,9 @@ use std::fmt;
 use quaymaster_proto::{Component, Mode, NodeName};
 use serde::{Serialize, Serializer};
 
-use crate::plan::{Gate, Inverse, Plan, PlannedImage, PlannedNode, Stage, Step, Verb, What, Width};
+use crate::plan::{
+    Fate, Gate, Inverse, Plan, PlannedImage, PlannedNode, Stage, Step, Verb, What, Width,
+};
 
 /// One thing that is wrong with the steps.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
@@ -61,6 +63,9 @@ pub enum OrderFlaw {
     /// The image is pulled although it is there, or not although it is not.
     #[error("image, pull and releases contradict each other")]
     Pull,
+    /// The way back does not begin with the proof that nothing new started.
+    #[error("the way back does not begin with the first node's staged container")]
+    NoProof,
     /// What follows the last look at the running cluster is no stop.
     #[error("no stop comes right after the no-change gate")]
     StopsLater,
@@ -93,10 +98,16 @@ const PULL: What = What::Act(Verb::Pull);
 const STAGE_CONTAINER: What = What::Act(Verb::StageContainer);
 const STAGE_CONFIG: What = What::Act(Verb::StageConfig);
 const STOP: What = What::Act(Verb::Stop);
+const SET_FLOOR: What = What::Act(Verb::SetFloor);
 const PUT_CONFIG: What = What::Act(Verb::PutConfig);
 const MIGRATE: What = What::Act(Verb::StartMigrating);
 const START: What = What::Act(Verb::Start);
 const PROMOTE: What = What::Act(Verb::Promote);
+const REMOVE_STAGED: What = What::Act(Verb::RemoveStaged);
+const REMOVE_FILE: What = What::Act(Verb::RemoveStagedConfig);
+const RESTORE: What = What::Act(Verb::RestoreConfig);
+const LOWER_FLOOR: What = What::Act(Verb::LowerFloor);
+const RECREATE: What = What::Act(Verb::Recreate);
 const BACKFILL: What = What::Gate(Gate::Backfill);
 const APPROVAL: What = What::Gate(Gate::Approval);
 const UNCHANGED: What = What::Gate(Gate::Unchanged);
@@ -113,7 +124,8 @@ const BEFORE: &[(What, What)] = &[
     (BACKFILL, STAGE_CONTAINER),
     (BACKFILL, STAGE_CONFIG),
     (APPROVAL, STOP),
-    (STOP, DARK),
+    (STOP, SET_FLOOR),
+    (SET_FLOOR, DARK),
     (STOP, PUT_CONFIG),
     (PUT_CONFIG, MIGRATE),
     (FIRST_NODE, START),
@@ -143,6 +155,7 @@ const STOPS: &[(Component, What)] = &[
     (MIRROR, STOP),
     (QUAY, STOP),
     (CLAIR, STOP),
+    (QUAY, SET_FLOOR),
     (QUAY, DARK),
 ];
 
@@ -162,58 +175,77 @@ const NAMED: &[(Component, What)] = &[
     (MIRROR, PROMOTE),
 ];
 
+/// On the way back: of each component, nothing returns before it is created,
+/// and nothing is named before it is healthy.
+const RETURN: [What; 4] = [RECREATE, START, HEALTHY, PROMOTE];
+
+/// And no Quay is created before it is proven that nothing new ever started,
+/// and before file and floor are as they were.
+const GROUND: &[(Component, What)] =
+    &[(QUAY, RESTORE), (QUAY, LOWER_FLOOR), (QUAY, RECREATE), (QUAY, PROMOTE)];
+
 pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
     let mut flaws = Vec::new();
-    counts(plan, &mut flaws);
+    let (there, back) = (plan.steps.as_slice(), plan.back.as_slice());
+    counts(there, &wanted(plan), &mut flaws);
+    counts(back, &wanted_back(plan), &mut flaws);
     for (earlier, later) in BEFORE {
-        before(plan, (QUAY, *earlier), (QUAY, *later), &mut flaws);
+        before(there, (QUAY, *earlier), (QUAY, *later), &mut flaws);
     }
     for component in [BUILDER, CLAIR, MIRROR] {
         let own = [PULL, STAGE_CONTAINER, START, HEALTHY, PROMOTE].map(|what| (component, what));
-        chain(plan, &own, &mut flaws);
-        before(plan, (QUAY, PULL), (component, STAGE_CONTAINER), &mut flaws);
-        before(plan, (QUAY, BACKFILL), (component, PULL), &mut flaws);
-        before(plan, (QUAY, BACKFILL), (component, STAGE_CONTAINER), &mut flaws);
-        before(plan, (component, STAGE_CONTAINER), (QUAY, APPROVAL), &mut flaws);
+        chain(there, &own, &mut flaws);
+        before(there, (QUAY, PULL), (component, STAGE_CONTAINER), &mut flaws);
+        before(there, (QUAY, BACKFILL), (component, PULL), &mut flaws);
+        before(there, (QUAY, BACKFILL), (component, STAGE_CONTAINER), &mut flaws);
+        before(there, (component, STAGE_CONTAINER), (QUAY, APPROVAL), &mut flaws);
+        before(back, (QUAY, PROMOTE), (component, START), &mut flaws);
     }
     for order in [STOPS, STARTS, NAMED] {
-        chain(plan, order, &mut flaws);
+        chain(there, order, &mut flaws);
+    }
+    for component in Component::ALL {
+        chain(back, &RETURN.map(|what| (component, what)), &mut flaws);
+    }
+    chain(back, GROUND, &mut flaws);
+    if back.first().is_none_or(|step| (step.what, step.width) != (REMOVE_STAGED, Width::First)) {
+        flaws.push(OrderFlaw::NoProof);
     }
     for (earlier, later) in ADJACENT {
-        adjacent(plan, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
+        adjacent(there, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
     }
-    stops_at_once(plan, &mut flaws);
-    for (index, step) in plan.steps.iter().enumerate() {
+    stops_at_once(there, &mut flaws);
+    for (index, step) in there.iter().chain(back).enumerate() {
         single(plan, index, step, &mut flaws);
     }
     flaws
 }
 
-fn positions(plan: &Plan, (component, what): (Component, What)) -> impl Iterator<Item = usize> {
-    let steps = plan.steps.iter().enumerate();
+fn positions(steps: &[Step], (component, what): (Component, What)) -> impl Iterator<Item = usize> {
+    let steps = steps.iter().enumerate();
     steps
         .filter(move |(_, step)| step.component == component && step.what == what)
         .map(|(place, _)| place)
 }
 
 /// Each of these that is there comes before every later one.
-fn chain(plan: &Plan, order: &[(Component, What)], flaws: &mut Vec<OrderFlaw>) {
+fn chain(steps: &[Step], order: &[(Component, What)], flaws: &mut Vec<OrderFlaw>) {
     for (index, earlier) in order.iter().enumerate() {
         for later in &order[index + 1..] {
-            before(plan, *earlier, *later, flaws);
+            before(steps, *earlier, *later, flaws);
         }
     }
 }
 
 fn before(
-    plan: &Plan,
+    steps: &[Step],
     earlier: (Component, What),
     later: (Component, What),
     flaws: &mut Vec<OrderFlaw>,
 ) {
     // The first of two dark gates is the one that follows the stop.
     if let (Some(last), Some(first)) =
-        (positions(plan, earlier).last(), positions(plan, later).next())
+        (positions(steps, earlier).last(), positions(steps, later).next())
         && last >= first
     {
         let (earlier, later) = (Kind(earlier.0, earlier.1), Kind(later.0, later.1));
@@ -224,9 +256,9 @@ fn before(
     }
 }
 
-fn adjacent(plan: &Plan, earlier: Kind, later: Kind, flaws: &mut Vec<OrderFlaw>) {
-    for place in positions(plan, (later.0, later.1)) {
-        let before = place.checked_sub(1).and_then(|place| plan.steps.get(place));
+fn adjacent(steps: &[Step], earlier: Kind, later: Kind, flaws: &mut Vec<OrderFlaw>) {
+    for place in positions(steps, (later.0, later.1)) {
+        let before = place.checked_sub(1).and_then(|place| steps.get(place));
         if before.is_none_or(|before| Kind(before.component, before.what) != earlier) {
             flaws.push(OrderFlaw::NotAdjacent { earlier, later });
         }
@@ -235,15 +267,16 @@ fn adjacent(plan: &Plan, earlier: Kind, later: Kind, flaws: &mut Vec<OrderFlaw>)
 
 /// Whoever agreed did so on what was looked at last: the first stop follows at
 /// once.
-fn stops_at_once(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
-    for place in positions(plan, (QUAY, UNCHANGED)) {
-        if plan.steps.get(place + 1).is_none_or(|next| next.what != STOP) {
+fn stops_at_once(steps: &[Step], flaws: &mut Vec<OrderFlaw>) {
+    for place in positions(steps, (QUAY, UNCHANGED)) {
+        if steps.get(place + 1).is_none_or(|next| next.what != STOP) {
             flaws.push(OrderFlaw::StopsLater);
         }
     }
 }
 
-fn counts(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
+/// How often each kind of step is there on the way there.
+fn wanted(plan: &Plan) -> Vec<(Kind, usize)> {
     let has_rest = usize::from(plan.nodes.len() > 1);
     let has_backfill = usize::from(plan.window.from.mode == Mode::Background);
     let has_pull = usize::from(is_pulled(&plan.image));
@@ -255,6 +288,7 @@ fn counts(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
         (Kind(QUAY, APPROVAL), 1),
         (Kind(QUAY, UNCHANGED), 1),
         (Kind(QUAY, STOP), 1),
+        (Kind(QUAY, SET_FLOOR), 1),
         (Kind(QUAY, DARK), 2),
         (Kind(QUAY, PUT_CONFIG), 1),
         (Kind(QUAY, MIGRATE), 1),
@@ -264,8 +298,7 @@ fn counts(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
         (Kind(QUAY, PROMOTE), 1),
     ];
     for component in [BUILDER, CLAIR, MIRROR] {
-        let starts = usize::from(!nodes_of(plan, component, START).is_empty());
-        let stops = usize::from(!nodes_of(plan, component, STOP).is_empty());
+        let (starts, stops) = moves(plan, component);
         let own_image = component != MIRROR && plan.image_of(component).is_some_and(is_pulled);
         wanted.extend([
             (Kind(component, STOP), stops),
@@ -276,13 +309,41 @@ fn counts(plan: &Plan, flaws: &mut Vec<OrderFlaw>) {
             (Kind(component, PROMOTE), starts),
         ]);
     }
-    for (what, wanted) in &wanted {
-        let found = positions(plan, (what.0, what.1)).count();
+    wanted
+}
+
+/// And on the way back: of every step that can be taken back, what does it.
+fn wanted_back(plan: &Plan) -> Vec<(Kind, usize)> {
+    let has_rest = usize::from(plan.nodes.len() > 1);
+    let mut wanted = vec![
+        (Kind(QUAY, REMOVE_STAGED), 1 + has_rest),
+        (Kind(QUAY, RESTORE), 1),
+        (Kind(QUAY, LOWER_FLOOR), 1),
+        (Kind(QUAY, REMOVE_FILE), 1),
+    ];
+    wanted.extend(RETURN.map(|what| (Kind(QUAY, what), 1)));
+    for component in [BUILDER, CLAIR, MIRROR] {
+        let (starts, stops) = moves(plan, component);
+        wanted.push((Kind(component, REMOVE_STAGED), starts));
+        wanted.extend(RETURN.map(|what| (Kind(component, what), stops)));
+    }
+    wanted
+}
+
+/// Whether containers of a component are started and stopped at all.
+fn moves(plan: &Plan, component: Component) -> (usize, usize) {
+    let any = |width| usize::from(!nodes_of(plan, component, width).is_empty());
+    (any(Width::Having), any(Width::Stopped))
+}
+
+fn counts(steps: &[Step], wanted: &[(Kind, usize)], flaws: &mut Vec<OrderFlaw>) {
+    for (what, wanted) in wanted {
+        let found = positions(steps, (what.0, what.1)).count();
         if found != *wanted {
             flaws.push(OrderFlaw::Count { what: *what, found, wanted: *wanted });
         }
     }
-    for step in &plan.steps {
+    for step in steps {
         let kind = Kind(step.component, step.what);
         if !wanted.iter().any(|(known, _)| *known == kind) {
             flaws.push(OrderFlaw::Count { what: kind, found: 1, wanted: 0 });
@@ -297,17 +358,18 @@ fn is_pulled(image: &PlannedImage) -> bool {
     }
 }
 
-/// Whom a step concerns.
-fn nodes_of(plan: &Plan, component: Component, what: What) -> Vec<&NodeName> {
-    let is_meant = |node: &&PlannedNode| match width(component, what) {
+/// Whom a step of this width concerns.
+fn nodes_of(plan: &Plan, component: Component, width: Width) -> Vec<&NodeName> {
+    let companion = |node: &PlannedNode, is: fn(Fate) -> bool| {
+        node.companion(component).is_some_and(|companion| is(companion.fate))
+    };
+    let is_meant = |node: &&PlannedNode| match width {
         Width::All => true,
         Width::First => node.name == plan.first,
         Width::Rest => node.name != plan.first,
         Width::Writers => node.config.writer == node.name,
-        Width::Having => node.companion(component).is_some_and(|companion| match what {
-            STOP => companion.fate.stops(),
-            What::Act(_) | What::Gate(_) => companion.fate.starts(),
-        }),
+        Width::Having => companion(node, Fate::starts),
+        Width::Stopped => companion(node, Fate::stops),
     };
     plan.nodes.iter().filter(is_meant).map(|node| &node.name).collect()
 }
@@ -317,32 +379,53 @@ fn single(plan: &Plan, index: usize, step: &Step, flaws: &mut Vec<OrderFlaw>) {
     if usize::try_from(number) != Ok(index + 1) {
         flaws.push(OrderFlaw::Number { number, place: index + 1 });
     }
-    let wanted = nodes_of(plan, step.component, step.what);
-    let named: Vec<&NodeName> = step.nodes.iter().collect();
-    if step.width != width(step.component, step.what) || named != wanted {
-        flaws.push(OrderFlaw::Nodes { number });
-    }
-    let place = |what| positions(plan, (QUAY, what)).next().unwrap_or(usize::MAX);
-    let stage = if index >= place(MIGRATE) {
+    let place = |what| positions(&plan.steps, (QUAY, what)).next().unwrap_or(usize::MAX);
+    let stage = if index >= plan.steps.len() {
+        Stage::Back
+    } else if index >= place(MIGRATE) {
         Stage::Beyond
     } else if index >= place(STOP) {
         Stage::Dark
     } else {
         Stage::Serving
     };
-    if step.stage != stage || step.inverse != inverse(step.what) {
+    let is_first_back = index == plan.steps.len();
+    let width = match stage {
+        Stage::Serving | Stage::Dark | Stage::Beyond => width(step.component, step.what),
+        Stage::Back => width_back(step.component, step.what, is_first_back),
+    };
+    let named: Vec<&NodeName> = step.nodes.iter().collect();
+    if step.width != width || named != nodes_of(plan, step.component, width) {
+        flaws.push(OrderFlaw::Nodes { number });
+    }
+    let inverse = match stage {
+        Stage::Serving | Stage::Dark | Stage::Beyond => inverse(step.what),
+        Stage::Back => Inverse::Nothing,
+    };
+    if step.stage != stage || step.inverse != inverse {
         flaws.push(OrderFlaw::Standing { number });
     }
 }
 
 fn width(component: Component, what: What) -> Width {
     match what {
+        STOP if component != QUAY => Width::Stopped,
         _ if component != QUAY => Width::Having,
         What::Act(Verb::StartMigrating) | What::Gate(Gate::FirstNode) => Width::First,
         What::Act(Verb::Start) | What::Gate(Gate::Healthy) => Width::Rest,
         What::Act(Verb::StageConfig | Verb::PutConfig) => Width::Writers,
-        What::Act(Verb::Pull | Verb::StageContainer | Verb::Stop | Verb::Promote)
-        | What::Gate(Gate::Backfill | Gate::Approval | Gate::Unchanged | Gate::Dark) => Width::All,
+        What::Act(_) | What::Gate(_) => Width::All,
+    }
+}
+
+fn width_back(component: Component, what: What, is_first: bool) -> Width {
+    match what {
+        REMOVE_STAGED if is_first => Width::First,
+        REMOVE_STAGED if component == QUAY => Width::Rest,
+        REMOVE_STAGED => Width::Having,
+        RESTORE | REMOVE_FILE => Width::Writers,
+        What::Act(_) | What::Gate(_) if component == QUAY => Width::All,
+        What::Act(_) | What::Gate(_) => Width::Stopped,
     }
 }
 
@@ -353,8 +436,16 @@ fn inverse(what: What) -> Inverse {
         What::Act(Verb::StageContainer) => Inverse::RemoveStaged,
         What::Act(Verb::StageConfig) => Inverse::RemoveFile,
         What::Act(Verb::Stop) => Inverse::Recreate,
+        What::Act(Verb::SetFloor) => Inverse::LowerFloor,
         What::Act(Verb::PutConfig) => Inverse::RestoreConfig,
         What::Act(Verb::StartMigrating | Verb::Start | Verb::Promote) => Inverse::None,
+        What::Act(
+            Verb::RemoveStaged
+            | Verb::RemoveStagedConfig
+            | Verb::RestoreConfig
+            | Verb::LowerFloor
+            | Verb::Recreate,
+        ) => Inverse::Nothing,
     }
 }
 
@@ -368,6 +459,12 @@ fn name(what: What) -> &'static str {
         What::Act(Verb::StartMigrating) => "the migrating start",
         What::Act(Verb::Start) => "the start of the others",
         What::Act(Verb::Promote) => "the promotion",
+        What::Act(Verb::SetFloor) => "the floor",
+        What::Act(Verb::RemoveStaged) => "the removal of staged containers",
+        What::Act(Verb::RemoveStagedConfig) => "the removal of the staged config.yaml",
+        What::Act(Verb::RestoreConfig) => "the restore of config.yaml",
+        What::Act(Verb::LowerFloor) => "the lowering of the floor",
+        What::Act(Verb::Recreate) => "the fresh containers of the old generation",
         What::Gate(Gate::Backfill) => "the backfill gate",
         What::Gate(Gate::Approval) => "the approval",
         What::Gate(Gate::Unchanged) => "the look for changes",

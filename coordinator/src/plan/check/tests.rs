@@ -6,7 +6,7 @@ use super::*;
 use crate::catalogue::Catalogue;
 use crate::cluster::{Auxiliaries, Cluster};
 use crate::plan::request::{Request, Wanted, wanted};
-use crate::plan::{Gate, Step, drift};
+use crate::plan::{Gate, Step, Width, drift};
 use crate::preflight::common_generation;
 use crate::render::step_title;
 use crate::survey::{ClusterFacts, Reader, fixture};
@@ -162,7 +162,7 @@ fn second_window(count: u8) -> Plan {
 }
 
 fn renumber(plan: &mut Plan) {
-    for (step, number) in plan.steps.iter_mut().zip(1..) {
+    for (step, number) in plan.steps.iter_mut().chain(&mut plan.back).zip(1..) {
         step.number = StepNumber::new(number).unwrap();
     }
 }
@@ -215,6 +215,37 @@ proptest! {
         let mut plan = plans_with_companions().swap_remove(index);
         let place = place % plan.steps.len();
         plan.steps.remove(place);
+        renumber(&mut plan);
+        prop_assert!(plan.check().is_err());
+    }
+
+    /// On the way back what returns is created, started, healthy and named in
+    /// this order, and no Quay before its ground is as it was.
+    #[test]
+    fn the_way_back_has_one_order(index in 0_usize..5, one in 0_usize..60, other in 0_usize..60) {
+        let plan = plans_with_companions().swap_remove(index);
+        let mut spoiled = plan.clone();
+        let (one, other) = (one % plan.back.len(), other % plan.back.len());
+        spoiled.back.swap(one, other);
+        renumber(&mut spoiled);
+        let returns = |step: &Step| matches!(
+            step.what,
+            What::Act(Verb::Recreate | Verb::Start | Verb::Promote) | What::Gate(Gate::Healthy)
+        );
+        let (one, other) = (&plan.back[one], &plan.back[other]);
+        if spoiled.check().is_ok() && one != other {
+            // Two components return beside each other; removing what never
+            // started can wait, and config and floor have no order in themselves.
+            prop_assert!(one.component != other.component || !(returns(one) && returns(other)));
+            prop_assert!(one.width != Width::First && other.width != Width::First);
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_way_back_can_be_left_out(index in 0_usize..5, place in 0_usize..60) {
+        let mut plan = plans_with_companions().swap_remove(index);
+        let place = place % plan.back.len();
+        plan.back.remove(place);
         renumber(&mut plan);
         prop_assert!(plan.check().is_err());
     }

@@ -145,12 +145,12 @@ fn row(live: &Live<'_>, next: &Next<'_>, node: &PlannedNode, style: Style) -> Ro
         Next::Ask { step, .. } | Next::Failed { step, .. } if step.nodes.contains(name) => {
             acting(live, step, name, style)
         }
-        Next::Look { step } | Next::Closed { step, .. } if step.nodes.contains(name) => {
+        Next::Look { step, .. } | Next::Closed { step, .. } if step.nodes.contains(name) => {
             at_gate(live, step, name, style)
         }
         Next::Ask { step, .. }
         | Next::Failed { step, .. }
-        | Next::Look { step }
+        | Next::Look { step, .. }
         | Next::Closed { step, .. } => waiting_for(live, step, name),
     };
     Row { node: name.to_string(), beside: beside(plan, state, node), ..row }
@@ -221,6 +221,12 @@ fn words(verb: Verb) -> Words {
         Verb::StartMigrating => ("being started", "started"),
         Verb::Start => ("starting", "started"),
         Verb::Promote => ("promoting", "promoted"),
+        Verb::SetFloor => ("floor", "floor set"),
+        Verb::RemoveStaged => ("removing the next one", "next one removed"),
+        Verb::RemoveStagedConfig => ("removing staged config", "staged config removed"),
+        Verb::RestoreConfig => ("restoring config", "config restored"),
+        Verb::LowerFloor => ("lowering the floor", "floor lowered"),
+        Verb::Recreate => ("recreating", "recreated"),
     };
     Words { doing, done }
 }
@@ -335,6 +341,7 @@ fn named_in(why: &GateFailure) -> Option<&NodeName> {
         GateFailure::Drifted { .. }
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
+        | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. } => None,
     }

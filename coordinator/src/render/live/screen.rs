@@ -215,7 +215,7 @@ fn foot(live: &Live<'_>, columns: usize, style: Style) -> Vec<String> {
         lines.extend(text.lines().map(str::to_owned));
     };
     match next(plan.plan(), state) {
-        Next::Look { step } => {
+        Next::Look { step, .. } => {
             if let Some(GateState::Waiting { on, since }) = state.gates.get(&step.number) {
                 say("waits", &format!("{}, since {}", waiting_briefly(on), time(*since)));
                 if let Some(line) = progress_line(on, (columns / 4).min(BAR), style) {

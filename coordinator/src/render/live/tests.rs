@@ -146,11 +146,16 @@ fn step_of(event: &Event) -> Option<StepNumber> {
         | Event::Failed { step, .. }
         | Event::Waiting { step, .. }
         | Event::Passed { step, .. }
-        | Event::Closed { step, .. } => Some(*step),
+        | Event::Closed { step, .. }
+        | Event::LeftBehind { step, .. } => Some(*step),
         Event::Started { .. }
         | Event::Driven { .. }
         | Event::Approved { .. }
-        | Event::Finished { .. } => None,
+        | Event::TurnedBack { .. }
+        | Event::Retried { .. }
+        | Event::HandedOver { .. }
+        | Event::Finished { .. }
+        | Event::WentBack { .. } => None,
     }
 }
 
@@ -282,6 +287,7 @@ fn a_hold_says_which_node_failed_and_which_gate_closed() {
         node: name(1),
         exit_code: 255,
         revision: Some("c00a1f15968b".into()),
+        log: None,
     };
     closed.events.push(Event::Closed { step, failure, at });
     insta::assert_snapshot!([held.pictures(), closed.pictures()].join("\n"));

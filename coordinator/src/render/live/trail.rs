@@ -13,7 +13,7 @@ use crate::render::text::{LABEL, cut, padded, width};
 use crate::render::words::{self, evidence, waiting};
 use crate::render::{Style, Tone};
 use crate::report::between;
-use crate::run::{ActState, GateState, Next, RunState, next};
+use crate::run::{ActState, Direction, GateState, Next, RunState, next};
 
 /// How wide the words beside a step may be.
 const DETAIL: usize = 32;
@@ -35,6 +35,14 @@ pub(super) enum Stands {
     Now { since: Option<Timestamp> },
     Held,
     Todo,
+}
+
+/// The steps ahead of a run and behind it: on the way back, those.
+fn way<'a>(plan: &'a Plan, state: &RunState) -> &'a [Step] {
+    match state.direction {
+        Direction::There => &plan.steps,
+        Direction::Back { .. } => &plan.back,
+    }
 }
 
 /// What makes steps one leg.
@@ -62,7 +70,7 @@ fn kind(step: &Step) -> Kind {
 
 /// Every leg, in order.
 pub(super) fn legs<'a>(plan: &'a Plan, state: &RunState) -> Vec<Leg<'a>> {
-    let groups = plan.steps.chunk_by(|one, other| kind(one) == kind(other));
+    let groups = way(plan, state).chunk_by(|one, other| kind(one) == kind(other));
     groups
         .map(|group| {
             let steps: Vec<&Step> = group.iter().collect();
@@ -100,12 +108,12 @@ fn stands(plan: &Plan, state: &RunState, steps: &[&Step]) -> Stands {
     let is_past = |of: &Step| steps.iter().all(|step| step.number < of.number);
     let begun = || steps.iter().filter_map(|step| span(state, step).0).min();
     match next(plan, state) {
-        Next::Ask { step, .. } | Next::Look { step } if is_here(step) => {
+        Next::Ask { step, .. } | Next::Look { step, .. } if is_here(step) => {
             Stands::Now { since: begun() }
         }
         Next::Failed { step, .. } | Next::Closed { step, .. } if is_here(step) => Stands::Held,
         Next::Ask { step, .. }
-        | Next::Look { step }
+        | Next::Look { step, .. }
         | Next::Failed { step, .. }
         | Next::Closed { step, .. }
             if !is_past(step) =>
@@ -195,6 +203,7 @@ impl Leg<'_> {
             Some((Stage::Dark, _)) => "dark",
             Some((Stage::Beyond, _)) if kind_is_return(first) => "serving",
             Some((Stage::Beyond, _)) => "dark",
+            Some((Stage::Back, _)) => "back",
         }
     }
 
@@ -337,7 +346,7 @@ fn point_of_no_return(live: &Live<'_>, columns: usize, style: Style) -> String {
     let (plan, state) = (live.plan.plan(), live.state);
     let begun = plan
         .first_step(What::Act(Verb::StartMigrating))
-        .filter(|step| state.begun.contains(&step.number))
+        .filter(|step| state.has_begun(step.number))
         .map(|step| span(state, step).0);
     let (words, tone) = match begun {
         None => {

@@ -58,8 +58,17 @@ pub(super) fn describe(plan: &Plan, step: &Step) -> (&'static str, String) {
             ("promote", format!("{component}: the known name and the restart policy back"))
         }
         What::Gate(Gate::Healthy) => ("gate", format!("{component} healthy")),
-        What::Act(Verb::StageConfig | Verb::PutConfig | Verb::StartMigrating) | What::Gate(_) => {
-            ("", format!("{component}: nothing"))
-        }
+        What::Act(
+            Verb::StageConfig
+            | Verb::PutConfig
+            | Verb::StartMigrating
+            | Verb::SetFloor
+            | Verb::RemoveStaged
+            | Verb::RemoveStagedConfig
+            | Verb::RestoreConfig
+            | Verb::LowerFloor
+            | Verb::Recreate,
+        )
+        | What::Gate(_) => ("", format!("{component}: nothing")),
     }
 }

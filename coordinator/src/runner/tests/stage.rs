@@ -1,6 +1,7 @@
 //! A run on a stage: a fleet that obeys, a journal that can break off, and
 //! processes that take it in hand one after the other.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use quaymaster_proto::{Component, Epoch, Mode};
@@ -52,9 +53,11 @@ impl Notebook {
             - 2
     }
 
-    /// The end of the file is damaged.
-    pub(super) fn lose_last(&self) {
-        self.events.lock().unwrap().pop();
+    /// The file is an earlier copy, by so many records.
+    pub(super) fn lose(&self, records: usize) {
+        let mut events = self.events.lock().unwrap();
+        let kept = events.len() - records;
+        events.truncate(kept);
     }
 
     pub(super) fn die(&self, death: Option<Death>) {
@@ -125,6 +128,17 @@ impl Stage {
         Self { fleet, plan: Arc::new(plan.check().unwrap()), book: Notebook::default() }
     }
 
+    /// Another machine with a copy of the journal.
+    pub(super) fn copied(&self) -> Self {
+        self.with_events(self.book.events())
+    }
+
+    /// Another machine with this journal.
+    pub(super) fn with_events(&self, events: Vec<Event>) -> Self {
+        let book = Notebook { events: Arc::new(Mutex::new(events)), ..Notebook::default() };
+        Self { fleet: self.fleet.clone(), plan: Arc::clone(&self.plan), book }
+    }
+
     /// A process takes the run in hand; the first one begins it.
     pub(super) async fn runner(&self, approves: bool) -> Runner<FakeFleet, Notebook> {
         let at = self.fleet.now();
@@ -149,9 +163,25 @@ impl Stage {
             clock: Clock::of(move || fleet.now()),
             key: SurveyKey::new([1; 32]),
             progress: unbounded_channel().0,
+            claimant: self.claimant(),
         });
         runner.note(Event::Driven { epoch, by: "alice@host".to_owned(), at }).await.unwrap();
         runner
+    }
+
+    /// What the window found is back, on every node that was stopped.
+    pub(super) fn assert_as_before(&self) {
+        let tally = self.fleet.tally();
+        assert_eq!(tally.violations, Vec::<String>::new());
+        assert_eq!(tally.started, Vec::<NodeName>::new());
+        assert!(self.state().went_back());
+        self.fleet.assert_as_found();
+    }
+
+    fn claimant(&self) -> Claimant {
+        // Every process has another one.
+        let number = self.book.events().len() as u128;
+        Claimant { process: Ulid(number), over: BTreeSet::new(), takes_over: false }
     }
 
     pub(super) fn state(&self) -> RunState {
@@ -159,7 +189,7 @@ impl Stage {
     }
 
     pub(super) fn has_crossed(&self) -> bool {
-        self.state().has_crossed(self.plan.plan().point_of_no_return().unwrap())
+        self.state().has_crossed(self.plan.plan())
     }
 
     pub(super) fn assert_well_done(&self) {

@@ -72,7 +72,12 @@ impl JournalSays {
             | Event::Waiting { .. }
             | Event::Passed { .. }
             | Event::Closed { .. }
-            | Event::Finished { .. } => {}
+            | Event::LeftBehind { .. }
+            | Event::TurnedBack { .. }
+            | Event::Retried { .. }
+            | Event::HandedOver { .. }
+            | Event::Finished { .. }
+            | Event::WentBack { .. } => {}
         }
     }
 }

@@ -26,9 +26,13 @@ const INTERRUPTED: u8 = 130;
 type Failure = Box<dyn Error>;
 
 pub(super) fn run(command: Command) -> ExitCode {
-    // Before any thread: a session can only be left by a process of its own.
+    // Before any thread: a session can only be left by a process of its own, and who waits for all
+    // that a host runs must be alone.
     if let Command::Detach(detach) = command {
         return fail(&*become_program(&detach));
+    }
+    if let Command::Host(NodeOf { directory, node }) = command {
+        return fail(&*host(&directory.dir, &node));
     }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -61,6 +65,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             engine(&directory.dir, &node).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Host(NodeOf { directory, node }) => Err(host(&directory.dir, &node)),
         Command::Observe(Directory { dir }) => {
             let mut end = signal(SignalKind::terminate())?;
             let shutdown = async move {
@@ -152,6 +157,19 @@ async fn engine(dir: &Path, node: &str) -> Result<(), Failure> {
     let mut options = EngineOptions::new(socket, layout.engine_data(node), node);
     options.registry = Some(layout.image_file());
     Ok(serve_until_signalled(options).await?)
+}
+
+/// Only returns where it fails.
+fn host(dir: &Path, node: &str) -> Failure {
+    let run = || -> Result<std::convert::Infallible, Failure> {
+        let lab = Lab::open(dir)?;
+        let known = lab.node(node).ok_or_else(|| format!("the lab has no node `{node}`"))?;
+        Ok(quaymaster_lab::host::run(lab.layout(), known)?)
+    };
+    match run() {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    }
 }
 
 /// Only returns where it fails.

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 
 use super::Say;
 use super::containers::{self, ContainersError};
-use super::lab_file::{EngineKind, LabFile, Role};
+use super::hosts;
+use super::lab_file::{EngineKind, LabFile, LabProcess, Role};
 use super::layout::Layout;
 use super::process::{EndError, boot_id, with_environment_under};
 use crate::images::{self, ImagesError};
@@ -31,6 +32,8 @@ enum Failure {
     Process { role: Role, node: Option<String>, source: EndError },
     #[error("a stand-in Quay that its engine had left")]
     Left { source: EndError },
+    #[error("the control groups of {node}")]
+    Groups { node: String, source: std::io::Error },
     #[error("a container")]
     Container { source: ContainersError },
     #[error("an image")]
@@ -50,7 +53,14 @@ pub(super) async fn down(layout: &Layout, lab: &LabFile, say: &Say) -> Result<()
     remove_containers(lab, &mut failures).await;
     if same_boot {
         say("ending the observer, engines, registry and database");
-        for role in [Role::Observer, Role::Engine, Role::Registry, Role::Postgres] {
+        end_processes(lab, Role::Observer, &mut failures).await;
+        match lab.engine {
+            EngineKind::Standin | EngineKind::Docker => {
+                end_processes(lab, Role::Engine, &mut failures).await;
+            }
+            EngineKind::Private => end_hosts(layout, lab, &mut failures).await,
+        }
+        for role in [Role::Registry, Role::Postgres] {
             end_processes(lab, role, &mut failures).await;
         }
         for process in with_environment_under(ROOT, layout.dir()) {
@@ -84,6 +94,21 @@ async fn end_processes(lab: &LabFile, role: Role, failures: &mut Vec<Failure>) {
     }
 }
 
+/// With all that runs in them.
+async fn end_hosts(layout: &Layout, lab: &LabFile, failures: &mut Vec<Failure>) {
+    let hosts = lab.processes.iter().filter(|process| process.role == Role::Engine);
+    for LabProcess { role, node, id } in hosts {
+        if let Err(source) = hosts::cut_power(*id).await {
+            failures.push(Failure::Process { role: *role, node: node.clone(), source });
+        }
+    }
+    for node in &lab.nodes {
+        if let Err(source) = hosts::remove_control_groups(layout, &node.name) {
+            failures.push(Failure::Groups { node: node.name.clone(), source });
+        }
+    }
+}
+
 async fn remove_containers(lab: &LabFile, failures: &mut Vec<Failure>) {
     match lab.engine {
         EngineKind::Standin => {
@@ -95,6 +120,8 @@ async fn remove_containers(lab: &LabFile, failures: &mut Vec<Failure>) {
                 }
             }
         }
+        // They go with their hosts.
+        EngineKind::Private => {}
         EngineKind::Docker => {
             let Some(node) = lab.nodes.first() else { return };
             match containers::connect(&node.engine_socket).await {
@@ -142,7 +169,7 @@ impl Role {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Agent => "the agent",
-            Self::Engine => "the stand-in engine",
+            Self::Engine => "the engine",
             Self::Observer => "the observer",
             Self::Postgres => "PostgreSQL",
             Self::Registry => "the registry",

@@ -49,6 +49,10 @@ pub enum EngineKind {
     Standin,
     /// The machine's Docker Engine, shared by all nodes.
     Docker,
+    /// One Docker Engine a node, in namespaces of its own, which can be restarted and cut off from
+    /// power. Only from within a network namespace that was made for the lab.
+    #[value(skip)]
+    Private,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
@@ -203,6 +207,7 @@ impl EngineKind {
         match self {
             Self::Standin => "a stand-in engine for each (no Docker, no root)",
             Self::Docker => "this machine's Docker Engine under all",
+            Self::Private => "a Docker Engine of its own for each",
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 /// The directory of one lab. Absolute, so that it can stand in binds and in daemons' arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Layout {
@@ -89,7 +91,7 @@ impl Layout {
         self.shared().join("storage")
     }
 
-    /// Where the stand-in engines' sockets are.
+    /// Where the sockets of the nodes' own engines are.
     pub fn engines(&self) -> PathBuf {
         self.dir.join("engine")
     }
@@ -98,9 +100,16 @@ impl Layout {
         self.engines().join(format!("{node}.sock"))
     }
 
-    /// One stand-in engine's own files: containers, their roots and logs.
+    /// One engine's own files: containers, their roots and logs.
     pub fn engine_data(&self, node: &str) -> PathBuf {
         self.engines().join(node)
+    }
+
+    /// The control group of a private engine's containers, unlike any other lab's.
+    pub(crate) fn control_group(&self, node: &str) -> String {
+        let digest = Sha256::digest(self.dir.as_os_str().as_encoded_bytes());
+        let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        format!("quaymaster-lab-{short}-{node}")
     }
 
     /// The images that stand-in engines can pull.

@@ -42,7 +42,7 @@ pub enum NetworkError {
 /// without root.
 pub fn quay_ports(engine: EngineKind) -> (u16, u16) {
     match engine {
-        EngineKind::Docker => (80, 443),
+        EngineKind::Docker | EngineKind::Private => (80, 443),
         EngineKind::Standin => (20080, 20443),
     }
 }
@@ -98,10 +98,11 @@ pub fn free_port(addresses: &[Ipv4Addr]) -> Result<u16, NetworkError> {
     }
 }
 
-/// Whether a process listens there, by the kernel's own table: a connection made only to see would
+/// Whether a process listens there, by the kernel's own table for this thread's network: a connection made only to see would
 /// stand in its log as one that was refused.
 pub(crate) fn is_listening(address: SocketAddrV4) -> bool {
-    fs::read_to_string("/proc/net/tcp").is_ok_and(|table| lists_listener(&table, address))
+    fs::read_to_string("/proc/thread-self/net/tcp")
+        .is_ok_and(|table| lists_listener(&table, address))
 }
 
 fn lists_listener(table: &str, address: SocketAddrV4) -> bool {

@@ -46,7 +46,7 @@ pub enum StartError {
 pub enum EndError {
     #[error("may not signal process {pid}")]
     Signal { pid: i32, source: io::Error },
-    #[error("process {pid} is still there {} s after SIGKILL", waited.as_secs())]
+    #[error("process {pid} is still there {} s after it was ended", waited.as_secs())]
     Stays { pid: i32, waited: Duration },
 }
 
@@ -98,6 +98,14 @@ impl ProcessId {
         }
     }
 
+    /// Waits until it has ended, by whatever.
+    pub(super) async fn ended(self, bound: Duration) -> Result<(), EndError> {
+        match self.has_ended_within(bound).await {
+            true => Ok(()),
+            false => Err(EndError::Stays { pid: self.pid, waited: bound }),
+        }
+    }
+
     /// Asks with `signal`, waits up to `grace`, then kills. Done when the process has ended.
     pub async fn end(self, signal: Signal, grace: Duration) -> Result<(), EndError> {
         self.signal(signal)?;
@@ -105,11 +113,7 @@ impl ProcessId {
             return Ok(());
         }
         self.signal(Signal::KILL)?;
-        let waited = Duration::from_secs(10);
-        match self.has_ended_within(waited).await {
-            true => Ok(()),
-            false => Err(EndError::Stays { pid: self.pid, waited }),
-        }
+        self.ended(Duration::from_secs(10)).await
     }
 
     async fn has_ended_within(self, bound: Duration) -> bool {
@@ -132,9 +136,7 @@ impl ProcessId {
 /// The processes whose environment holds `name=<dir>...`: what a killed stand-in engine leaves.
 pub fn with_environment_under(name: &str, dir: &Path) -> Vec<ProcessId> {
     let wanted = format!("{name}={}/", dir.display());
-    let Ok(listing) = fs::read_dir("/proc") else { return Vec::new() };
-    listing
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+    all()
         .filter(|pid| {
             fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
                 environment.split(|byte| *byte == 0).any(|one| one.starts_with(wanted.as_bytes()))
@@ -145,6 +147,25 @@ pub fn with_environment_under(name: &str, dir: &Path) -> Vec<ProcessId> {
         .collect()
 }
 
+/// The running processes that `parent` has started, or inherited.
+pub(super) fn children_of(parent: ProcessId) -> Vec<ProcessId> {
+    all()
+        .filter_map(|pid| Some((pid, look(pid)?)))
+        .filter(|(_, stat)| stat.parent == parent.pid && !stat.ended)
+        .map(|(pid, stat)| ProcessId { pid, start_ticks: stat.start_ticks })
+        .collect()
+}
+
+/// What the kernel calls it: its program's file name, cut at 15 bytes.
+pub(super) fn name_of(process: ProcessId) -> String {
+    fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default().trim().to_owned()
+}
+
+fn all() -> impl Iterator<Item = i32> {
+    let listing = fs::read_dir("/proc").into_iter().flatten();
+    listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// Which boot of the machine this is.
 pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
@@ -153,6 +174,7 @@ pub fn boot_id() -> io::Result<String> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Stat {
     ended: bool,
+    parent: i32,
     start_ticks: u64,
 }
 
@@ -165,11 +187,12 @@ fn parse_stat(line: &str) -> Option<Stat> {
     let (_, rest) = line.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     let is_zombie = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
     // The first thread is a zombie before the others have let go of what they hold.
-    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    let threads: u32 = fields.nth(15)?.parse().ok()?;
     let ended = is_zombie && threads <= 1;
     let start_ticks = fields.nth(1)?.parse().ok()?;
-    Some(Stat { ended, start_ticks })
+    Some(Stat { ended, parent, start_ticks })
 }
 
 #[cfg(test)]
@@ -179,7 +202,7 @@ mod tests {
     #[test]
     fn a_stat_line_is_read_behind_a_name_with_brackets() {
         let line = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 2 3";
-        assert_eq!(parse_stat(line), Some(Stat { ended: false, start_ticks: 98765 }));
+        assert_eq!(parse_stat(line), Some(Stat { ended: false, parent: 1, start_ticks: 98765 }));
         assert_eq!(parse_stat("42 (gone) Z 1"), None);
         let zombie = |threads: u32| {
             format!("42 (a) Z 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 {threads} 0 98765 1 2 3")

@@ -14,6 +14,7 @@ use super::binaries::Binaries;
 use super::containers::{self, ContainersError};
 use super::down::{DownError, down};
 use super::files::{self, FilesError};
+use super::hosts;
 use super::lab_file::{
     DatabaseKind, EngineKind, LabCompanion, LabFile, LabFileError, LabNode, Role, Secret,
 };
@@ -52,6 +53,12 @@ pub enum Why {
     Nodes { nodes: u8 },
     #[error("`{cluster}` is no name for a cluster; take lowercase letters, digits and `-`")]
     ClusterName { cluster: String },
+    #[error("private engines reach no database server; take SQLite")]
+    PrivateDatabase,
+    #[error(
+        "private engines would meet the machine's own network; enter one that was made for them"
+    )]
+    MachinesNetwork,
     #[error("the lab's files")]
     Files(#[from] FilesError),
     #[error("the lab's own record of itself")]
@@ -131,7 +138,7 @@ impl<'a> Builder<'a> {
         let network = Network::claim(options.nodes, options.engine, std::process::id())?;
         let registry = match options.engine {
             EngineKind::Standin => STAND_IN_REGISTRY.to_owned(),
-            EngineKind::Docker => {
+            EngineKind::Docker | EngineKind::Private => {
                 format!("127.0.0.1:{}", network::free_port(&[std::net::Ipv4Addr::LOCALHOST])?)
             }
         };
@@ -192,8 +199,10 @@ impl<'a> Builder<'a> {
 
     /// What cannot be used is found out before anything is made with it.
     async fn prepare_docker(&mut self) -> Result<(), Why> {
-        if self.options.engine == EngineKind::Standin {
-            return Ok(());
+        match self.options.engine {
+            EngineKind::Standin => return Ok(()),
+            EngineKind::Private => return self.start_registry(registry::program()?).await,
+            EngineKind::Docker => {}
         }
         let docker = containers::connect(DOCKER_SOCKET.as_ref()).await?;
         let program = registry::program()?;
@@ -232,6 +241,14 @@ fn check(options: &UpOptions) -> Result<(), Why> {
     }
     if options.cluster.parse::<quaymaster_proto::ClusterName>().is_err() {
         return Err(Why::ClusterName { cluster: options.cluster.clone() });
+    }
+    if options.engine == EngineKind::Private {
+        if options.database != DatabaseKind::Sqlite {
+            return Err(Why::PrivateDatabase);
+        }
+        if !hosts::is_in_new_network() {
+            return Err(Why::MachinesNetwork);
+        }
     }
     Ok(())
 }
@@ -280,7 +297,7 @@ fn lab_file(
                 })
                 .collect(),
             engine_socket: match options.engine {
-                EngineKind::Standin => layout.engine_socket(&name),
+                EngineKind::Standin | EngineKind::Private => layout.engine_socket(&name),
                 EngineKind::Docker => DOCKER_SOCKET.into(),
             },
             name,

@@ -95,9 +95,15 @@ async fn told_to_stop(mut terminate: Signal, is_heard: bool) {
     }
 }
 
-/// The full id, which Docker and Podman show in the mounts of `/etc/hostname` and its like.
+/// The full id, which Docker and Podman show in the mounts of `/etc/hostname` and its like: behind
+/// a directory of containers, for layers have such ids too.
 fn container_id(mountinfo: &str) -> Option<String> {
-    mountinfo.split(['/', ' ', '\n']).find(|part| is_id(part)).map(str::to_owned)
+    let mut parts = mountinfo.split(['/', ' ', '\n']);
+    let mut before = "";
+    parts.find_map(|part| {
+        let is_it = std::mem::replace(&mut before, part).ends_with("containers") && is_id(part);
+        is_it.then(|| part.to_owned())
+    })
 }
 
 fn is_id(part: &str) -> bool {
@@ -111,8 +117,17 @@ mod tests {
     #[test]
     fn the_container_finds_its_own_id() {
         let id = "2e3457ae764dfb0c5d09ba61e4d90d9af8b3b91d2e3457ae764dfb0c5d09ba61";
-        let line = format!("1 2 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw\n");
-        assert_eq!(container_id(&line).as_deref(), Some(id));
+        let layer = id.replace('2', "3");
+        for (layers, place) in [
+            ("docker/overlay2", format!("docker/containers/{id}/hostname")),
+            ("containers/storage/overlay", format!("overlay-containers/{id}/userdata/hostname")),
+        ] {
+            let lines = format!(
+                "1 2 0:1 / / rw - overlay overlay rw,upperdir=/var/lib/{layers}/{layer}/diff\n\
+                 3 1 8:1 /var/lib/{place} /etc/hostname rw\n"
+            );
+            assert_eq!(container_id(&lines).as_deref(), Some(id));
+        }
         assert_eq!(container_id("1 2 8:1 / / rw\n"), None);
     }
 }

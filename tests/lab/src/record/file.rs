@@ -151,7 +151,9 @@ mod tests {
             .into_iter()
             .map(|record| match record.seen {
                 Seen::Quay(quay) => quay.node,
-                Seen::Engine(_) | Seen::Probe(_) | Seen::Config(_) => panic!("only Quay wrote"),
+                Seen::Engine(_) | Seen::Probe(_) | Seen::Config(_) | Seen::Lab(_) => {
+                    panic!("only Quay wrote")
+                }
             })
             .collect();
         assert_eq!(nodes, ["quay-1", "quay-2", "quay-3"]);

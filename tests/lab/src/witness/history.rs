@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::Process;
 use super::generation::Generation;
 use crate::record::{
-    ConfigSeen, EngineAction, EngineEvent, MigrationResult, ProbeChange, QuayEvent, QuayRecord,
-    Record, Seen, Session,
+    Act, ConfigSeen, EngineAction, EngineEvent, LabAct, MigrationResult, ProbeChange, QuayEvent,
+    QuayRecord, Record, Seen, Session,
 };
 
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct History {
     pub(super) events: Vec<(Timestamp, EngineEvent)>,
     pub(super) probes: Vec<(Timestamp, ProbeChange)>,
     pub(super) configs: Vec<(Timestamp, ConfigSeen)>,
+    /// With the node.
+    power_cuts: Vec<(Timestamp, String)>,
     /// Mapped and total tags.
     backfill: Vec<(Timestamp, i64, i64)>,
     /// With the node that saw it.
@@ -30,6 +32,9 @@ pub(super) struct Run {
     pub(super) container_id: String,
     /// It serves nobody, and migrates like any other.
     pub(super) is_mirror: bool,
+    /// Somebody who is not the product started it: what follows from its start is not the
+    /// product's doing, that it runs on is.
+    pub(super) is_by_hand: bool,
     pub(super) generation: Generation,
     pub(super) started: Timestamp,
     /// `None` while it runs.
@@ -61,12 +66,19 @@ enum Leaving {
 impl History {
     pub(super) fn of(records: &[Record]) -> Self {
         let mut history = Self::default();
+        let mut by_hand = Vec::new();
         for record in records {
             let at = record.moment();
             match &record.seen {
                 Seen::Engine(event) => history.events.push((at, event.clone())),
                 Seen::Probe(change) => history.probes.push((at, change.clone())),
                 Seen::Config(seen) => history.configs.push((at, seen.clone())),
+                Seen::Lab(LabAct { node, act: Act::CutPower }) => {
+                    history.power_cuts.push((at, node.clone()));
+                }
+                Seen::Lab(LabAct { node, act: Act::StartByHand { container_id } }) => {
+                    by_hand.push((at, node.clone(), container_id.clone()));
+                }
                 Seen::Quay(_) => {}
             }
         }
@@ -83,6 +95,12 @@ impl History {
             }
         }
         history.runs.sort_by_key(|run| run.started);
+        for (told, node, container_id) in by_hand {
+            let is_it = |run: &&mut Run| run.started >= told && run.is_in(&node, &container_id);
+            if let Some(run) = history.runs.iter_mut().find(is_it) {
+                run.is_by_hand = true;
+            }
+        }
         history
     }
 
@@ -93,6 +111,7 @@ impl History {
                 node: node.clone(),
                 container_id: container_id.clone(),
                 is_mirror: *is_mirror,
+                is_by_hand: false,
                 generation: Generation::new(release, mode.as_deref()),
                 started: at,
                 ended: None,
@@ -164,7 +183,14 @@ impl History {
             Some(Leaving::Failed(at)) => Some(died.unwrap_or(at)),
             None => None,
         };
-        [died, next, own].into_iter().flatten().min()
+        [died, next, own, self.power_lost(&run.node, run.started)].into_iter().flatten().min()
+    }
+
+    /// The first moment from `since` on at which all that ran on a node had been killed with it: no
+    /// engine is left to tell of that.
+    pub(super) fn power_lost(&self, node: &str, since: Timestamp) -> Option<Timestamp> {
+        let mut cuts = self.power_cuts.iter();
+        cuts.find(|(at, of)| of == node && *at >= since).map(|(at, _)| *at)
     }
 
     /// The engine's start event of a run, if it came before the process wrote its first record: the

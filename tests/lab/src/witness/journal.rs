@@ -48,7 +48,14 @@ fn untrue(history: &History, claim: &JournalClaim) -> Option<Violation> {
             && event.node == *node
             && *then <= *at + CLOCKS
     });
-    if has_happened {
+    let has_lost_power = || {
+        let since =
+            history.events.iter().find(|(_, event)| is_same(&event.container_id, container_id));
+        since
+            .and_then(|(since, _)| history.power_lost(node, *since))
+            .is_some_and(|lost| lost <= *at + CLOCKS)
+    };
+    if has_happened || (*what == Occurrence::Stopped && has_lost_power()) {
         return None;
     }
     let short: String = container_id.chars().take(12).collect();

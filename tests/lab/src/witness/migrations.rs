@@ -88,7 +88,10 @@ fn disturbed(history: &History, run: &Run) -> Option<Violation> {
     let proven = migration.ended.map(|(at, _)| at);
     let act = first_act(history, run, proven);
     // Without an engine to say so: it is gone, and never wrote that its migration had ended.
-    let vanished = run.ended.filter(|_| proven.is_none()).map(|at| (at, "vanished"));
+    let lost_power = || history.power_lost(&run.node, run.started);
+    let vanished =
+        run.ended.filter(|_| proven.is_none()).filter(|ended| lost_power() != Some(*ended));
+    let vanished = vanished.map(|at| (at, "vanished"));
     let (at, what): (Timestamp, &str) = act.or(vanished)?;
     Some(Violation {
         invariant: 2,

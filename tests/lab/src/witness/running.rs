@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::Violation;
 use super::history::{History, Run};
 use super::windows::{Segment, segments};
+use crate::record::EngineAction;
 
 pub(super) fn violations(history: &History) -> Vec<Violation> {
     let mut found = beside_another_generation(history);
@@ -19,6 +20,9 @@ pub(super) fn violations(history: &History) -> Vec<Violation> {
 fn beside_another_generation(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, later) in history.runs.iter().enumerate() {
+        if later.is_by_hand {
+            continue;
+        }
         let beside = |earlier: &&Run| {
             earlier.generation != later.generation && earlier.runs_at(later.started)
         };
@@ -67,36 +71,79 @@ fn before_the_first_gate(segment: &Segment<'_>) -> Vec<Violation> {
     found
 }
 
-/// 4: once a generation has changed the database or has been healthy, no older one starts.
+/// 4: once a newer generation has been started, no older one starts, unless the newer one was taken
+/// back; and what somebody starts by hand is not left to run.
 fn below_the_floor(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
     for run in &history.runs {
-        let floor = history
-            .runs
-            .iter()
-            .filter(|other| other.generation > run.generation)
-            .filter_map(|other| Some((arrival(other)?, other)))
-            .filter(|(arrived, _)| *arrived < run.started)
-            .min_by_key(|(arrived, _)| *arrived);
-        if let Some((_, newer)) = floor {
-            found.push(Violation {
-                invariant: 4,
-                at: Some(run.started),
-                nodes: vec![run.node.clone()],
-                evidence: format!(
-                    "{} came back on {} after {} had taken the database over",
-                    run.generation, run.node, newer.generation
-                ),
-            });
-        }
+        let Some((newer, standing)) = floor_of(history, run) else { continue };
+        let Run { node, generation, .. } = run;
+        let evidence = match standing {
+            _ if run.is_by_hand && run.ended.is_some() => continue,
+            _ if run.is_by_hand => format!(
+                "{generation} was started by hand on {node} below {} and left to run",
+                newer.generation
+            ),
+            Standing::Arrived => format!(
+                "{generation} came back on {node} after {} had taken the database over",
+                newer.generation
+            ),
+            Standing::Migrating => format!(
+                "{generation} came back on {node} after {} had begun to migrate on {}",
+                newer.generation, newer.node
+            ),
+            Standing::Started => format!(
+                "{generation} came back on {node} while the container on {} in which {} was \
+                 started was still there",
+                newer.node, newer.generation
+            ),
+        };
+        found.push(Violation {
+            invariant: 4,
+            at: Some(run.started),
+            nodes: vec![node.clone()],
+            evidence,
+        });
     }
     found
 }
 
-/// When a run made its generation the floor.
-fn arrival(run: &Run) -> Option<Timestamp> {
-    let changed = run.migration.as_ref().and_then(|migration| migration.changed);
-    [changed, run.healthy].into_iter().flatten().min()
+/// How far a newer generation had got; the further, the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// Its container was there, and could have run on or again.
+    Started,
+    Migrating,
+    /// It had changed the database, or been healthy on it.
+    Arrived,
+}
+
+/// The newer run that was furthest when this one started. One that never touched the database, had
+/// ended and whose container was gone had been taken back: the way back is open until then.
+fn floor_of<'a>(history: &'a History, run: &Run) -> Option<(&'a Run, Standing)> {
+    let standing = |newer: &Run| {
+        let is_before = |at: Timestamp| at < run.started;
+        let changed = newer.migration.as_ref().and_then(|migration| migration.changed);
+        if [changed, newer.healthy].into_iter().flatten().any(is_before) {
+            return Some(Standing::Arrived);
+        }
+        if newer.migration.as_ref().is_some_and(|migration| is_before(migration.begun)) {
+            return Some(Standing::Migrating);
+        }
+        let is_gone = newer.ended.is_some_and(is_before)
+            && history.events_of(newer).any(|(at, event)| {
+                event.action == EngineAction::Destroy && *at >= newer.started && is_before(*at)
+            });
+        (!is_gone).then_some(Standing::Started)
+    };
+    let newer = history
+        .runs
+        .iter()
+        .filter(|newer| newer.generation > run.generation && newer.started < run.started);
+    // Of equals the first, who is the one that made the floor.
+    newer
+        .filter_map(|newer| Some((newer, standing(newer)?)))
+        .reduce(|first, next| if next.1 > first.1 { next } else { first })
 }
 
 fn nodes(later: &Run, others: &[&Run]) -> Vec<String> {

@@ -1,10 +1,12 @@
 //! Each invariant is broken by hand-made records, one at a time, in a lab that is otherwise in
 //! order; and a lab in order breaks none.
 
+mod floor;
+
 use super::*;
 use crate::record::{
-    ConfigSeen, EngineAction, EngineEvent, MigrationResult, ProbeChange, QuayEvent, QuayRecord,
-    Seen, Session,
+    Act, ConfigSeen, EngineAction, EngineEvent, LabAct, MigrationResult, ProbeChange, QuayEvent,
+    QuayRecord, Seen, Session,
 };
 
 /// Records under the hand of a test. Times are milliseconds since the start of the lab.
@@ -116,6 +118,10 @@ impl Scene {
         self.engine(ended, container, EngineAction::Die);
         let (node, _) = container.rsplit_once('/').unwrap();
         self.probe(ended, node, false);
+    }
+
+    fn lab(&mut self, millis: i64, node: &str, act: Act) {
+        self.see(millis, Seen::Lab(LabAct { node: node.into(), act }));
     }
 
     fn backfill(&mut self, millis: i64, mapped: i64) {
@@ -386,31 +392,6 @@ fn complete_before_the_backfill_gate() {
     assert_broken(&scene().judge(), 3, "when 700 of 1000 tags were mapped");
     let waived = scene().judge_with(|facts| facts.is_backfill_waived = true);
     assert_eq!(waived.violations, []);
-}
-
-#[test]
-fn an_old_container_that_comes_back() {
-    let mut scene = Scene::in_order();
-    for node in NODES {
-        scene.stopped(7000, 7100, &format!("{node}/b"));
-    }
-    scene.started(8000, "quay-2/a", OLD);
-    assert_broken(&scene.judge(), 4, "2.9.5 came back on quay-2");
-}
-
-#[test]
-fn a_way_back_before_anything_was_changed_is_in_order() {
-    let mut scene = Scene::old_cluster();
-    scene.stop_old();
-    scene.put_modes(3500, "background");
-    scene.started(4000, "quay-1/b", BACKGROUND);
-    let refused = QuayEvent::Refused { reason: "database".into(), exit_code: 255 };
-    scene.quay(4100, "quay-1/b", "3.0.5", refused);
-    for node in NODES {
-        scene.config(4500, node, None);
-        scene.started(5000, &format!("{node}/d"), OLD);
-    }
-    assert_eq!(scene.judge().violations, []);
 }
 
 #[test]

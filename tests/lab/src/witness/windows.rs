@@ -43,9 +43,10 @@ struct Rise<'a> {
     healthy: Option<Timestamp>,
 }
 
+/// What was started by hand belongs to none: nobody led the cluster there.
 pub(super) fn segments(runs: &[Run]) -> Vec<Segment<'_>> {
     let mut segments: Vec<Segment<'_>> = Vec::new();
-    for run in runs {
+    for run in runs.iter().filter(|run| !run.is_by_hand) {
         match segments.last_mut() {
             Some(segment) if segment.runs[0].generation == run.generation => segment.runs.push(run),
             previous => {

@@ -125,7 +125,7 @@ impl Lab {
                 Seen::Quay(QuayRecord { node, event, .. }) => {
                     (node == container.name).then_some(event)
                 }
-                Seen::Engine(_) | Seen::Probe(_) | Seen::Config(_) => None,
+                Seen::Engine(_) | Seen::Probe(_) | Seen::Config(_) | Seen::Lab(_) => None,
             })
             .collect()
     }

@@ -22,7 +22,7 @@ impl Builder<'_> {
             for companion in &node.companions {
                 let docker = containers::connect(&node.engine_socket).await?;
                 let image = self.old_image(companion.component);
-                if self.options.engine == EngineKind::Standin {
+                if self.options.engine != EngineKind::Docker {
                     containers::pull(&docker, &image.repository, &image.tag).await?;
                 }
                 let spec = self.companion_of(node, companion);

@@ -50,7 +50,7 @@ impl Builder<'_> {
         self.file.write(&self.layout.lab_file())?;
         server.prepare(id).await?;
         let host = match self.options.engine {
-            EngineKind::Standin => None,
+            EngineKind::Standin | EngineKind::Private => None,
             EngineKind::Docker => gateway.map(|network| network.gateway.as_str()),
         };
         Ok((server.quay_uri(host.unwrap_or("127.0.0.1")), server.quay_uri("127.0.0.1")))

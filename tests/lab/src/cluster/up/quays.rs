@@ -61,7 +61,7 @@ impl Builder<'_> {
 
     async fn run_quay(&self, node: &LabNode, privileged: bool) -> Result<String, Why> {
         let docker = containers::connect(&node.engine_socket).await?;
-        if self.options.engine == EngineKind::Standin {
+        if self.options.engine != EngineKind::Docker {
             let image = self.old_image(Component::Quay);
             containers::pull(&docker, &image.repository, &image.tag).await?;
         }
@@ -95,7 +95,7 @@ impl Builder<'_> {
             address: node.address.to_string(),
             ports: image.ports.iter().copied().zip(outside).collect(),
             network: self.file.network.as_ref().map(|network| network.id.clone()),
-            sysctl: self.options.engine == EngineKind::Docker,
+            sysctl: self.options.engine != EngineKind::Standin,
         }
     }
 
@@ -112,7 +112,9 @@ impl Builder<'_> {
     fn docker_socket(&self) -> Option<std::path::PathBuf> {
         match self.options.engine {
             EngineKind::Standin => None,
-            EngineKind::Docker => self.file.nodes.first().map(|node| node.engine_socket.clone()),
+            EngineKind::Docker | EngineKind::Private => {
+                self.file.nodes.first().map(|node| node.engine_socket.clone())
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The processes of a lab: stand-in engines, registry, observer, agents.
+//! The processes of a lab: engines, registry, observer, agents.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::super::lab_file::{EngineKind, LabFile, LabProcess, Role};
 use super::super::layout::Layout;
 use super::super::process::{Job, ProcessId, start_detached};
 use super::super::wait::until;
-use super::super::{containers, files, network};
+use super::super::{containers, files, hosts, network};
 use super::{Builder, UpError, Why};
 use crate::images;
 use crate::record::{self, Seen};
@@ -28,14 +28,14 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 impl Builder<'_> {
     pub(super) async fn start_engines(&mut self) -> Result<(), Why> {
-        if self.options.engine == EngineKind::Docker {
-            return Ok(());
+        match self.options.engine {
+            EngineKind::Docker => return Ok(()),
+            EngineKind::Private => (self.say)("starting a Docker Engine for each node"),
+            EngineKind::Standin => {
+                (self.say)("starting a stand-in engine for each node");
+                self.write_stand_in_registry()?;
+            }
         }
-        (self.say)("starting a stand-in engine for each node");
-        let entries = images::stand_in_registry(&self.images.all(), &self.binaries().quay);
-        let text = serde_json::to_string_pretty(&entries)
-            .map_err(|source| Why::StandInRegistry { source })?;
-        files::write(&self.layout.image_file(), 0o644, &text)?;
         for node in self.node_names() {
             self.start(Service::Engine(&node))?;
         }
@@ -43,6 +43,13 @@ impl Builder<'_> {
             self.wait(Service::Engine(&node)).await?;
         }
         Ok(())
+    }
+
+    fn write_stand_in_registry(&self) -> Result<(), Why> {
+        let entries = images::stand_in_registry(&self.images.all(), &self.binaries().quay);
+        let text = serde_json::to_string_pretty(&entries)
+            .map_err(|source| Why::StandInRegistry { source })?;
+        Ok(files::write(&self.layout.image_file(), 0o644, &text)?)
     }
 
     pub(super) async fn start_registry(&mut self, program: PathBuf) -> Result<(), Why> {
@@ -72,7 +79,7 @@ impl Builder<'_> {
     }
 
     fn start(&mut self, service: Service<'_>) -> Result<(), Why> {
-        let id = service.start(&self.layout, &self.options.binaries)?;
+        let id = service.start(&self.layout, self.file.engine, &self.options.binaries)?;
         let node = service.node().map(str::to_owned);
         self.file.processes.push(LabProcess { role: service.role(), node, id });
         self.save()
@@ -102,13 +109,13 @@ pub(in super::super) async fn start_again(
     let failed = |why| UpError { dir: layout.dir().to_owned(), left: None, why };
     let (role, node) = (service.role(), service.node());
     if let Some(running) = file.process(role, node) {
-        running
-            .id
-            .end(rustix::process::Signal::TERM, ANSWER)
-            .await
-            .map_err(|source| failed(Why::End { role, node: node.map(str::to_owned), source }))?;
+        let ended = match (role, file.engine) {
+            (Role::Engine, EngineKind::Private) => hosts::cut_power(running.id).await,
+            _ => running.id.end(rustix::process::Signal::TERM, ANSWER).await,
+        };
+        ended.map_err(|source| failed(Why::End { role, node: node.map(str::to_owned), source }))?;
     }
-    let id = service.start(layout, binaries).map_err(failed)?;
+    let id = service.start(layout, file.engine, binaries).map_err(failed)?;
     file.processes.retain(|process| process.role != role || process.node.as_deref() != node);
     file.processes.push(LabProcess { role, node: node.map(str::to_owned), id });
     file.write(&layout.lab_file()).map_err(|error| failed(error.into()))?;
@@ -139,12 +146,27 @@ impl<'a> Service<'a> {
         }
     }
 
-    fn start(self, layout: &Layout, binaries: &Binaries) -> Result<ProcessId, Why> {
+    fn start(
+        self,
+        layout: &Layout,
+        engine: EngineKind,
+        binaries: &Binaries,
+    ) -> Result<ProcessId, Why> {
+        start_detached(&binaries.lab, self.job(layout, engine, binaries)).map_err(|source| {
+            let node = self.node().map(str::to_owned);
+            Why::Start { role: self.role(), node, source }
+        })
+    }
+
+    fn job(self, layout: &Layout, engine: EngineKind, binaries: &Binaries) -> Job {
         let dir = || layout.dir().as_os_str().to_owned();
         let (program, arguments): (_, Vec<OsString>) = match self {
             Self::Agent(node) => {
                 let file = layout.agent_file(node).into_os_string();
                 (&binaries.agent, vec!["run".into(), "--config".into(), file])
+            }
+            Self::Engine(node) if engine == EngineKind::Private => {
+                return hosts::job(layout, binaries, node, self.log(layout));
             }
             Self::Engine(node) => {
                 let node = node.into();
@@ -152,20 +174,11 @@ impl<'a> Service<'a> {
             }
             Self::Observer => (&binaries.lab, vec!["observe".into(), "--dir".into(), dir()]),
         };
-        let job = Job {
-            program: program.clone(),
-            arguments,
-            environment: Vec::new(),
-            log: self.log(layout),
-        };
-        start_detached(&binaries.lab, job).map_err(|source| {
-            let node = self.node().map(str::to_owned);
-            Why::Start { role: self.role(), node, source }
-        })
+        Job { program: program.clone(), arguments, environment: Vec::new(), log: self.log(layout) }
     }
 
     /// Returns when the process answers; a process that has ended never will.
-    async fn wait(self, layout: &Layout, file: &LabFile) -> Result<(), Why> {
+    pub(in super::super) async fn wait(self, layout: &Layout, file: &LabFile) -> Result<(), Why> {
         let (role, node) = (self.role(), self.node());
         let log = self.log(layout);
         // Whether it still runs: there is nothing to wait for where it has ended.
@@ -203,7 +216,7 @@ fn has_seen_every_config(layout: &Layout, file: &LabFile) -> bool {
     file.nodes.iter().all(|node| {
         records.iter().any(|record| match &record.seen {
             Seen::Config(config) => config.node == node.name,
-            Seen::Quay(_) | Seen::Engine(_) | Seen::Probe(_) => false,
+            Seen::Quay(_) | Seen::Engine(_) | Seen::Probe(_) | Seen::Lab(_) => false,
         })
     })
 }

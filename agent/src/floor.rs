@@ -1,0 +1,143 @@
+//! The floor's file: what may not run on this node any more.
+//!
+//! It has a file of its own, so that a damaged ledger does not lose it, and is
+//! read whenever it matters: the file is the truth, and mended it counts at
+//! once. A floor that cannot be read lets no Quay be started.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use quaymaster_proto::{Floor, Reason, Refusal};
+use serde::{Deserialize, Serialize};
+
+use crate::whole_file;
+
+/// The only version that this agent writes and reads.
+const VERSION: u32 = 1;
+
+const FILE_NAME: &str = "floor.json";
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FloorFile {
+    version: u32,
+    floor: Option<Floor>,
+}
+
+/// Why nobody knows the floor.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FloorError {
+    /// The disk said no.
+    #[error("cannot {verb} floor `{}`", path.display())]
+    Disk {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no floor.
+    #[error("floor `{}` is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// Another agent wrote it.
+    #[error("floor `{}` has version {version}, this agent reads {VERSION}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        version: u32,
+    },
+}
+
+impl FloorError {
+    /// What to do about it.
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Disk { .. } => "see that the state directory is readable, writable and has space",
+            Self::Damaged { .. } => {
+                "no Quay is started here meanwhile; put the file back from a backup of the state \
+                 directory, or move it aside once you know that nothing old can start here, and \
+                 have the floor set again"
+            }
+            Self::Version { .. } => "run the agent version that wrote it",
+        }
+    }
+}
+
+impl From<FloorError> for Refusal {
+    fn from(error: FloorError) -> Self {
+        Self::new(Reason::Floor, quaymaster_proto::in_a_line(&error)).with_remedy(error.remedy())
+    }
+}
+
+/// The floor in `state`; `None` = none was ever set, or it was taken back.
+pub(crate) fn read(state: &Path) -> Result<Option<Floor>, FloorError> {
+    /// Read before anything else.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let path = state.join(FILE_NAME);
+    let bytes = match whole_file::read(&path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(source) => return Err(FloorError::Disk { verb: "read", path, source }),
+    };
+    let damaged = |source| FloorError::Damaged { path: path.clone(), source };
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if version != VERSION {
+        return Err(FloorError::Version { path, version });
+    }
+    let FloorFile { version: _, floor } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    Ok(floor)
+}
+
+/// Makes this the floor; on disk when this returns.
+pub(crate) fn write(state: &Path, floor: Option<Floor>) -> Result<(), FloorError> {
+    let path = state.join(FILE_NAME);
+    let bytes = serde_json::to_vec(&FloorFile { version: VERSION, floor });
+    let bytes = bytes.map_err(|source| FloorError::Damaged { path: path.clone(), source })?;
+    whole_file::write(&path, &bytes).map_err(|source| FloorError::Disk {
+        verb: "write",
+        path,
+        source,
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests damage files")]
+mod tests {
+    use quaymaster_proto::{Below, Generation, Mode};
+
+    use super::*;
+
+    #[test]
+    fn a_floor_is_kept_and_a_damaged_one_is_not_taken_for_none() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(read(state.path()).unwrap(), None);
+        let image = |digit: &str| format!("sha256:{}", digit.repeat(64)).parse().unwrap();
+        let floor = Floor {
+            generation: Generation { image: image("3"), mode: Mode::Complete },
+            below: vec![Below { image: image("2"), mode: None }],
+        };
+        write(state.path(), Some(floor.clone())).unwrap();
+        assert_eq!(read(state.path()).unwrap(), Some(floor));
+        write(state.path(), None).unwrap();
+        assert_eq!(read(state.path()).unwrap(), None);
+        for (text, said) in
+            [("{", "is damaged"), ("{\"version\":2}", "has version 2"), ("", "is damaged")]
+        {
+            std::fs::write(state.path().join(FILE_NAME), text).unwrap();
+            let refusal = Refusal::from(read(state.path()).unwrap_err());
+            assert_eq!(refusal.reason, Reason::Floor);
+            assert!(refusal.message.contains(said), "{refusal}");
+        }
+    }
+}

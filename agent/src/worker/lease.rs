@@ -1,0 +1,71 @@
+//! Claims and releases pass the desk too: the act in flight settles first, and
+//! the answer says how.
+
+use std::sync::Arc;
+
+use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease};
+use quaymaster_proto::{Lease, Reason, Refusal};
+
+use super::Worker;
+use crate::engine::Engine;
+use crate::node::Node;
+
+impl<E: Engine> Worker<E> {
+    /// Grants a claim, or says why not. `granted` is done before anybody is
+    /// told, also where the caller hangs up.
+    pub(crate) async fn claim(
+        &self,
+        who: String,
+        claim: ClaimLease,
+        granted: impl FnOnce(&Lease) + Send + 'static,
+    ) -> Result<Claimed, Refusal> {
+        self.at_the_desk(move |node| {
+            let result = node.claim(&claim);
+            let ClaimLease { run, epoch, holder, .. } = &claim;
+            match &result {
+                Ok(claimed) => {
+                    granted(&claimed.lease);
+                    tracing::info!(who, %run, %epoch, holder, "Drives this node from now on.");
+                }
+                Err(refusal) => {
+                    tracing::info!(who, %run, %epoch, holder, "Refused a claim: {refusal}.");
+                }
+            }
+            result
+        })
+        .await
+    }
+
+    /// Takes a lease back, or says why not.
+    pub(crate) async fn release(&self, who: String, release: ReleaseLease) -> Result<(), Refusal> {
+        self.at_the_desk(move |node| {
+            let result = node.release(&release);
+            let ReleaseLease { cluster: _, run, epoch } = &release;
+            match &result {
+                Ok(()) => tracing::info!(who, %run, %epoch, "Drives this node no longer."),
+                Err(refusal) => {
+                    tracing::info!(who, %run, %epoch, "Refused a release: {refusal}.");
+                }
+            }
+            result
+        })
+        .await
+    }
+
+    /// Does something while no act is at work.
+    async fn at_the_desk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Node<E>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
+        let threads = node.surroundings.threads;
+        let task = threads.run(async move {
+            let _baton = desk.baton.lock().await;
+            work(&node)
+        });
+        task.await.unwrap_or_else(|_| {
+            Err(Refusal::new(Reason::Engine, "the lease's change broke off inside the agent")
+                .with_remedy("see the agent's log, and ask again"))
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! Recreate: a fresh container of what one that has run was. A Quay that has run
+//! never becomes healthy again (quay-observed), so the way back makes another.
+
+use quaymaster_proto::act::Recreate;
+use quaymaster_proto::{ActOutcome, How, Reason, Refusal};
+
+use super::create::{self, Fresh};
+use super::{Turn, names};
+use crate::container::Demands;
+use crate::engine::Engine;
+
+pub(super) async fn recreate<E: Engine>(
+    turn: &mut Turn<'_, E>,
+    order: &Recreate,
+) -> Result<ActOutcome, Refusal> {
+    let Recreate { component, container: id, generation, attempt } = order;
+    let node = turn.node;
+    let well_known = node.component(*component)?.container.as_str();
+    let name = names::back(well_known, turn.act.run, *attempt);
+    let fresh = Fresh { component: *component, generation, name };
+    let before = match node.engine.full_container(id.as_str()).await? {
+        Some(before) => before,
+        // It may have been removed since; what was made of it is what counts.
+        None => {
+            let gone = || {
+                Refusal::new(
+                    Reason::Drifted,
+                    format!("container {} is gone: nobody can say what it was", id.short()),
+                )
+                .with_remedy("create a container by hand, as the plan describes it")
+            };
+            return turn.made(&fresh).await?.ok_or_else(gone);
+        }
+    };
+    let seen = node.ours(*component, id).await?;
+    if seen.state.image != generation.image {
+        return Err(super::other_image(&seen.state, &generation.image));
+    }
+    // It was never stopped, or somebody has it back already.
+    if seen.state.status.is_alive() {
+        return Ok(create::outcome(How::Already, &seen));
+    }
+    if let Some(made) = turn.made(&fresh).await? {
+        return Ok(made);
+    }
+    turn.refuse_below_floor(*component, generation)?;
+    let demands = Demands {
+        image: generation.image.clone(),
+        port_moves: Vec::new(),
+        mount_copies: Vec::new(),
+        labels: fresh.labels(turn),
+    };
+    let spec = create::carried_over(id, &before.spec, &demands)?;
+    turn.create(&fresh, &spec).await
+}

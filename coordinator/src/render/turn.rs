@@ -1,0 +1,122 @@
+//! The words of the way back, of leases that are not to be had, and of what a
+//! person may order past the point of no return.
+
+use quaymaster_proto::NodeName;
+
+use super::explain::Explained;
+use super::figures::time;
+use super::text::{labelled, names, next_lines};
+use super::words::{failure, problem, step_title};
+use super::{Style, Tone};
+use crate::plan::Plan;
+use crate::run::{Cause, Crossing, Direction, Event};
+use crate::runner::Unclaimed;
+
+/// Why a run goes back, in one line.
+pub fn cause(plan: &Plan, because: &Cause) -> String {
+    let title = |step| plan.step(step).map_or_else(|| "a step".to_owned(), step_title);
+    match because {
+        Cause::Failed { step, failures } => {
+            let each = |(node, why): &(NodeName, _)| format!("{node}: {}", problem(why));
+            let each: Vec<String> = failures.iter().map(each).collect();
+            format!("{} failed on {}", title(*step), each.join("; "))
+        }
+        Cause::Closed { step, failure: why } => format!("{}: {}", title(*step), failure(why)),
+        Cause::Person { by, because: Some(words) } => format!("{by} ordered it: {words}"),
+        Cause::Person { by, because: None } => format!("{by} ordered it"),
+    }
+}
+
+/// What a person reads of a turn in a run: a title and what happened; `None` =
+/// it is no turn.
+pub(super) fn event(plan: &Plan, event: &Event) -> Option<(&'static str, String)> {
+    match event {
+        Event::TurnedBack { because, .. } => {
+            Some(("turn", format!("BACK to {}: {}", plan.window.from, cause(plan, because))))
+        }
+        Event::Retried { node, attempt, by, .. } => {
+            let words = format!("{node}: {by} orders attempt {attempt}, with a fresh container");
+            Some(("retry", words))
+        }
+        Event::HandedOver { to, by, .. } => {
+            Some(("hand-over", format!("{by} gives the first node's part to {to}")))
+        }
+        Event::WentBack { .. } => Some(("end", format!("{} serves as before", plan.window.from))),
+        Event::Started { .. }
+        | Event::Driven { .. }
+        | Event::Intended { .. }
+        | Event::Settled { .. }
+        | Event::Failed { .. }
+        | Event::LeftBehind { .. }
+        | Event::Waiting { .. }
+        | Event::Passed { .. }
+        | Event::Closed { .. }
+        | Event::Approved { .. }
+        | Event::Finished { .. } => None,
+    }
+}
+
+/// What is known of the point of no return.
+pub(super) fn crossing(crossing: Crossing) -> &'static str {
+    match crossing {
+        Crossing::NotIntended => "the point of no return was not reached",
+        Crossing::NeverStarted => {
+            "the migrating start is proven never to have happened: its container is removed, and \
+             its engine says that it never started"
+        }
+        Crossing::NothingApplied => {
+            "the migrating container has ended and applied nothing: its whole log shows no \
+             migration, and the database is at the revision that the plan found"
+        }
+    }
+}
+
+/// The screen of a run that ended where its window began.
+pub fn put_back(explained: &Explained<'_>, style: Style) -> String {
+    let Explained { plan, state, now: _, program } = *explained;
+    let digest = plan.digest().short();
+    let plan = plan.plan();
+    let window = &plan.window;
+    let title = format!(
+        "Window {} of {} put back   {} serves as before   plan {digest}",
+        window.number, window.of, window.from
+    );
+    let mut out = style.paint(Tone::Heading, &title) + "\n";
+    out.push_str(&labelled("run", &state.run.to_string()));
+    if let Direction::Back { because, crossing: known, since } = &state.direction {
+        out.push_str(&labelled("why", &cause(plan, because)));
+        out.push_str(&labelled("turned", &format!("{}; {}", time(*since), crossing(*known))));
+    }
+    let all: Vec<&NodeName> = plan.nodes.iter().map(|node| &node.name).collect();
+    out.push_str(&labelled(
+        "now",
+        &format!("{} on {}; no lease, no floor of this window", window.from, names(&all)),
+    ));
+    out.push_str(&labelled("kept", "containers that ran in this window, with their logs"));
+    out.push_str(&next_lines(
+        program,
+        &[format!("mend what it says above, then {program} plan --to {}", window.to.release)],
+    ));
+    out
+}
+
+/// Why a node's lease was not to be had.
+pub fn unclaimed(why: &Unclaimed) -> String {
+    match why {
+        Unclaimed::Held(lease) => format!(
+            "{} holds it for run {} (epoch {}) since {}",
+            lease.holder,
+            lease.run,
+            lease.epoch,
+            time(lease.since)
+        ),
+        Unclaimed::Behind { step, known } => {
+            let known = known.map_or_else(|| "no step of it".to_owned(), |step| format!("{step}"));
+            format!(
+                "it has come to step {step} of this run, and the journal here knows {known}: the \
+                 journal is an earlier copy"
+            )
+        }
+        Unclaimed::Refused(why) => problem(why),
+    }
+}

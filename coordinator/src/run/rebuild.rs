@@ -1,0 +1,176 @@
+//! A run's events, made again from what its nodes keep: for a machine that
+//! never saw it. Pure. What no agent keeps (a person's word, a gate's evidence)
+//! follows from what was begun after it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use quaymaster_proto::job::JobState;
+use quaymaster_proto::lease::{LedgerEnd, LedgerEntry};
+use quaymaster_proto::{Epoch, NodeName, Reason, RunId, StepNumber};
+
+use crate::plan::{CheckedPlan, Gate, Plan, Step, Verb, What};
+use crate::run::event::{Event, Evidence, Problem, Settlement};
+use crate::run::state::ATTEMPT;
+use crate::run::turn::{Cause, Crossing};
+
+/// What the nodes say.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Kept {
+    /// The run.
+    pub run: RunId,
+    /// Its plan.
+    pub plan: CheckedPlan,
+    /// The highest epoch that any node knows.
+    pub epoch: Epoch,
+    /// Each node's entries.
+    pub nodes: BTreeMap<NodeName, Vec<LedgerEntry>>,
+}
+
+/// Who is said to have driven it before.
+pub const BY: &str = "rebuilt from the nodes";
+
+/// The events of the run, as far as its nodes know.
+pub fn rebuild(kept: &Kept, now: Timestamp) -> Vec<Event> {
+    let plan = kept.plan.plan();
+    let begun = kept.nodes.values().flatten().map(|entry| entry.at).min().unwrap_or(now);
+    let (run, cluster) = (kept.run, plan.cluster.clone());
+    let (digest, by) = (kept.plan.digest().clone(), BY.to_owned());
+    let mut events = vec![
+        Event::Started { run, plan: digest, cluster, at: begun },
+        Event::Driven { epoch: kept.epoch, by, at: begun },
+    ];
+    let last = last_attempt(kept);
+    for attempt in 1..=last {
+        for (node, entries) in &kept.nodes {
+            let is_anew = attempt > 1 && of(entries, attempt).next().is_some();
+            if let (true, Some(at)) = (is_anew, of(entries, attempt).map(|entry| entry.at).min()) {
+                let by = BY.to_owned();
+                let steps = of(entries, attempt).filter_map(|entry| number(entry.step)).collect();
+                events.push(Event::Retried { node: node.clone(), attempt, steps, by, at });
+            }
+        }
+        walk(kept, attempt, attempt == last, &mut events);
+    }
+    events
+}
+
+fn last_attempt(kept: &Kept) -> u32 {
+    kept.nodes.values().flatten().map(|entry| attempt_of(entry.step)).max().unwrap_or(1)
+}
+
+fn attempt_of(step: StepNumber) -> u32 {
+    step.get() / ATTEMPT + 1
+}
+
+fn number(step: StepNumber) -> Option<StepNumber> {
+    StepNumber::new(step.get() % ATTEMPT)
+}
+
+fn of(entries: &[LedgerEntry], attempt: u32) -> impl Iterator<Item = &LedgerEntry> {
+    entries.iter().filter(move |entry| attempt_of(entry.step) == attempt)
+}
+
+/// Every step in the plan's order, there and back.
+fn walk(kept: &Kept, attempt: u32, is_last: bool, events: &mut Vec<Event>) {
+    let plan = kept.plan.plan();
+    for step in &plan.steps {
+        if let What::Gate(gate) = step.what
+            && attempt == 1
+        {
+            pass(kept, step, gate, events);
+        }
+        answers(kept, step, attempt, events);
+    }
+    if !is_last {
+        return;
+    }
+    let Some(proof) = plan.back.first() else { return };
+    answers(kept, proof, attempt, events);
+    let is_proven = is_met(kept, proof, &plan.first);
+    let is_on = plan.back.iter().skip(1).any(|step| began(kept, step).is_some());
+    if is_proven || is_on {
+        let at = began(kept, proof).or_else(|| plan.back.iter().find_map(|step| began(kept, step)));
+        let Some(at) = at else { return };
+        let crossing = crossing(kept, plan, is_proven);
+        let because = Cause::Person { by: BY.to_owned(), because: None };
+        events.push(Event::TurnedBack { because, crossing, at });
+        for step in plan.back.iter().skip(1) {
+            answers(kept, step, attempt, events);
+        }
+    }
+}
+
+fn crossing(kept: &Kept, plan: &Plan, is_proven: bool) -> Crossing {
+    let start = plan.first_step(What::Act(Verb::StartMigrating));
+    match (start.and_then(|start| began(kept, start)), is_proven) {
+        (None, _) => Crossing::NotIntended,
+        (Some(_), true) => Crossing::NeverStarted,
+        // Nothing else lets a run turn back behind its start.
+        (Some(_), false) => Crossing::NothingApplied,
+    }
+}
+
+/// A gate was open if anything was begun behind it.
+fn pass(kept: &Kept, step: &Step, gate: Gate, events: &mut Vec<Event>) {
+    let plan = kept.plan.plan();
+    let later = plan.steps.iter().filter(|later| later.number > step.number);
+    let Some(at) = later.filter_map(|later| began(kept, later)).min() else { return };
+    let by = BY.to_owned();
+    if gate == Gate::Approval {
+        events.push(Event::Approved { gate, by: by.clone(), because: None, at });
+    }
+    let because = Some("steps behind this gate were begun".to_owned());
+    let evidence = Evidence::Person { by, because };
+    events.push(Event::Passed { step: step.number, evidence, since: at, at });
+}
+
+/// When a step was first begun anywhere.
+fn began(kept: &Kept, step: &Step) -> Option<Timestamp> {
+    let all = kept.nodes.values().flatten();
+    all.filter(|entry| number(entry.step) == Some(step.number)).map(|entry| entry.at).min()
+}
+
+fn is_met(kept: &Kept, step: &Step, node: &NodeName) -> bool {
+    let entries = kept.nodes.get(node).into_iter().flatten();
+    let mut entries = entries.filter(|entry| number(entry.step) == Some(step.number));
+    entries.any(|entry| matches!(entry.end, Some(LedgerEnd::Met(_))))
+}
+
+fn answers(kept: &Kept, step: &Step, attempt: u32, events: &mut Vec<Event>) {
+    for (node, entries) in &kept.nodes {
+        let mut entries = of(entries, attempt);
+        let Some(entry) = entries.find(|entry| number(entry.step) == Some(step.number)) else {
+            continue;
+        };
+        let (step, node, at) = (step.number, node.clone(), entry.at);
+        events.push(Event::Intended { step, node: node.clone(), at });
+        events.extend(entry.end.as_ref().and_then(|end| match settled(end) {
+            Ok(settlement) => Some(Event::Settled { step, node, settlement: settlement?, at }),
+            Err(problem) => Some(Event::Failed { step, node, problem, at }),
+        }));
+    }
+}
+
+/// How it ended; `None` = a job that had not.
+fn settled(end: &LedgerEnd) -> Result<Option<Settlement>, Problem> {
+    let failed = |message: String| Problem::Refused {
+        reason: Reason::Image,
+        message,
+        remedy: String::new(),
+    };
+    match end {
+        LedgerEnd::Met(outcome) => Ok(Some(Settlement::Met(outcome.clone()))),
+        LedgerEnd::Refused(refusal) => Err(Problem::Refused {
+            reason: refusal.reason,
+            message: refusal.message.clone(),
+            remedy: refusal.remedy.clone(),
+        }),
+        LedgerEnd::Job(report) => match &report.state {
+            JobState::Done { image } => Ok(Some(Settlement::Pulled { image: image.clone() })),
+            JobState::Running => Ok(None),
+            JobState::Failed { problem } => Err(failed(problem.clone())),
+            JobState::Cancelled => Err(failed("the pull was cancelled".to_owned())),
+        },
+    }
+}

@@ -1,0 +1,209 @@
+//! Leases: before its first act a process claims every node, one after the
+//! other and in the plan's order, so that of two that claim at once one loses
+//! at the first node. A claim names the lease that was seen; nobody is
+//! overruled by accident.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease};
+use quaymaster_proto::node::{LedgerHead, NodeFacts};
+use quaymaster_proto::{Epoch, Lease, NodeName, Reason, RunId, StepNumber};
+use ulid::Ulid;
+
+use super::{Book, Ended, RunError, Runner};
+use crate::nodes::{CallError, Looks, Orders};
+use crate::plan::Plan;
+use crate::run::{Event, Problem};
+
+/// Which leases this process holds, and how it came to them.
+#[derive(Debug)]
+pub(super) struct Held {
+    nodes: BTreeSet<NodeName>,
+    claimant: Claimant,
+}
+
+/// In whose name leases are claimed.
+#[derive(Clone, Debug)]
+pub struct Claimant {
+    /// The process.
+    pub process: Ulid,
+    /// Runs that have ended, as the journal knows: what is left of their
+    /// leases is nobody's.
+    pub over: BTreeSet<RunId>,
+    /// Whether a person ordered that another's lease is taken.
+    pub takes_over: bool,
+}
+
+/// Why a node's lease was not to be had.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Unclaimed {
+    /// Another run, or another process of this one, has it.
+    Held(Box<Lease>),
+    /// The node has done more of this run than the journal knows: it is an
+    /// earlier copy.
+    Behind {
+        /// The furthest step that the node has accepted.
+        step: StepNumber,
+        /// The furthest that the journal knows; `None` = none at all.
+        known: Option<StepNumber>,
+    },
+    /// The agent did not grant it.
+    Refused(Problem),
+}
+
+impl Held {
+    pub(super) fn new(claimant: Claimant) -> Self {
+        Self { nodes: BTreeSet::new(), claimant }
+    }
+
+    pub(super) fn has(&self, node: &NodeName) -> bool {
+        self.nodes.contains(node)
+    }
+
+    /// Whatever was held was held in another epoch.
+    pub(super) fn forget(&mut self) {
+        self.nodes.clear();
+    }
+
+    fn is_mine_to_take(&self, lease: &Lease, run: RunId, epoch: Epoch) -> bool {
+        if lease.run == run {
+            // Of an earlier process: its epoch is in the journal.
+            return lease.epoch < epoch;
+        }
+        self.claimant.takes_over || self.claimant.over.contains(&lease.run)
+    }
+}
+
+impl<N, B> Runner<N, B>
+where
+    N: Looks + Orders + 'static,
+    B: Book,
+{
+    /// Sees to it that this process holds the lease of every node of the plan.
+    /// Until the run has begun to change anything all of them are needed; later
+    /// a node that does not answer is left for the step that needs it.
+    pub(super) async fn claim(&mut self, plan: &Plan) -> Result<Option<Ended>, RunError> {
+        let names = plan.nodes.iter().map(|node| &node.name);
+        let missing: Vec<NodeName> = names.filter(|node| !self.held.has(node)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let needs_all = self.state.begun.is_empty();
+        let looks = join_all(
+            missing
+                .iter()
+                .map(async |node| (node.clone(), self.nodes.describe(node, &self.key).await)),
+        )
+        .await;
+        let (mut against, mut silent, mut free) = (Vec::new(), Vec::new(), Vec::new());
+        for (node, facts) in looks {
+            match facts {
+                Ok(facts) => match self.stands_against(&node, &facts) {
+                    Some(why) => against.push((node, why)),
+                    None => free.push((node, facts.lease)),
+                },
+                Err(error) => silent.push((node, Unclaimed::Refused(error.into()))),
+            }
+        }
+        if needs_all {
+            against.append(&mut silent);
+        }
+        for (node, seen) in free {
+            if !against.is_empty() {
+                break;
+            }
+            match self.claim_one(&node, seen).await {
+                Ok(claimed) => {
+                    self.held.nodes.insert(node.clone());
+                    if let Some(why) = self.is_behind(&node, claimed.ledger.as_ref()) {
+                        against.push((node, why));
+                    }
+                }
+                Err(error) if !needs_all && error.is_unreachable() => {}
+                Err(error) => against.push((node.clone(), why(error))),
+            }
+        }
+        if against.is_empty() {
+            return Ok(None);
+        }
+        self.give_back().await;
+        Ok(Some(Ended::Unclaimed { nodes: against }))
+    }
+
+    fn stands_against(&self, node: &NodeName, facts: &NodeFacts) -> Option<Unclaimed> {
+        let epoch = self.epoch();
+        if let Some(lease) = &facts.lease
+            && !self.held.is_mine_to_take(lease, self.state.run, epoch)
+        {
+            return Some(Unclaimed::Held(Box::new(lease.clone())));
+        }
+        self.is_behind(node, facts.ledger.as_ref())
+    }
+
+    /// What a node has done and the journal does not know must not be done
+    /// again, or taken back by somebody who does not know of it.
+    fn is_behind(&self, node: &NodeName, head: Option<&LedgerHead>) -> Option<Unclaimed> {
+        let head = head.filter(|head| head.run == self.state.run)?;
+        let known = self.state.furthest(node);
+        (known < Some(head.step)).then_some(Unclaimed::Behind { step: head.step, known })
+    }
+
+    async fn claim_one(&self, node: &NodeName, seen: Option<Lease>) -> Result<Claimed, CallError> {
+        let claim = ClaimLease {
+            cluster: self.state.cluster.clone(),
+            run: self.state.run,
+            epoch: self.epoch(),
+            holder: self.state.driver.clone(),
+            process: self.held.claimant.process,
+            plan: self.plan.digest().clone(),
+            plan_bytes: self.plan_bytes.clone(),
+            seen,
+        };
+        self.nodes.claim(node, claim).await
+    }
+
+    /// Nobody is left to hold what this process does not need any more. A node
+    /// that does not answer keeps its lease; the journal knows that it is over.
+    pub(super) async fn give_back(&mut self) {
+        let held = std::mem::take(&mut self.held.nodes);
+        join_all(held.iter().map(async |node| {
+            let release = ReleaseLease {
+                cluster: self.state.cluster.clone(),
+                run: self.state.run,
+                epoch: self.epoch(),
+            };
+            // What could not be given back is taken by whoever needs it next.
+            let _ = self.nodes.release(node, release).await;
+        }))
+        .await;
+    }
+
+    /// This process begins anew, so that nothing that it sent before is obeyed
+    /// any more.
+    pub(super) async fn take_fresh_epoch(&mut self) -> Result<(), RunError> {
+        let (epoch, by, at) = (self.epoch().next(), self.state.driver.clone(), self.clock.now());
+        self.held.forget();
+        self.record(vec![Event::Driven { epoch, by, at }]).await
+    }
+
+    /// A run is always taken in hand before it is driven.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.state.epoch.unwrap_or(Epoch::FIRST)
+    }
+}
+
+fn why(error: CallError) -> Unclaimed {
+    Unclaimed::Refused(error.into())
+}
+
+/// Whether an agent said that another one drives it now.
+pub(super) fn is_lost(problem: &Problem) -> bool {
+    match problem {
+        Problem::Refused { reason: Reason::Lease, .. } => true,
+        Problem::Refused { .. }
+        | Problem::Unreachable { .. }
+        | Problem::Nonsense { .. }
+        | Problem::AtGate { .. } => false,
+    }
+}

@@ -1,0 +1,236 @@
+//! What only a person orders: to go back, to try a node's part once more with a
+//! fresh container, to give the first node's part to another one. Each looks
+//! at the cluster first and says why it cannot be.
+
+use quaymaster_proto::node::ContainerFacts;
+use quaymaster_proto::{Component, NodeName};
+
+use super::{Book, Ended, RunError, Runner};
+use crate::nodes::{Looks, Orders};
+use crate::plan::{Gate, Plan, Step, Verb, What};
+use crate::run::{ActState, Cause, Crossing, Direction, Event, order};
+
+/// Why an order of a person is not followed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Declined {
+    /// Leases were not to be had.
+    Ended(Box<Ended>),
+    /// It cannot be, and this is why.
+    Because(String),
+}
+
+type Heard = Result<Result<(), Declined>, RunError>;
+
+fn because(why: impl Into<String>) -> Heard {
+    Ok(Err(Declined::Because(why.into())))
+}
+
+impl<N, B> Runner<N, B>
+where
+    N: Looks + Orders + 'static,
+    B: Book,
+{
+    /// Back to what the window found, where that can still be.
+    pub async fn abort(&mut self, plan: &Plan, words: Option<String>) -> Heard {
+        if self.state.direction != Direction::There {
+            return Ok(Ok(()));
+        }
+        if !self.state.begun.is_empty()
+            && let Some(ended) = self.claim(plan).await?
+        {
+            return Ok(Err(Declined::Ended(Box::new(ended))));
+        }
+        let crossing = if !self.state.has_crossed(plan) {
+            Crossing::NotIntended
+        } else if self.proves_uncrossed(plan).await? {
+            Crossing::NeverStarted
+        } else if let Err(why) = self.proves_nothing_applied(plan).await {
+            return because(why);
+        } else {
+            Crossing::NothingApplied
+        };
+        let because = Cause::Person { by: self.state.driver.clone(), because: words };
+        self.turn_back(because, crossing).await?;
+        Ok(Ok(()))
+    }
+
+    /// A node's part once more, with a container of its own.
+    pub async fn retry(&mut self, plan: &Plan, node: &NodeName) -> Heard {
+        if plan.node(node).is_none() {
+            return because(format!("the plan has no node {node}"));
+        }
+        if self.state.direction != Direction::There {
+            return because("the run is on its way back");
+        }
+        let is_first = *node == plan.first;
+        let start = if is_first { Verb::StartMigrating } else { Verb::Start };
+        let Some(start) = plan.first_step(What::Act(start)) else {
+            return because("the plan has no such start");
+        };
+        if matches!(self.state.act_state(start.number, node), ActState::Pending) {
+            return because(format!("{node} was not started yet; resume alone goes on"));
+        }
+        if let Some(ended) = self.claim(plan).await? {
+            return Ok(Err(Declined::Ended(Box::new(ended))));
+        }
+        if let Err(why) = self.is_over(plan, node).await {
+            return because(why);
+        }
+        if is_first && let Err(why) = self.may_migrate_again(plan).await {
+            return because(why);
+        }
+        let (attempt, by, at) =
+            (self.state.attempt(node) + 1, self.state.driver.clone(), self.clock.now());
+        let steps = anew(plan, node).map(|step| step.number).collect();
+        let retried = Event::Retried { node: node.clone(), attempt, steps, by, at };
+        self.record(vec![retried]).await?;
+        Ok(Ok(()))
+    }
+
+    /// The first node's part to another one: only where the migration is over.
+    pub async fn hand_over(&mut self, plan: &Plan, to: &NodeName) -> Heard {
+        let is_one = plan.first_step(What::Act(Verb::Start));
+        if is_one.is_none_or(|start| !start.nodes.contains(to)) {
+            return because(format!("{to} is none of the other nodes of the plan"));
+        }
+        if self.state.direction != Direction::There || !self.state.has_crossed(plan) {
+            return because("the migration was not started: there is nothing to hand over");
+        }
+        if let Some(ended) = self.claim(plan).await? {
+            return Ok(Err(Declined::Ended(Box::new(ended))));
+        }
+        let target = &plan.database.target;
+        match self.nodes.look_at_database(to, crate::nodes::DatabaseQuestion::default()).await {
+            Ok(look) if look.identity != plan.database.identity => {
+                return because(format!("{to} reaches another database: {}", look.shown_as));
+            }
+            Ok(look) if look.revision != *target || look.in_recovery => {
+                return because(format!(
+                    "the database is at {} and not at {target}: the migration is not over, and \
+                     below its target it is never another node's",
+                    look.revision
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => return because(format!("{to}: {}", error.reason())),
+        }
+        // A node that does not answer has no say; one that does must be through.
+        if let Ok(Some(found)) = self.first_container(plan).await
+            && found.state.status.is_alive()
+        {
+            return because(format!("the container of {} lives; wait for its gate", plan.first));
+        }
+        let (by, at) = (self.state.driver.clone(), self.clock.now());
+        self.record(vec![Event::HandedOver { to: to.clone(), by, at }]).await?;
+        Ok(Ok(()))
+    }
+
+    /// The middle zone: started, ended, and nothing applied.
+    async fn proves_nothing_applied(&self, plan: &Plan) -> Result<(), String> {
+        let first = &plan.first;
+        self.is_over(plan, first).await?;
+        let found = &plan.database.revision;
+        let revision = self.revision(plan).await?;
+        if revision != *found {
+            return Err(format!(
+                "the migration has begun: the database is at {} and was at {found}",
+                shown(&revision)
+            ));
+        }
+        if self.log_is_clean(plan).await? {
+            return Ok(());
+        }
+        Err("the log of the migrating container does not prove that nothing was applied: it \
+             shows a revision that was begun, or is not there from its beginning to its end"
+            .to_owned())
+    }
+
+    /// What quay-facts 10.2 says of a start that failed.
+    async fn may_migrate_again(&self, plan: &Plan) -> Result<(), String> {
+        let database = &plan.database;
+        let revision = self.revision(plan).await?;
+        if revision == database.target || database.resumable.contains(&revision) {
+            return Ok(());
+        }
+        if revision == database.revision && self.log_is_clean(plan).await? {
+            return Ok(());
+        }
+        Err(format!(
+            "the migration ended inside a revision that changes tables (the database is at {}), \
+             and half of it may be there: a second start would fail at what the first one made. \
+             Restore the backup, or let somebody who knows Quay's schema repair it",
+            shown(&revision)
+        ))
+    }
+
+    /// The database as anybody reaches it, the first node first.
+    async fn revision(&self, plan: &Plan) -> Result<String, String> {
+        let look = self.fresh_look(plan).await;
+        let look = look.ok_or_else(|| "no node can read the database".to_owned())?;
+        if look.identity != plan.database.identity {
+            return Err(format!("this is another database: {}", look.shown_as));
+        }
+        Ok(look.revision)
+    }
+
+    async fn log_is_clean(&self, plan: &Plan) -> Result<bool, String> {
+        let container = order::staged(plan, &self.state, &plan.first, Component::Quay)
+            .ok_or_else(|| "nobody knows which container was started".to_owned())?;
+        let log = self.nodes.read_log(&plan.first, Component::Quay, &container).await;
+        let log = log.map_err(|error| format!("its log cannot be read: {}", error.reason()))?;
+        Ok(log.proves_nothing_applied())
+    }
+
+    /// Whether the node's staged container has ended.
+    async fn is_over(&self, plan: &Plan, node: &NodeName) -> Result<(), String> {
+        let found = self.staged_container(plan, node).await?;
+        match found {
+            Some(found) if found.state.status.is_alive() => Err(format!(
+                "container {} of {node} is {}: nothing is done to it while it lives",
+                found.state.id.short(),
+                found.state.status
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn first_container(&self, plan: &Plan) -> Result<Option<ContainerFacts>, String> {
+        self.staged_container(plan, &plan.first).await
+    }
+
+    async fn staged_container(
+        &self,
+        plan: &Plan,
+        node: &NodeName,
+    ) -> Result<Option<ContainerFacts>, String> {
+        let facts = self.nodes.describe(node, &self.key).await;
+        let facts = facts.map_err(|error| format!("{node}: {}", error.reason()))?;
+        let Some(id) = order::staged(plan, &self.state, node, Component::Quay) else {
+            return Ok(None);
+        };
+        let quay = facts.component(Component::Quay);
+        let mut all = quay.into_iter().flat_map(|of| of.containers());
+        Ok(all.find(|found| found.state.id == id).cloned())
+    }
+}
+
+/// The steps that begin anew for a node: what concerns its next container.
+fn anew<'a>(plan: &'a Plan, node: &'a NodeName) -> impl Iterator<Item = &'a Step> {
+    plan.steps.iter().filter(|step| {
+        step.component == Component::Quay
+            && step.nodes.contains(node)
+            && match step.what {
+                What::Act(
+                    Verb::StageContainer | Verb::StartMigrating | Verb::Start | Verb::Promote,
+                )
+                | What::Gate(Gate::FirstNode | Gate::Healthy) => true,
+                What::Act(_) | What::Gate(_) => false,
+            }
+    })
+}
+
+/// An empty table is what a migration leaves that was killed in its first
+/// revision (quay-observed 4).
+fn shown(revision: &str) -> &str {
+    if revision.is_empty() { "none" } else { revision }
+}

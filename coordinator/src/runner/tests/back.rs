@@ -1,0 +1,243 @@
+//! What fails before the point of no return leads back by itself; without a
+//! proof nobody is started.
+
+use super::stage::{Stage, first_window, second_window};
+use super::*;
+use crate::run::{ActState, Crossing, Direction};
+
+const VERBS: [&str; 6] =
+    ["pull", "stage-container", "stage-config", "ensure-stopped", "set-floor", "put-config"];
+
+fn crossing(stage: &Stage) -> Crossing {
+    match stage.state().direction {
+        Direction::Back { crossing, .. } => crossing,
+        Direction::There => panic!("it did not turn back"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_before_the_point_of_no_return_leads_back() {
+    for window in [first_window(Mode::Complete), first_window(Mode::Background), second_window()] {
+        for verb in VERBS {
+            for node in ["quay-1", "quay-2"] {
+                let stage = Stage::new(3, &window);
+                stage.fleet.backfill(&[0.995]);
+                stage.fleet.refuse(node, verb, Reason::Drifted);
+                let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+                if verb == "pull" && window == second_window() {
+                    assert_eq!(ended, Ended::Done, "its image is there");
+                    continue;
+                }
+                assert!(
+                    matches!(&ended, Ended::Back { because: Cause::Failed { failures, .. } }
+                    if failures.len() == 1 && failures[0].0.as_str() == node),
+                    "{verb}: {ended:?}"
+                );
+                stage.assert_as_before();
+                assert_eq!(crossing(&stage), Crossing::NotIntended);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_refused_is_proven_never_to_have_been_made() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.refuse("quay-1", "start-migrating", Reason::Database);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    assert_eq!(crossing(&stage), Crossing::NeverStarted);
+    stage.assert_as_before();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_not_answered_leads_back_by_the_same_proof() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.lose("quay-1", "start-migrating");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    assert_eq!(crossing(&stage), Crossing::NeverStarted);
+    stage.assert_as_before();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_proof_nobody_is_started() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.lose("quay-1", "start-migrating");
+    stage.fleet.lose("quay-1", "remove-staged");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Failed { .. }), "{ended:?}");
+    assert!(stage.has_crossed());
+    assert!(stage.fleet.tally().started.is_empty());
+    assert!(stage.fleet.tally().returned.is_empty());
+
+    // Whoever goes on looks for itself whether it is dark, and starts then.
+    stage.fleet.forgive();
+    assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_whose_answer_was_lost_is_not_taken_back() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    let mut runner = stage.runner(true).await;
+    let fleet = stage.fleet.clone();
+    let driving = tokio::spawn(async move { runner.drive(Patience::Leave).await });
+    while fleet.tally().started.is_empty() {
+        tokio::task::yield_now().await;
+        tokio::time::advance(std::time::Duration::from_millis(1)).await;
+    }
+    driving.abort();
+    assert!(driving.await.is_err());
+    // The container lives: there is no way back, and the run goes forward.
+    assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_session_ends_the_window_before_anything_starts() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.connect(psql());
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let failure = GateFailure::ForeignSessions { sessions: vec![psql()] };
+    assert!(
+        matches!(&ended, Ended::Back { because: Cause::Closed { failure: found, .. } }
+        if *found == failure),
+        "{ended:?}"
+    );
+    stage.assert_as_before();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_falls_silent_in_the_dark_does_not_keep_the_others_there() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    let mut runner = stage.runner(true).await;
+    let fleet = stage.fleet.clone();
+    let driving = tokio::spawn(async move { runner.drive(Patience::Leave).await });
+    while !stage.book.events().iter().any(|event| is_intent_of(&stage, event, Verb::Stop)) {
+        tokio::task::yield_now().await;
+        tokio::time::advance(std::time::Duration::from_millis(10)).await;
+    }
+    fleet.silence("quay-3");
+    let ended = driving.await.unwrap().unwrap();
+    assert!(
+        matches!(&ended, Ended::Failed { failures, .. }
+        if failures.len() == 1 && failures[0].0.as_str() == "quay-3"),
+        "{ended:?}"
+    );
+    let returned: Vec<String> =
+        stage.fleet.tally().returned.iter().map(ToString::to_string).collect();
+    assert_eq!(returned, ["quay-1", "quay-2"]);
+
+    fleet.forgive();
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    stage.assert_as_before();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_quay_that_comes_up_in_the_dark_ends_the_window() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::StartMigrating)).await;
+    stage.fleet.set_old_container("quay-2", ContainerStatus::Running);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Back {
+        because: Cause::Closed { failure: GateFailure::Alive { containers }, .. } }
+        if containers[0].contains("quay-2")),
+        "{ended:?}"
+    );
+    assert!(stage.fleet.tally().started.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_changed_is_not_stopped_and_left_without_what_was_staged() {
+    let drifted = |ended: Ended| {
+        assert!(
+            matches!(&ended, Ended::Back {
+            because: Cause::Closed { failure: GateFailure::Drifted { changes }, .. } }
+            if changes.len() == 1 && changes[0].contains("quay-2")),
+            "{ended:?}"
+        );
+    };
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.replace_container("quay-2");
+    drifted(stage.runner(true).await.drive(Patience::Leave).await.unwrap());
+    assert!(stage.fleet.tally().returned.is_empty(), "nothing was stopped");
+
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::Stop)).await;
+    stage.fleet.replace_container("quay-2");
+    drifted(stage.runner(true).await.drive(Patience::Leave).await.unwrap());
+
+    // Builders and mirrors are stopped while the registry serves: that they
+    // rest is no reason to stop Quays that nobody has looked at since.
+    let stage = Stage::with(3, &first_window(Mode::Background), &BESIDE);
+    let whole = Stage::with(3, &first_window(Mode::Background), &BESIDE);
+    die_before_as(&stage, whole, |event| is_intent_of(&stage, event, Verb::Stop)).await;
+    stage.fleet.replace_container("quay-2");
+    drifted(stage.runner(true).await.drive(Patience::Leave).await.unwrap());
+    assert!(!stage.fleet.tally().companions.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_on_the_way_back_is_followed_by_one_that_finishes_it() {
+    for verb in ["ensure-stopped", "put-config", "start-migrating"] {
+        for keeps_last in [false, true] {
+            for appends in 0.. {
+                let stage = Stage::with(3, &first_window(Mode::Complete), &BESIDE);
+                stage.fleet.refuse("quay-1", verb, Reason::Drifted);
+                let mut runner = stage.runner(true).await;
+                stage.book.die(Some(Death { appends, keeps_last }));
+                let ended = runner.drive(Patience::Leave).await;
+                drop(runner);
+                stage.book.die(None);
+                if ended.is_ok() {
+                    assert!(appends > 20, "{verb}: the whole run was written in {appends}");
+                    break;
+                }
+                if stage.state().finished_at.is_none() {
+                    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+                    assert!(matches!(ended, Ended::Back { .. }), "{verb} at {appends}: {ended:?}");
+                }
+                stage.assert_as_before();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_fails_among_the_rest_does_not_stop_the_others() {
+    for verb in ["ensure-running", "promote"] {
+        let stage = Stage::new(3, &first_window(Mode::Complete));
+        stage.fleet.refuse("quay-2", verb, Reason::Database);
+        let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        assert!(
+            matches!(&ended, Ended::Failed { failures, .. }
+            if failures.len() == 1 && failures[0].0.as_str() == "quay-2"),
+            "{verb}: {ended:?}"
+        );
+        assert!(stage.has_crossed());
+        assert_eq!(stage.fleet.tally().promoted.len(), 2, "{verb}");
+
+        stage.fleet.forgive();
+        assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+        stage.assert_well_done();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_answered_on_the_way_back_is_on_record() {
+    let stage = Stage::new(2, &first_window(Mode::Background));
+    stage.fleet.refuse("quay-2", "put-config", Reason::Config);
+    stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let state = stage.state();
+    let asked = stage.plan.plan().back.iter().flat_map(|step| {
+        let state = &state;
+        step.nodes.iter().map(move |node| (step, state.act_state(step.number, node)))
+    });
+    let done = asked.filter(|(_, act)| matches!(act, ActState::Done { .. }));
+    let mut verbs: Vec<String> = done.map(|(step, _)| format!("{:?}", step.what)).collect();
+    verbs.dedup();
+    insta::assert_snapshot!(verbs.join("\n"));
+}

@@ -1,0 +1,147 @@
+//! What a journal holds: any beginning of it is a run, reading it again gives
+//! the same state, and it tells of nothing that the plan does not have.
+
+use quaymaster_proto::Epoch;
+
+use super::stage::{Stage, first_window, second_window};
+use super::*;
+use crate::journal::{History, Tail};
+use crate::run::{ActState, Direction};
+
+/// What may go wrong in a run.
+const FAULTS: [Option<&str>; 8] = [
+    None,
+    Some("pull"),
+    Some("stage-container"),
+    Some("ensure-stopped"),
+    Some("set-floor"),
+    Some("put-config"),
+    Some("start-migrating"),
+    Some("ensure-running"),
+];
+
+/// The events of a run with a fault and with processes that die.
+fn events(window: usize, fault: usize, deaths: &[usize]) -> (Stage, Vec<Event>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let windows =
+            [first_window(Mode::Background), first_window(Mode::Complete), second_window()];
+        let stage = Stage::new(2, &windows[window % windows.len()]);
+        stage.fleet.backfill(&[0.995]);
+        if let Some(verb) = FAULTS[fault % FAULTS.len()] {
+            stage.fleet.refuse("quay-2", verb, Reason::Drifted);
+            if verb == "start-migrating" {
+                stage.fleet.refuse("quay-1", verb, Reason::Database);
+            }
+        }
+        for appends in deaths {
+            if stage.book.events().is_empty() || stage.state().finished_at.is_none() {
+                let mut runner = stage.runner(true).await;
+                stage.book.die(Some(Death { appends: *appends, keeps_last: appends % 2 == 0 }));
+                let _ = runner.drive(Patience::Leave).await;
+                stage.book.die(None);
+            }
+        }
+        if stage.book.events().is_empty() || stage.state().finished_at.is_none() {
+            stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        }
+        let events = stage.book.events();
+        (stage, events)
+    })
+}
+
+/// The first process may have got its epoch right behind the start.
+fn epochs(events: &[Event]) -> Vec<Epoch> {
+    let driven = events.iter().filter_map(|event| match event {
+        Event::Driven { epoch, .. } => Some(*epoch),
+        Event::Started { .. }
+        | Event::Intended { .. }
+        | Event::Settled { .. }
+        | Event::Failed { .. }
+        | Event::Waiting { .. }
+        | Event::Passed { .. }
+        | Event::Closed { .. }
+        | Event::Approved { .. }
+        | Event::LeftBehind { .. }
+        | Event::TurnedBack { .. }
+        | Event::Retried { .. }
+        | Event::HandedOver { .. }
+        | Event::Finished { .. }
+        | Event::WentBack { .. } => None,
+    });
+    driven.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 48,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_beginning_of_a_journal_is_a_run(
+        window in 0_usize..3,
+        fault in 0_usize..8,
+        deaths in prop::collection::vec(0_usize..30, 0..4),
+    ) {
+        let (stage, events) = events(window, fault, &deaths);
+        let plan = stage.plan.plan();
+        for length in 1..=events.len() {
+            let state = RunState::replay(&events[..length]).unwrap();
+            // Whatever was begun is the plan's, on a node of that step.
+            for (step, node) in &state.begun {
+                let planned = plan.step(*step).unwrap();
+                prop_assert!(planned.nodes.contains(node));
+            }
+            // Nothing behind the migrating start was begun without it, and
+            // nothing goes back behind a start that was made.
+            let start = plan.point_of_no_return().unwrap();
+            let is_beyond = state
+                .begun
+                .iter()
+                .any(|(step, _)| *step > start && plan.steps.iter().any(|it| it.number == *step));
+            prop_assert!(!is_beyond || state.has_begun(start));
+            let is_made =
+                matches!(state.act_state(start, &plan.first), ActState::Done { .. });
+            prop_assert!(!is_made || state.direction == Direction::There);
+            // The decision is the plan's as well.
+            if let Next::Ask { step, nodes } = next(plan, &state) {
+                prop_assert!(nodes.iter().all(|node| step.nodes.contains(node)));
+                for node in &nodes {
+                    let worded = task(plan, &state, step, node);
+                    prop_assert!(worded.is_ok(), "{:?}", worded);
+                }
+            }
+        }
+        let epochs = epochs(&events);
+        prop_assert!(epochs.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn reading_a_journal_again_gives_the_same_run(
+        window in 0_usize..3,
+        fault in 0_usize..8,
+        deaths in prop::collection::vec(0_usize..30, 0..4),
+    ) {
+        let (_, events) = events(window, fault, &deaths);
+        let run = RunId::new(ulid::Ulid(1));
+        let (mut rows, mut tail) = (Vec::new(), Tail::empty());
+        for event in &events {
+            let row = tail.link(run, event).unwrap();
+            tail = Tail { seq: row.seq, hash: row.hash.clone() };
+            rows.push(row);
+        }
+        let (history, _) = History::read(rows.clone()).unwrap();
+        let read: Vec<Event> =
+            history.load(run).into_iter().map(|record| record.event.clone()).collect();
+        prop_assert_eq!(&read, &events);
+        let once = history.replay(run).unwrap().unwrap();
+        let again = RunState::replay(&read).unwrap();
+        prop_assert_eq!(once, again);
+    }
+}

@@ -1,0 +1,118 @@
+//! What only a person orders, and when it is declined.
+
+use super::stage::{Stage, first_window};
+use super::*;
+use crate::run::{Crossing, Direction};
+
+const REFUSED: &[&str] = &["Exception: Configuration flag `V3_UPGRADE_MODE` must be set."];
+const BEGUN: &[&str] = &[
+    "INFO  [alembic.runtime.migration] Running upgrade 5b7503aada1b -> 5cbbfc95bac7, x",
+    "Killed",
+];
+
+async fn failed(mode: Mode, log: &[&'static str]) -> Stage {
+    let stage = Stage::new(3, &first_window(mode));
+    stage.fleet.first_exits_with(255);
+    stage.fleet.first_says(log);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let Ended::Closed { failure: GateFailure::Exited { log: Some(said), .. }, .. } = &ended else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(said.lines, log);
+    assert!(stage.fleet.tally().returned.is_empty(), "never by itself");
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_applied_nothing_can_be_aborted() {
+    let stage = failed(Mode::Background, REFUSED).await;
+    let mut runner = stage.runner(true).await;
+    let plan = Arc::clone(&stage.plan);
+    runner.abort(plan.plan(), Some("the file was wrong".to_owned())).await.unwrap().unwrap();
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { because: Cause::Person { .. } }), "{ended:?}");
+    assert!(matches!(
+        stage.state().direction,
+        Direction::Back { crossing: Crossing::NothingApplied, .. }
+    ));
+    assert_eq!(stage.fleet.tally().returned.len(), 3);
+    assert_eq!(stage.fleet.tally().migrating_starts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_killed_inside_its_first_revision_cannot() {
+    let stage = failed(Mode::Background, BEGUN).await;
+    let mut runner = stage.runner(true).await;
+    let plan = Arc::clone(&stage.plan);
+    let declined = runner.abort(plan.plan(), None).await.unwrap().unwrap_err();
+    assert!(matches!(&declined, Declined::Because(why) if why.contains("log")), "{declined:?}");
+    let declined = runner.retry(plan.plan(), &plan.plan().first).await.unwrap().unwrap_err();
+    assert!(
+        matches!(&declined, Declined::Because(why) if why.contains("changes tables")),
+        "{declined:?}"
+    );
+    assert!(stage.has_crossed());
+    assert!(stage.fleet.tally().returned.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_another_container_and_a_persons_order() {
+    let stage = failed(Mode::Complete, REFUSED).await;
+    // Going on alone starts nothing anew.
+    stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(stage.fleet.tally().migrating_starts, 1);
+
+    stage.fleet.mend_first();
+    let mut runner = stage.runner(true).await;
+    let plan = Arc::clone(&stage.plan);
+    runner.retry(plan.plan(), &plan.plan().first).await.unwrap().unwrap();
+    assert_eq!(runner.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    assert_eq!(stage.fleet.tally().migrating_starts, 2);
+    assert_eq!(stage.fleet.tally().violations, Vec::<String>::new());
+    assert_eq!(stage.fleet.tally().promoted.len(), 3);
+    assert_eq!(stage.state().attempt(&plan.plan().first), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_outage_an_abort_leaves_nothing_behind() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    let mut runner = stage.runner(false).await;
+    let waiting = runner.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(waiting, Ended::Waiting { .. }), "{waiting:?}");
+    let plan = Arc::clone(&stage.plan);
+    runner.abort(plan.plan(), None).await.unwrap().unwrap();
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    assert!(stage.fleet.tally().returned.is_empty());
+    assert!(stage.state().went_back());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_nodes_part_is_another_ones_only_at_the_target() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_answer_to(&stage, event, Verb::StartMigrating)).await;
+    let plan = Arc::clone(&stage.plan);
+    let heir = "quay-2".parse().unwrap();
+    stage.fleet.silence("quay-1");
+    let declined = stage.runner(true).await.hand_over(plan.plan(), &heir).await.unwrap();
+    assert!(
+        matches!(&declined, Err(Declined::Because(why)) if why.contains("not over")),
+        "{declined:?}"
+    );
+
+    tokio::time::advance(crate::nodes::fake::MIGRATION).await;
+    let mut runner = stage.runner(true).await;
+    runner.hand_over(plan.plan(), &heir).await.unwrap().unwrap();
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Failed { failures, .. }
+        if failures.len() == 1 && failures[0].0.as_str() == "quay-1"),
+        "{ended:?}"
+    );
+    assert_eq!(stage.fleet.tally().promoted.len(), 2);
+    assert_eq!(stage.fleet.tally().violations, Vec::<String>::new());
+
+    stage.fleet.forgive();
+    assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    stage.assert_well_done();
+}

@@ -1,0 +1,146 @@
+//! One window that is disturbed: what is waited for is what the witness has seen, and however it
+//! ends, it ends as an undisturbed one does.
+
+use std::time::Duration;
+
+use quaymaster_lab::cluster::lab_file::EngineKind;
+use quaymaster_lab::cluster::wait::until;
+use quaymaster_lab::record::{EngineAction, QuayEvent, QuayRecord, Seen, read_directory};
+use quaymaster_suite::cluster;
+use quaymaster_suite::command::finish;
+use quaymaster_suite::container::is_running;
+use quaymaster_suite::upgrade::{apply_arguments, resume_arguments};
+use quaymaster_suite::{Planned, Shape, TestLab};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Child;
+
+use crate::whole::succeeded;
+
+pub(super) const ONE: &str = "quay-1";
+pub(super) const TWO: &str = "quay-2";
+
+/// Generous: a loaded machine is no failure.
+pub(super) const BOUND: Duration = Duration::from_secs(60);
+/// So many times a run may have to be taken up again.
+const RESUMES: usize = 3;
+
+/// Two hosts that can be restarted and cut off.
+pub(super) fn shape() -> Shape {
+    let mut shape = Shape::of(2);
+    shape.engine = EngineKind::Private;
+    shape
+}
+
+/// A window from 2.9.5 to 3.0.5 with its coordinator at work.
+pub(super) struct Window {
+    pub(super) lab: TestLab,
+    pub(super) coordinator: Child,
+    pub(super) plan: Planned,
+    before: cluster::Seen,
+}
+
+impl Window {
+    pub(super) async fn begin(shape: Shape) -> Self {
+        let lab = TestLab::up(shape).await;
+        let before = lab.look().await;
+        let plan = lab.plan(Some("synchronous")).await;
+        let coordinator = lab.spawn_quaymaster(apply_arguments(&plan));
+        Self { lab, coordinator, plan, before }
+    }
+
+    /// Begins one and makes its coordinator stand still when every node's stop has been asked.
+    /// Returns when every old Quay has ended: in the dark, and before the migrating start.
+    pub(super) async fn held_in_the_dark() -> Self {
+        let mut shape = shape();
+        // Long enough that no stop is over before all are asked.
+        shape.pace.stop_seconds = 1.5;
+        let window = Self::begin(shape).await;
+        for node in window.lab.nodes() {
+            window.until_engine(&node, EngineAction::Kill).await;
+        }
+        window.signal(Signal::STOP);
+        for node in window.lab.nodes() {
+            window.until_engine(&node, EngineAction::Die).await;
+        }
+        window
+    }
+
+    /// Begins one and returns in the middle of its migration, with so many seconds of it to go.
+    pub(super) async fn migrating(seconds: f64) -> Self {
+        let mut shape = shape();
+        // It has about a dozen revisions.
+        shape.pace.revision_seconds = seconds / 10.0;
+        let window = Self::begin(shape).await;
+        window.until_quay(ONE, |event| matches!(event, QuayEvent::RevisionApplied { .. })).await;
+        window
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let id = self.coordinator.id().and_then(|id| i32::try_from(id).ok());
+        let id = id.and_then(Pid::from_raw).expect("the coordinator runs");
+        kill_process(id, signal).expect("it can be signalled");
+    }
+
+    pub(super) async fn until_engine(&self, node: &str, action: EngineAction) {
+        self.until_seen(|seen| {
+            matches!(seen, Seen::Engine(event) if event.node == node && event.action == action)
+        })
+        .await;
+    }
+
+    pub(super) async fn until_quay(&self, node: &str, is_it: impl Fn(&QuayEvent) -> bool) {
+        self.until_seen(|seen| {
+            matches!(seen, Seen::Quay(QuayRecord { node: of, event, .. })
+                if of == node && is_it(event))
+        })
+        .await;
+    }
+
+    async fn until_seen(&self, is_it: impl Fn(&Seen) -> bool) {
+        let layout = self.lab.lab().layout();
+        let places = [layout.witness(), layout.observed()];
+        until("a record", BOUND, async || {
+            let mut all = places.iter().flat_map(|place| read_directory(place).unwrap());
+            if all.any(|record| is_it(&record.seen)) { Ok(()) } else { Err("not yet".to_owned()) }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// The node's old Quay, by its id.
+    pub(super) fn old(&self, node: &str) -> String {
+        self.before.containers[node].keys().next().unwrap().clone()
+    }
+
+    pub(super) async fn runs(&self, node: &str, id: &str) -> bool {
+        self.lab.containers(node).await.get(id).is_some_and(is_running)
+    }
+
+    /// No old Quay runs.
+    pub(super) async fn expect_dark(&self) {
+        for node in self.lab.nodes() {
+            assert!(!self.runs(&node, &self.old(&node)).await, "the old Quay of {node} runs");
+        }
+    }
+
+    /// Lets the run end, takes it up again where it has not come to its end, and judges.
+    pub(super) async fn ends_well(self) {
+        let Self { lab, coordinator, plan, before } = self;
+        let mut outcome = finish(coordinator, "apply").await;
+        for _ in 0..RESUMES {
+            if outcome.code == Some(0) {
+                break;
+            }
+            eprintln!("taken up again after:\n{}", outcome.page());
+            outcome = lab.quaymaster(resume_arguments(&plan)).await;
+        }
+        outcome.expect_code(0);
+        let after = lab.look().await;
+        assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
+        succeeded(&lab, &before, &after, "complete").await;
+        let verdict = lab.check().await;
+        verdict.expect_clean();
+        assert_eq!(verdict.migrations(), 1);
+        assert_eq!(verdict.damage(), Vec::<String>::new());
+    }
+}
