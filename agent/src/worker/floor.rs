@@ -7,6 +7,7 @@ use quaymaster_proto::{ActOutcome, Below, Component, Floor, Generation, How, Rea
 use super::Turn;
 use crate::engine::Engine;
 use crate::floor;
+use crate::guards::Guard;
 
 pub(super) fn set<E: Engine>(
     turn: &mut Turn<'_, E>,
@@ -72,7 +73,7 @@ impl<E: Engine> Turn<'_, E> {
         component: Component,
         generation: &Generation,
     ) -> Result<(), Refusal> {
-        if !component.migrates() {
+        if !component.migrates() || !self.node.guards.has(Guard::Floor) {
             return Ok(());
         }
         let floor = floor::read(&self.node.config.state)?;

@@ -25,11 +25,10 @@ pub struct Witness {
     pub target: &'static str,
     /// Processes that migrated, with whether the product started them.
     pub migrations: Vec<(u64, Cause)>,
-    /// The window may not be taken back: something of it was started.
-    pub has_crossed: bool,
-    /// The first of the new ones was well.
     excused_kills: u64,
     lost_revision: bool,
+    /// The first of the new ones was well.
+    pub was_well: bool,
     /// Asked by an agent to stop.
     stopped: BTreeSet<ContainerId>,
 }
@@ -42,9 +41,9 @@ impl Witness {
             configs: vec![text.to_owned(); nodes],
             target: COMPLETE,
             migrations: Vec::new(),
-            has_crossed: false,
             excused_kills: 0,
             lost_revision: false,
+            was_well: false,
             stopped: BTreeSet::new(),
         }
     }
@@ -142,17 +141,24 @@ impl Witness {
             found.push((2, format!("{node_name}: {name} is started again")));
         }
         if is_new && cause == Cause::Agent {
+            let is_second = state.quays().any(|(_, stored, process)| {
+                process.number != number
+                    && release_of(&stored.state.image) == Release::New
+                    && process.mode == mode
+            });
+            if is_second && !state.witness.was_well {
+                found.push((1, format!("{node_name}: {name} starts and no first one was well")));
+            }
             let modes: Vec<_> = state.witness.configs.iter().map(|text| mode_in(text)).collect();
             if modes.iter().any(|other| *other != mode.as_deref()) {
                 let words = format!("{node_name}: {name} starts while nodes carry several modes");
                 found.push((3, words));
             }
-            state.witness.has_crossed = true;
         }
         if cause == Cause::Policy && was_stopped {
             found.push((4, format!("{node_name}: {name}, which its agent stopped, comes back")));
         }
-        if !is_new && state.witness.has_crossed {
+        if !is_new && !state.witness.migrations.is_empty() {
             found.push((4, format!("{node_name}: {name}, of what was left, starts ({cause:?})")));
         }
         for (invariant, words) in found {

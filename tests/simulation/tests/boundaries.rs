@@ -54,7 +54,7 @@ fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
             assert_eq!(outcome, Outcome::Died, "{disturbance:?} did not befall it");
         }
         for _ in 0..TRIES {
-            if outcome == Outcome::Done {
+            if outcome.is_end() {
                 break;
             }
             sleep(PAUSE).await;
@@ -66,8 +66,8 @@ fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
             assert_eq!(cluster.world.state().hosts[node].fuse, None, "{disturbance:?}");
         }
         let mut wrong = cluster.world.violations();
-        if outcome == Outcome::Done {
-            wrong.extend(operator.unfinished());
+        if outcome.is_end() {
+            wrong.extend(operator.unfinished(&outcome));
         } else {
             wrong.push(format!("{outcome:?}"));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quaymaster::guards::Guard as Gate;
 use quaymaster_agent::simulation::Guard;
 use quaymaster_simulation::chance::Chance;
 use quaymaster_simulation::world::Cause;
@@ -141,10 +142,32 @@ fn ordeal(chance: &mut Chance) -> Ordeal {
     if chance.once_in(2) { Ordeal::ComesTwice(after) } else { Ordeal::OutlivesSender(after) }
 }
 
+/// A guard that is off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Removed {
+    OfAgent(Guard),
+    OfCoordinator(Gate),
+}
+
 /// What shows best what a guard is there for.
-pub(crate) fn against(guard: Guard, chance: &mut Chance, nodes: usize) -> Vec<Fault> {
+pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Vec<Fault> {
     let node = usize::try_from(chance.below(nodes as u64)).unwrap();
+    let guard = match removed {
+        Removed::OfAgent(guard) => guard,
+        Removed::OfCoordinator(Gate::DarkGate) => {
+            let (appends, writes) = (usize::try_from(12 + chance.below(16)).unwrap(), true);
+            return vec![Fault::ForeignStart(node), Fault::CoordinatorDies { appends, writes }];
+        }
+        Removed::OfCoordinator(Gate::FirstNodeGate) => return vec![Fault::CoordinatorKilled],
+    };
     match guard {
+        Guard::Lease => {
+            let verb = VERBS[usize::try_from(chance.below(8)).unwrap()];
+            vec![Fault::Order(verb, Ordeal::OutlivesSender(chance.millis(700, 6000)))]
+        }
+        // What is below the floor is below other guards too: nothing is started
+        // that its own run did not stage or find.
+        Guard::Floor => vec![Fault::ForeignStart(node)],
         Guard::AtMostOnce => {
             let twice = Ordeal::ComesTwice(chance.millis(3000, 9000));
             vec![Fault::Order("start-migrating", twice), Fault::EngineRestart(0)]
@@ -196,6 +219,16 @@ pub(crate) async fn befall(
             world.state().hosts[node].ahead += by;
         }
         Fault::ForeignStart(node) => {
+            // When it hurts most: somebody has just stopped it.
+            if chance.once_in(2) {
+                let is_busy =
+                    || world.state().hosts[node].containers.values().any(|it| it.process.is_some());
+                let mut left = 1200;
+                while left > 0 && is_busy() {
+                    sleep(Duration::from_millis(50)).await;
+                    left -= 1;
+                }
+            }
             for _ in 0..=chance.below(3) {
                 foreign_start(&cluster, node, &mut chance);
                 sleep(chance.millis(1000, 6000)).await;

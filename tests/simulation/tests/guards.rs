@@ -1,14 +1,16 @@
 //! The checks bite: with one guard removed, and nothing else, some window goes
 //! wrong; with none removed none does (see `seeds`).
 
+use quaymaster::guards::Guard as Gate;
 use quaymaster_agent::simulation::Guard;
 
+use crate::faults::Removed;
 use crate::seeds::{find_first, story_against};
 
 /// So many seeds have to be enough to see what a guard is there for.
 const ENOUGH: u64 = 400;
 
-fn bites(guard: Guard) {
+fn bites(guard: Removed) {
     let goes_wrong = |seed, without| {
         let violations = story_against(guard, seed, without).violations;
         violations.first().cloned()
@@ -20,21 +22,36 @@ fn bites(guard: Guard) {
 }
 
 #[test]
+fn an_act_needs_the_lease() {
+    bites(Removed::OfAgent(Guard::Lease));
+}
+
+#[test]
+fn a_quay_starts_only_in_the_dark() {
+    bites(Removed::OfCoordinator(Gate::DarkGate));
+}
+
+#[test]
+fn nobody_starts_before_the_first_is_well() {
+    bites(Removed::OfCoordinator(Gate::FirstNodeGate));
+}
+
+#[test]
 fn a_migration_is_started_at_most_once() {
-    bites(Guard::AtMostOnce);
+    bites(Removed::OfAgent(Guard::AtMostOnce));
 }
 
 #[test]
 fn a_start_reads_the_database_itself() {
-    bites(Guard::OwnDatabase);
+    bites(Removed::OfAgent(Guard::OwnDatabase));
 }
 
 #[test]
 fn a_policy_is_taken_before_the_stop() {
-    bites(Guard::PolicyBeforeStop);
+    bites(Removed::OfAgent(Guard::PolicyBeforeStop));
 }
 
 #[test]
 fn a_config_waits_beside_until_it_is_dark() {
-    bites(Guard::SiblingUntilDark);
+    bites(Removed::OfAgent(Guard::SiblingUntilDark));
 }
