@@ -17,7 +17,7 @@ use crate::container::spec::SpecKey;
 use crate::disk;
 use crate::engine::{Container, Engine, Listed, Mount};
 use crate::fence::Fence;
-use crate::guards::Guards;
+use crate::guards::{Guard, Guards};
 use crate::ledger::{Admission, Event, LedgerSlot, Work};
 use crate::quay::database::{self, Asked};
 use crate::quay::settings::Settings;
@@ -145,7 +145,8 @@ impl<E: Engine> Node<E> {
     /// Lets an order in, or says why not.
     pub(crate) fn admit(&self, act: &Act, work: &Work) -> Result<Admission, Refusal> {
         self.of_this_cluster(&act.cluster)?;
-        let admission = self.ledger().get()?.index().admit(act, work)?;
+        let admission = self.ledger().get()?.index().admit(act, work);
+        let admission = self.unless_off(Guard::Lease, admission, Admission::New)?;
         self.board.begins(act, work);
         Ok(admission)
     }

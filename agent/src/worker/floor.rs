@@ -9,6 +9,7 @@ use quaymaster_proto::{ActOutcome, Component, Floor, Generation, How, Reason, Re
 use super::Turn;
 use crate::engine::Engine;
 use crate::floor::{self, FloorError};
+use crate::guards::Guard;
 
 pub(super) fn set<E: Engine>(
     turn: &mut Turn<'_, E>,
@@ -70,7 +71,7 @@ impl<E: Engine> Turn<'_, E> {
         component: Component,
         generation: &Generation,
     ) -> Result<(), Refusal> {
-        if !component.migrates() {
+        if !component.migrates() || !self.node.guards.has(Guard::Floor) {
             return Ok(());
         }
         let floor = floor::read(&self.node.config.state)?;

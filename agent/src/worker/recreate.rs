@@ -87,17 +87,10 @@ impl<E: Engine> Turn<'_, E> {
     /// that its successor gets: a stop that was cut short leaves it with both.
     async fn lay_down(&self, component: Component, seen: &Container) -> Result<(), Refusal> {
         let well_known = self.node.component(component)?.container.as_str();
-        let (is_named, has_policy) =
-            (seen.state.name == well_known, seen.state.restart_policy != RestartPolicy::No);
-        if !is_named && !has_policy {
-            return Ok(());
-        }
-        self.intend()?;
-        if has_policy {
-            ensure_stopped::take_policy(self, seen).await?;
-        }
-        if is_named {
-            ensure_stopped::retire(self, seen, well_known).await?;
+        let is_named = seen.state.name == well_known;
+        if is_named || seen.state.restart_policy != RestartPolicy::No {
+            self.intend()?;
+            ensure_stopped::put_aside(self, seen.clone(), well_known).await?;
         }
         Ok(())
     }

@@ -195,8 +195,17 @@ impl EngineLooks for AgentEngine {
         Ok(state.hosts[self.node].containers.values().map(listed).collect())
     }
 
-    fn log(&self, _: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>> {
-        stream::empty().boxed()
+    fn log(&self, id: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>> {
+        let lines = self.see(id.as_str(), |stored| {
+            let line = |text: &String| LoggedLine { at: None, stderr: false, text: text.clone() };
+            let lines: Vec<_> = stored.log.iter().map(line).map(Ok).collect();
+            (lines, stored.process.is_some())
+        });
+        match lines {
+            Some((lines, true)) => stream::iter(lines).chain(stream::pending()).boxed(),
+            Some((lines, false)) => stream::iter(lines).boxed(),
+            None => stream::empty().boxed(),
+        }
     }
 
     /// Nobody watches over a floor here.
@@ -315,11 +324,14 @@ impl EngineChanges for AgentEngine {
 
     async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         self.enter("remove a container").await?;
-        let is_alive = self.see(id.as_str(), |stored| stored.state.status.is_alive());
-        if is_alive.ok_or_else(|| status("remove a container", 404))? {
-            return Err(status("remove a container", 409));
+        let runs = self.see(id.as_str(), |stored| stored.process.is_some());
+        match runs {
+            None => return Err(status("remove a container", 404)),
+            Some(true) => return Err(status("remove a container", 409)),
+            Some(false) => {}
         }
         self.world.state().hosts[self.node].containers.remove(id);
+        self.world.note(format!("quay-{}: {} is removed", self.node + 1, id.short()));
         self.leave("remove a container")
     }
 
