@@ -3,7 +3,8 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `guards`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents over
+//! step), `gates`, `guards`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents
+//! over
 //! gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
 //! of a run), `commands`.
 
@@ -15,7 +16,8 @@ mod duration_text;
 pub mod exit;
 pub mod forecast;
 pub mod gates;
-pub mod guards;
+//! step), `gates`, `guards`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents
+//! over
 pub mod journal;
 pub mod nodes;
 pub mod plan;
