@@ -5,8 +5,12 @@
 /// One check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Guard {
+    /// Run and epoch of an act equal the lease.
+    Lease,
     /// The migrating start happens at most once for a container.
     AtMostOnce,
+    /// What the floor forbids is not started.
+    Floor,
     /// Every start reads identity and revision through its own node's config.
     OwnDatabase,
     /// Restart policy `no` comes before the stop.

@@ -15,10 +15,12 @@ use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::health::{BackfillSample, HealthReport};
 use quaymaster_proto::image::ResolvedImage;
 use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease, RunLedger};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{
-    Act, ActOutcome, Component, ContainerId, Mode, MountCopy, PortMove, Reason, Refusal,
+    Act, ActOutcome, Component, ContainerId, Lease, Mode, MountCopy, PortMove, Reason, Refusal,
+    RunId,
 };
 
 use crate::config::AgentConfig;
@@ -176,6 +178,36 @@ impl<E: Engine> SimulatedAgent<E> {
     ) -> Result<DatabaseLook, Refusal> {
         let view = self.node.quay_view(None).await?;
         self.node.look_at_database(&view, Asked { sessions, counts }).await
+    }
+
+    /// See `Node::follow_log`.
+    pub async fn read_log(
+        &self,
+        component: Component,
+        id: &ContainerId,
+    ) -> Result<BoxStream<'static, Result<LoggedLine, Refusal>>, Refusal> {
+        self.node.follow_log(component, Some(id)).await
+    }
+
+    /// See `Node::read_ledger`.
+    pub fn read_ledger(&self, run: Option<RunId>) -> Result<RunLedger, Refusal> {
+        self.node.read_ledger(run)
+    }
+
+    /// See `Worker::claim`.
+    pub async fn claim(&self, who: &str, claim: ClaimLease) -> Result<Claimed, Refusal> {
+        let jobs = self.jobs.clone();
+        self.worker.claim(who.to_owned(), claim, move |lease| jobs.leave_to(lease.run)).await
+    }
+
+    /// See `Worker::release`.
+    pub async fn release(&self, who: &str, release: ReleaseLease) -> Result<(), Refusal> {
+        self.worker.release(who.to_owned(), release).await
+    }
+
+    /// Whose the node is.
+    pub fn lease(&self) -> Option<Lease> {
+        self.node.lease()
     }
 
     /// See `Worker::perform`.

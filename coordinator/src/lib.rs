@@ -3,8 +3,8 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents over
-//! gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
+//! step), `gates`, `guards`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents
+//! over gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
 //! of a run), `commands`.
 
 pub mod args;
@@ -15,6 +15,7 @@ mod duration_text;
 pub mod exit;
 pub mod forecast;
 pub mod gates;
+pub mod guards;
 pub mod heal;
 pub mod journal;
 pub mod nodes;

@@ -11,6 +11,7 @@ use quaymaster_proto::{Act, NodeName, RunId, StepNumber};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::Instrument as _;
 
+use crate::guards::Guards;
 use crate::journal::store::{Journal, JournalError};
 use crate::nodes::{Looks, Orders, SurveyKey};
 use crate::plan::{self, CheckedPlan, Plan, Stage, Step, Verb, What};
@@ -82,6 +83,7 @@ pub struct Runner<N, B> {
     progress: UnboundedSender<Progress>,
     /// The plan's file, for whoever has to go on without this machine.
     plan_bytes: Vec<u8>,
+    guards: Guards,
     held: Held,
     followers: Followers,
     /// When the present gate was first looked at by this process.
@@ -211,10 +213,17 @@ where
             key,
             progress,
             plan_bytes,
+            guards: Guards::all(),
             held,
             followers,
             looking_since,
         }
+    }
+
+    /// Takes a guard away.
+    #[cfg(feature = "simulation")]
+    pub fn do_without(&mut self, guard: Option<crate::guards::Guard>) {
+        self.guards = Guards::without(guard);
     }
 
     /// Where the run stands.

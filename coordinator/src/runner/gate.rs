@@ -9,9 +9,10 @@ use tokio::time::{Instant, sleep};
 use super::{Book, Ended, Patience, Progress, RunError, Runner};
 use crate::cluster::NodeAddress;
 use crate::gates::{self, Judgement};
+use crate::guards::Guard;
 use crate::nodes::{Looks, Orders, asking};
 use crate::plan::{Gate, Plan, Step, What};
-use crate::run::{Event, GateState, WaitingOn};
+use crate::run::{Event, Evidence, GateState, WaitingOn};
 use crate::survey::Survey;
 use crate::telemetry;
 
@@ -50,10 +51,21 @@ where
             Gate::Approval => return self.approval(step, patience).await,
             Gate::Backfill => return self.backfill(plan, step, patience).await,
             Gate::Unchanged => self.unchanged(plan, step).await?,
-            Gate::Dark => self.dark(plan, step).await?,
+            Gate::Dark if self.guards.has(Guard::DarkGate) => self.dark(plan, step).await?,
+            Gate::Dark => self.wave_through(step, Evidence::Dark { sessions: None }).await?,
+            Gate::FirstNode if !self.guards.has(Guard::FirstNodeGate) => {
+                let (revision, healthy_at) = (plan.database.target.clone(), self.looking_since);
+                let evidence = Evidence::FirstNode { revision, mode: None, healthy_at };
+                self.wave_through(step, evidence).await?;
+            }
             Gate::FirstNode | Gate::Healthy => self.health(plan, step, gate, nodes).await?,
         }
         Ok(None)
+    }
+
+    /// Where a guard is removed: open, and nobody has looked.
+    async fn wave_through(&mut self, step: &Step, evidence: Evidence) -> Result<(), RunError> {
+        self.settle(step, Judgement::Pass(evidence)).await.map(|_| ())
     }
 
     /// Writes a judgement down, a wait only when it is news.

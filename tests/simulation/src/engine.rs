@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use jiff::Timestamp;
 use quaymaster_agent::container::ContainerSpec;
 use quaymaster_agent::container::spec::StorageSpec;
 use quaymaster_agent::engine::{
@@ -194,8 +195,22 @@ impl EngineLooks for AgentEngine {
         Ok(state.hosts[self.node].containers.values().map(listed).collect())
     }
 
-    fn log(&self, _: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>> {
-        stream::empty().boxed()
+    fn log(&self, id: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>> {
+        let lines = self.see(id.as_str(), |stored| {
+            let line = |text: &String| LoggedLine { at: None, stderr: false, text: text.clone() };
+            let lines: Vec<_> = stored.log.iter().map(line).map(Ok).collect();
+            (lines, stored.process.is_some())
+        });
+        match lines {
+            Some((lines, true)) => stream::iter(lines).chain(stream::pending()).boxed(),
+            Some((lines, false)) => stream::iter(lines).boxed(),
+            None => stream::empty().boxed(),
+        }
+    }
+
+    /// Nobody watches over a floor here.
+    fn starts(&self, _: Timestamp) -> BoxStream<'static, Result<(), EngineError>> {
+        stream::pending().boxed()
     }
 
     fn changes(&self, id: &ContainerId) -> BoxStream<'static, Result<(), EngineError>> {
@@ -305,6 +320,19 @@ impl EngineChanges for AgentEngine {
         });
         let _ = stopping.await;
         self.leave("stop a container")
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.enter("remove a container").await?;
+        let runs = self.see(id.as_str(), |stored| stored.process.is_some());
+        match runs {
+            None => return Err(status("remove a container", 404)),
+            Some(true) => return Err(status("remove a container", 409)),
+            Some(false) => {}
+        }
+        self.world.state().hosts[self.node].containers.remove(id);
+        self.world.note(format!("quay-{}: {} is removed", self.node + 1, id.short()));
+        self.leave("remove a container")
     }
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {

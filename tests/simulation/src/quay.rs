@@ -44,6 +44,7 @@ struct Quay {
 impl Quay {
     /// The exit code.
     async fn run(&self) -> i64 {
+        self.say("Starting.".to_owned());
         sleep(BOOT).await;
         let Some((release, mode, runs)) = self.what_it_is() else { return REFUSED };
         let target = match (release, mode.as_deref()) {
@@ -71,6 +72,12 @@ impl Quay {
         }
         self.has_come_to(Phase::Well);
         self.serve(release, mode.as_deref()).await
+    }
+
+    fn say(&self, line: String) {
+        if let Some(stored) = self.world.state().stored(self.node, &self.id) {
+            stored.log.push(line);
+        }
     }
 
     fn what_it_is(&self) -> Option<(Release, Option<String>, u32)> {
@@ -104,6 +111,7 @@ impl Quay {
                 break;
             }
             let next = CHAIN[place(found) + 1];
+            self.say(format!("Running upgrade {found} -> {next}, a change"));
             if next == COMPLETE {
                 self.map_tags().await;
             } else {
@@ -158,6 +166,8 @@ impl Quay {
 
     fn has_come_to(&self, phase: Phase) {
         let mut state = self.world.state();
+        let is_there = state.database.revision == state.witness.target;
+        state.witness.was_well |= phase == Phase::Well && is_there;
         if let Some(process) = state.process(self.node, &self.id, self.number) {
             process.phase = phase;
         }

@@ -1,6 +1,8 @@
 //! What must never be, whoever asked for it. What somebody else did in the very
 //! moment before is theirs; what the product does on top of it is its own.
 
+use std::collections::BTreeSet;
+
 use quaymaster_proto::ContainerId;
 
 use crate::database::{BACKGROUND, COMPLETE};
@@ -8,7 +10,7 @@ use crate::world::{Cause, Release, State, mode_in, release_of};
 
 /// What nobody could have seen in time, in milliseconds: a start by somebody
 /// else, between an agent's look and what it does next.
-const INSTANT: u64 = 3_000;
+const INSTANT: u64 = 600;
 
 /// Who sees it all.
 #[derive(Clone, Debug)]
@@ -23,11 +25,12 @@ pub struct Witness {
     pub target: &'static str,
     /// Processes that migrated, with whether the product started them.
     pub migrations: Vec<(u64, Cause)>,
-    /// The window may not be taken back: something of it was started.
-    pub has_crossed: bool,
-    /// The first of the new ones was well.
     excused_kills: u64,
     lost_revision: bool,
+    /// The first of the new ones was well.
+    pub was_well: bool,
+    /// Asked by an agent to stop.
+    stopped: BTreeSet<ContainerId>,
 }
 
 impl Witness {
@@ -38,9 +41,10 @@ impl Witness {
             configs: vec![text.to_owned(); nodes],
             target: COMPLETE,
             migrations: Vec::new(),
-            has_crossed: false,
             excused_kills: 0,
             lost_revision: false,
+            was_well: false,
+            stopped: BTreeSet::new(),
         }
     }
 
@@ -101,6 +105,7 @@ impl Witness {
         if cause == Cause::Foreign {
             return;
         }
+        let was_stopped = state.witness.stopped.contains(id);
         // A revision that the database lost is found again by whatever starts.
         let is_lost = cause == Cause::Policy && state.witness.lost_revision;
         let node_name = format!("quay-{}", node + 1);
@@ -136,14 +141,24 @@ impl Witness {
             found.push((2, format!("{node_name}: {name} is started again")));
         }
         if is_new && cause == Cause::Agent {
+            let is_second = state.quays().any(|(_, stored, process)| {
+                process.number != number
+                    && release_of(&stored.state.image) == Release::New
+                    && process.mode == mode
+            });
+            if is_second && !state.witness.was_well {
+                found.push((1, format!("{node_name}: {name} starts and no first one was well")));
+            }
             let modes: Vec<_> = state.witness.configs.iter().map(|text| mode_in(text)).collect();
             if modes.iter().any(|other| *other != mode.as_deref()) {
                 let words = format!("{node_name}: {name} starts while nodes carry several modes");
                 found.push((3, words));
             }
-            state.witness.has_crossed = true;
         }
-        if !is_new && state.witness.has_crossed {
+        if cause == Cause::Policy && was_stopped {
+            found.push((4, format!("{node_name}: {name}, which its agent stopped, comes back")));
+        }
+        if !is_new && !state.witness.migrations.is_empty() {
             found.push((4, format!("{node_name}: {name}, of what was left, starts ({cause:?})")));
         }
         for (invariant, words) in found {
@@ -176,7 +191,9 @@ impl Witness {
     pub(crate) fn see_stop(state: &mut State, millis: u64, node: usize, id: &ContainerId) {
         let Some(stored) = state.stored(node, id) else { return };
         let name = stored.state.name.clone();
-        if stored.process.as_ref().is_some_and(|process| process.migrates) {
+        let migrates = stored.process.as_ref().is_some_and(|process| process.migrates);
+        state.witness.stopped.insert(id.clone());
+        if migrates {
             let words = format!("quay-{}: {name} is stopped while it migrates", node + 1);
             state.witness.blame(millis, 2, &words);
         }

@@ -100,6 +100,8 @@ pub struct Stored {
     pub is_stopped: bool,
     /// How often it ran.
     pub runs: u32,
+    /// What it has said.
+    pub log: Vec<String>,
     /// Its Quay, while it runs.
     pub process: Option<Process>,
     /// Something happened to it.
@@ -336,6 +338,7 @@ impl World {
             spec,
             is_stopped: false,
             runs: 0,
+            log: Vec::new(),
             process: None,
             changed: watch::Sender::new(0),
         };

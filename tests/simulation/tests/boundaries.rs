@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::cluster::{Cluster, Kind, Made, Ordeal};
+use crate::cluster::{Chosen, Cluster, Kind, Made, Ordeal};
 use crate::operator::{Fuse, Operator, Outcome};
 use crate::whole::simulate;
 
@@ -46,7 +46,7 @@ fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
                 cluster.world.state().hosts[node].fuse = Some(point);
             }
             Disturbance::Order(place, ordeal) => {
-                cluster.network.lock().unwrap().ordeal = Some((place, ordeal));
+                cluster.network.lock().unwrap().ordeal = Some((Chosen::Place(place), ordeal));
             }
         }
         let mut outcome = operator.drive(fuse).await;
@@ -54,7 +54,7 @@ fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
             assert_eq!(outcome, Outcome::Died, "{disturbance:?} did not befall it");
         }
         for _ in 0..TRIES {
-            if outcome == Outcome::Done {
+            if outcome.is_end() {
                 break;
             }
             sleep(PAUSE).await;
@@ -66,8 +66,8 @@ fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
             assert_eq!(cluster.world.state().hosts[node].fuse, None, "{disturbance:?}");
         }
         let mut wrong = cluster.world.violations();
-        if outcome == Outcome::Done {
-            wrong.extend(operator.unfinished());
+        if outcome.is_end() {
+            wrong.extend(operator.unfinished(&outcome));
         } else {
             wrong.push(format!("{outcome:?}"));
         }

@@ -64,11 +64,20 @@ pub(crate) struct Network {
     pub(crate) chance: Chance,
     /// Once in so many messages one is lost, late or repeated; `None` = never.
     pub(crate) trouble: Option<u64>,
-    /// What befalls one order, by its place among all.
-    pub(crate) ordeal: Option<(usize, Ordeal)>,
+    /// What befalls one order.
+    pub(crate) ordeal: Option<(Chosen, Ordeal)>,
     /// Each order so far: its node, and the points of its agent from its
     /// beginning to its end.
     pub(crate) orders: Vec<(usize, u64, u64)>,
+}
+
+/// Which order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Chosen {
+    /// By its place among all.
+    Place(usize),
+    /// The first of its kind.
+    Verb(&'static str),
 }
 
 /// What befalls one order.

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quaymaster::guards::Guard as Gate;
+use quaymaster_agent::simulation::Guard;
 use quaymaster_simulation::chance::Chance;
 use quaymaster_simulation::world::Cause;
 use tokio::time::sleep;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Chosen, Cluster, Ordeal};
 
 /// One fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +22,8 @@ pub(crate) enum Fault {
     CoordinatorDies { appends: usize, writes: bool },
     /// The coordinator is killed after so long.
     CoordinatorKilled,
+    /// An order outlives it, or comes twice.
+    Order(&'static str, Ordeal),
     /// Its disk is full for a while.
     JournalFull,
     /// After it died an earlier copy of its journal takes the journal's place.
@@ -62,6 +66,7 @@ impl Fault {
             Self::Network(_)
             | Self::CoordinatorDies { .. }
             | Self::CoordinatorKilled
+            | Self::Order(..)
             | Self::JournalFull
             | Self::AgentDies(..)
             | Self::AgentKilled(_)
@@ -79,6 +84,7 @@ impl Fault {
             Self::Network(_)
             | Self::CoordinatorDies { .. }
             | Self::CoordinatorKilled
+            | Self::Order(..)
             | Self::JournalFull
             | Self::JournalRestored
             | Self::SecondCoordinator
@@ -94,7 +100,7 @@ impl Fault {
 
     pub(crate) fn by_chance(chance: &mut Chance, nodes: usize) -> Self {
         let node = usize::try_from(chance.below(nodes as u64)).unwrap();
-        match chance.below(18) {
+        match chance.below(20) {
             0 | 1 => Self::Network(4 + chance.below(40)),
             2 | 3 => Self::CoordinatorDies {
                 appends: usize::try_from(chance.below(45)).unwrap(),
@@ -113,7 +119,64 @@ impl Fault {
             15 => Self::Clock(node, i64::try_from(chance.below(7_200_000)).unwrap() - 3_600_000),
             16 if chance.once_in(3) => Self::FailOver,
             16 => Self::ForeignClient,
+            17 | 18 => Self::Order(VERBS[chance.below(8) as usize], ordeal(chance)),
             _ => Self::ForeignStart(node),
+        }
+    }
+}
+
+/// Every kind of order.
+const VERBS: [&str; 8] = [
+    "pull",
+    "stage-container",
+    "stage-config",
+    "ensure-stopped",
+    "put-config",
+    "start-migrating",
+    "ensure-running",
+    "promote",
+];
+
+fn ordeal(chance: &mut Chance) -> Ordeal {
+    let after = chance.millis(1, 12_000);
+    if chance.once_in(2) { Ordeal::ComesTwice(after) } else { Ordeal::OutlivesSender(after) }
+}
+
+/// A guard that is off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Removed {
+    OfAgent(Guard),
+    OfCoordinator(Gate),
+}
+
+/// What shows best what a guard is there for.
+pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Vec<Fault> {
+    let node = usize::try_from(chance.below(nodes as u64)).unwrap();
+    let guard = match removed {
+        Removed::OfAgent(guard) => guard,
+        Removed::OfCoordinator(Gate::DarkGate) => {
+            let (appends, writes) = (usize::try_from(12 + chance.below(16)).unwrap(), true);
+            return vec![Fault::ForeignStart(node), Fault::CoordinatorDies { appends, writes }];
+        }
+        Removed::OfCoordinator(Gate::FirstNodeGate) => return vec![Fault::CoordinatorKilled],
+    };
+    match guard {
+        Guard::Lease => {
+            let verb = VERBS[usize::try_from(chance.below(8)).unwrap()];
+            vec![Fault::Order(verb, Ordeal::OutlivesSender(chance.millis(700, 6000)))]
+        }
+        // What is below the floor is below other guards too: nothing is started
+        // that its own run did not stage or find.
+        Guard::Floor => vec![Fault::ForeignStart(node)],
+        Guard::AtMostOnce => {
+            let twice = Ordeal::ComesTwice(chance.millis(3000, 9000));
+            vec![Fault::Order("start-migrating", twice), Fault::EngineRestart(0)]
+        }
+        Guard::OwnDatabase => vec![Fault::FailOver],
+        Guard::PolicyBeforeStop => vec![Fault::EngineRestart(node)],
+        Guard::SiblingUntilDark => {
+            let late = Ordeal::OutlivesSender(chance.millis(2000, 12_000));
+            vec![Fault::Order("put-config", late), Fault::ForeignStart(0)]
         }
     }
 }
@@ -125,6 +188,10 @@ pub(crate) async fn befall(
     after: Duration,
     mut chance: Chance,
 ) {
+    if let Fault::Order(verb, ordeal) = fault {
+        cluster.network.lock().unwrap().ordeal = Some((Chosen::Verb(verb), ordeal));
+        return;
+    }
     sleep(after).await;
     let world = &cluster.world;
     let length = chance.millis(200, 9000);
@@ -152,16 +219,39 @@ pub(crate) async fn befall(
             world.state().hosts[node].ahead += by;
         }
         Fault::ForeignStart(node) => {
+            // When it hurts most: somebody has just stopped it.
+            if chance.once_in(2) {
+                let is_busy =
+                    || world.state().hosts[node].containers.values().any(|it| it.process.is_some());
+                let mut left = 1200;
+                while left > 0 && is_busy() {
+                    sleep(Duration::from_millis(50)).await;
+                    left -= 1;
+                }
+            }
             for _ in 0..=chance.below(3) {
                 foreign_start(&cluster, node, &mut chance);
                 sleep(chance.millis(1000, 6000)).await;
             }
         }
         Fault::ForeignClient => world.visit(length),
-        Fault::FailOver => world.fail_over(),
+        Fault::FailOver => {
+            // When it hurts most: the first one is there, the others are not.
+            let is_there = || {
+                let state = world.state();
+                state.database.revision == state.witness.target
+            };
+            let mut left = 1200;
+            while chance.once_in(2) || (left > 0 && !is_there()) {
+                sleep(Duration::from_millis(50)).await;
+                left -= 1;
+            }
+            world.fail_over();
+        }
         // These befall the coordinator.
         Fault::CoordinatorDies { .. }
         | Fault::CoordinatorKilled
+        | Fault::Order(..)
         | Fault::JournalFull
         | Fault::JournalRestored
         | Fault::SecondCoordinator => {}

@@ -10,17 +10,19 @@ use quaymaster::nodes::{
     CallError, DatabaseQuestion, HealthQuestion, HealthStream, ImageQuestion, Looks, NoAnswer,
     Orders, PreviewQuestion, ResolvedImage, SurveyKey, Unreachable,
 };
+use quaymaster::run::log::LogTail;
 use quaymaster_proto::act::Order;
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::health::{BackfillSample, HealthReport};
 use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease, RunLedger};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::preview::Preview;
-use quaymaster_proto::{Act, ActOutcome, NodeName, Refusal};
+use quaymaster_proto::{Act, ActOutcome, Component, ContainerId, How, NodeName, Refusal, RunId};
 use quaymaster_simulation::life::Life;
 use tokio::time::sleep;
 
-use crate::cluster::{Agent, Cluster, Ordeal};
+use crate::cluster::{Agent, Chosen, Cluster, Ordeal};
 
 /// How long a call waits for an answer that does not come.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -96,7 +98,11 @@ impl Fleet {
             let mut network = self.cluster.network.lock().unwrap();
             network.orders.push((index, begun, begun));
             let place = network.orders.len() - 1;
-            (place, network.ordeal.filter(|(of, _)| *of == place).map(|(_, ordeal)| ordeal))
+            let is_it = |chosen: Chosen| match chosen {
+                Chosen::Place(of) => of == place,
+                Chosen::Verb(verb) => verb == what,
+            };
+            (place, network.ordeal.take_if(|(chosen, _)| is_it(*chosen)).map(|(_, it)| it))
         };
         match ordeal {
             Some(Ordeal::ComesTwice(after)) => self.later(index, after, Arc::new(ask.clone())),
@@ -275,9 +281,63 @@ impl Looks for Fleet {
         })
         .await
     }
+
+    async fn read_log(
+        &self,
+        node: &NodeName,
+        component: Component,
+        container: &ContainerId,
+    ) -> Result<LogTail, CallError> {
+        let container = container.clone();
+        self.call(node, "read the log", move |agent: Arc<Agent>| {
+            let container = container.clone();
+            async move {
+                let mut lines = agent.read_log(component, &container).await?;
+                let mut tail = LogTail::default();
+                let reading = async {
+                    while let Some(line) = lines.next().await {
+                        tail.see(&line?.text);
+                    }
+                    Ok::<(), Refusal>(())
+                };
+                match tokio::time::timeout(DEADLINE, reading).await {
+                    Err(_) => Ok(tail),
+                    Ok(read) => read.map(|()| tail.whole()),
+                }
+            }
+        })
+        .await
+    }
+
+    async fn read_ledger(
+        &self,
+        node: &NodeName,
+        run: Option<RunId>,
+    ) -> Result<RunLedger, CallError> {
+        let ask = move |agent: Arc<Agent>| async move { agent.read_ledger(run) };
+        self.call(node, "read the ledger", ask).await
+    }
 }
 
 impl Orders for Fleet {
+    async fn claim(&self, node: &NodeName, claim: ClaimLease) -> Result<Claimed, CallError> {
+        let who = self.who.clone();
+        self.call(node, "claim the lease", move |agent: Arc<Agent>| {
+            let (who, claim) = (who.clone(), claim.clone());
+            async move { agent.claim(&who, claim).await }
+        })
+        .await
+    }
+
+    async fn release(&self, node: &NodeName, release: ReleaseLease) -> Result<(), CallError> {
+        let who = self.who.clone();
+        self.call(node, "give the lease back", move |agent: Arc<Agent>| {
+            let (who, release) = (who.clone(), release.clone());
+            async move { agent.release(&who, release).await }
+        })
+        .await
+    }
+
     async fn order(
         &self,
         node: &NodeName,
@@ -285,9 +345,24 @@ impl Orders for Fleet {
         order: Order,
     ) -> Result<ActOutcome, CallError> {
         let (who, verb) = (self.who.clone(), order.verb());
+        let world = self.cluster.world.clone();
         self.send(node, verb, move |agent: Arc<Agent>| {
             let (who, act, order) = (who.clone(), act.clone(), order.clone());
-            async move { agent.order(&who, act, order).await }
+            let world = world.clone();
+            async move {
+                let is_holder = || {
+                    let lease = agent.lease();
+                    lease.is_some_and(|lease| lease.is_of(act.run, act.epoch))
+                };
+                let before = is_holder();
+                let outcome = agent.order(&who, act.clone(), order).await?;
+                if outcome.how == How::Changed && !before && !is_holder() {
+                    let millis = world.millis();
+                    let words = format!("{verb} of epoch {} without its lease", act.epoch);
+                    world.state().witness.blame(millis, 6, &words);
+                }
+                Ok(outcome)
+            }
         })
         .await
     }

@@ -7,6 +7,7 @@ mod boundaries;
 mod cluster;
 mod faults;
 mod fleet;
+mod guards;
 mod operator;
 mod seeds;
 mod whole;

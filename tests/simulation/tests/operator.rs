@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quaymaster::catalogue::Catalogue;
 use quaymaster::cluster::Cluster as ClusterFile;
+use quaymaster::guards::Guard;
 use quaymaster::journal::store::JournalError;
 use quaymaster::nodes::{SurveyKey, asking};
 use quaymaster::plan::request::{Request, Wanted, wanted};
@@ -14,17 +15,20 @@ use quaymaster::plan::situation::Situation;
 use quaymaster::plan::{CheckedPlan, Gate, Verb, What, build};
 use quaymaster::preflight;
 use quaymaster::run::{Event, RunState, Settlement, next};
-use quaymaster::runner::{Book, Clock, Ended, Parts, Patience, RunError, Runner};
+use quaymaster::runner::{Book, Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
 use quaymaster::survey::Reader;
 use quaymaster_proto::{Epoch, Mode, RunId};
 use quaymaster_simulation::life::Life;
-use quaymaster_simulation::world::{Cause, World};
+use quaymaster_simulation::world::{Cause, IMAGES, World};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
 use ulid::Ulid;
 
 use crate::cluster::{Cluster, Kind};
 use crate::fleet::{Fleet, number};
+
+/// How a hold begins that comes from leases.
+pub(crate) const UNCLAIMED: &str = "leases are not to be had: ";
 
 /// How long a process stays with a run that only waits.
 const LONGEST: Duration = Duration::from_secs(150);
@@ -123,7 +127,9 @@ impl Pen {
             return;
         };
         let Some(container) = &outcome.container else { return };
-        let What::Act(verb) = self.plan.plan().step(*step).unwrap().what else { return };
+        let plan = self.plan.plan();
+        let step = plan.steps.iter().chain(&plan.back).find(|known| known.number == *step);
+        let Some(What::Act(verb)) = step.map(|step| step.what) else { return };
         let millis = self.world.millis();
         let mut state = self.world.state();
         let Some(stored) = state.stored(number(node), &container.id) else { return };
@@ -132,7 +138,16 @@ impl Pen {
             Verb::Stop => since.is_none_or(|(cause, _)| cause == Cause::Foreign),
             Verb::StartMigrating | Verb::Start => stored.runs > 0,
             Verb::Promote => stored.state.name == "quay",
-            Verb::Pull | Verb::StageContainer | Verb::StageConfig | Verb::PutConfig => true,
+            Verb::Pull
+            | Verb::StageContainer
+            | Verb::StageConfig
+            | Verb::SetFloor
+            | Verb::PutConfig
+            | Verb::RemoveStaged
+            | Verb::RemoveStagedConfig
+            | Verb::RestoreConfig
+            | Verb::LowerFloor
+            | Verb::Recreate => true,
         };
         if !did_happen {
             let words = format!("{node}: the journal says that {verb:?} is done");
@@ -152,10 +167,22 @@ fn brief(event: &Event) -> String {
 pub(crate) enum Outcome {
     /// Every node is where it should be.
     Done,
+    /// Every node is where it was.
+    Back,
     /// It stands still, and says why.
     Holds(String),
     /// The process died.
     Died,
+}
+
+impl Outcome {
+    /// Whether nothing is left to do.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            Self::Done | Self::Back => true,
+            Self::Holds(_) | Self::Died => false,
+        }
+    }
 }
 
 /// A planned window in the hands of an operator.
@@ -165,7 +192,10 @@ pub(crate) struct Operator {
     pub(crate) journal: Journal,
     pub(crate) appends: Arc<Mutex<usize>>,
     pub(crate) is_full: Arc<Mutex<bool>>,
+    /// The gate that is off.
+    pub(crate) without: Option<Guard>,
     run: RunId,
+    count: Mutex<u128>,
 }
 
 fn cluster_file(nodes: usize) -> ClusterFile {
@@ -235,6 +265,8 @@ impl Operator {
             journal: Journal::default(),
             appends: Arc::default(),
             is_full: Arc::default(),
+            without: None,
+            count: Mutex::new(0),
             run: RunId::new(Ulid::from_parts(1_700_000_000_000, seed.into())),
         }
     }
@@ -256,7 +288,7 @@ impl Operator {
         self.begin(who, journal);
         let state = journal.state();
         if state.finished_at.is_some() {
-            return Outcome::Done;
+            return if state.direction.is_there() { Outcome::Done } else { Outcome::Back };
         }
         let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
         world.note(format!("{who} takes the run in hand, epoch {epoch}"));
@@ -281,6 +313,14 @@ impl Operator {
             Ok(Ended::Done) => {
                 assert_eq!(*runner.state(), journal.state(), "the journal tells another state");
                 Outcome::Done
+            }
+            Ok(Ended::Back { because: _ }) => {
+                assert_eq!(*runner.state(), journal.state(), "the journal tells another state");
+                Outcome::Back
+            }
+            Ok(Ended::Unclaimed { nodes }) => Outcome::Holds(format!("{UNCLAIMED}{nodes:?}")),
+            Ok(Ended::LeaseLost { node }) => {
+                Outcome::Holds(format!("another process drives {node}"))
             }
             Ok(Ended::Waiting { step, on }) => {
                 Outcome::Holds(format!("step {}: waits on {on:?}", step.number))
@@ -328,7 +368,7 @@ impl Operator {
             world: world.clone(),
         };
         let clock = world.clone();
-        Runner::new(Parts {
+        let mut runner = Runner::new(Parts {
             nodes: Arc::new(fleet),
             plan: Arc::clone(&self.plan),
             state: journal.state(),
@@ -336,24 +376,43 @@ impl Operator {
             clock: Clock::of(move || clock.now()),
             key: SurveyKey::new([3; 32]),
             progress: unbounded_channel().0,
-        })
+            claimant: Claimant {
+                process: Ulid::from_parts(0, self.processes()),
+                over: Default::default(),
+                takes_over: false,
+            },
+        });
+        runner.do_without(self.without);
+        runner
     }
 
-    /// What is not as it should be at the end of a window.
-    pub(crate) fn unfinished(&self) -> Vec<String> {
+    /// One more process than there were.
+    fn processes(&self) -> u128 {
+        let mut count = self.count.lock().unwrap();
+        *count += 1;
+        *count
+    }
+
+    /// What is not as it should be at the end of a window, or of its way back.
+    pub(crate) fn unfinished(&self, outcome: &Outcome) -> Vec<String> {
         let mut state = self.cluster.world.state();
-        let mode = self.cluster.kind.mode();
+        let is_back = *outcome == Outcome::Back;
+        let (image, mode) = match (is_back, self.cluster.kind) {
+            (false, kind) => (IMAGES[1], Some(kind.mode())),
+            (true, Kind::Second) => (IMAGES[1], Some("background")),
+            (true, Kind::Synchronous | Kind::First) => (IMAGES[0], None),
+        };
         let mut wrong = Vec::new();
         for host in &mut state.hosts {
             let quay = host.containers.values().find(|stored| stored.state.name == "quay");
             let is_there = quay.is_some_and(|stored| {
                 stored.is_well()
-                    && stored.state.image.as_str() == quaymaster_simulation::world::IMAGES[1]
+                    && stored.state.image.as_str() == image
                     && stored.state.restart_policy == quaymaster_proto::RestartPolicy::Always
-                    && stored.process.as_ref().and_then(|it| it.mode.as_deref()) == Some(mode)
+                    && stored.process.as_ref().and_then(|it| it.mode.as_deref()) == mode
             });
             if !is_there {
-                wrong.push(format!("{}: no well Quay of the new generation", host.name));
+                wrong.push(format!("{}: no well Quay as it should be", host.name));
             }
         }
         wrong

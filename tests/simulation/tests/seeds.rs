@@ -9,13 +9,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use quaymaster_agent::simulation::Guard;
 use quaymaster_simulation::chance::Chance;
 use quaymaster_simulation::life::Life;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, Kind, Made};
-use crate::faults::{self, Fault};
+use crate::faults::{self, Fault, Removed};
 use crate::operator::{Fuse, Operator, Outcome};
 use crate::whole::simulate;
 
@@ -45,19 +44,34 @@ impl Story {
 }
 
 /// The window of a seed.
-pub(crate) fn story(seed: u64, without: Option<Guard>) -> Story {
-    simulate(tell(seed, without))
+pub(crate) fn story(seed: u64) -> Story {
+    simulate(tell(seed, None, |chance, nodes| faults::several(chance, nodes)))
 }
 
-async fn tell(seed: u64, without: Option<Guard>) -> Story {
+/// The same with the faults against which a guard is there, and without it.
+pub(crate) fn story_against(guard: Removed, seed: u64, without: Option<Removed>) -> Story {
+    simulate(tell(seed, without, |chance, nodes| faults::against(guard, chance, nodes)))
+}
+
+async fn tell(
+    seed: u64,
+    without: Option<Removed>,
+    choose: impl Fn(&mut Chance, usize) -> Vec<Fault>,
+) -> Story {
     let mut chance = Chance::new(seed);
     let kind = Kind::ALL[usize::try_from(chance.below(3)).unwrap()];
     let nodes = 1 + usize::try_from(chance.below(4)).unwrap();
     let shares_config = chance.once_in(5);
-    let made = Made { kind, nodes, shares_config, seed: chance.draw(), without };
+    let (of_agent, of_coordinator) = match without {
+        Some(Removed::OfAgent(guard)) => (Some(guard), None),
+        Some(Removed::OfCoordinator(guard)) => (None, Some(guard)),
+        None => (None, None),
+    };
+    let made = Made { kind, nodes, shares_config, seed: chance.draw(), without: of_agent };
     let (cluster, _directory) = Cluster::new(made).await;
-    let operator = Operator::plan(Arc::clone(&cluster), seed).await;
-    let faults = faults::several(&mut chance, nodes);
+    let mut operator = Operator::plan(Arc::clone(&cluster), seed).await;
+    operator.without = of_coordinator;
+    let faults = choose(&mut chance, nodes);
     cluster.world.note(format!("{kind:?}, {nodes} nodes, shared: {shares_config}, {faults:?}"));
     let mut tasks = Vec::new();
     for fault in &faults {
@@ -75,10 +89,10 @@ async fn tell(seed: u64, without: Option<Guard>) -> Story {
     sleep(Duration::from_secs(20)).await;
     let mut wrong = Vec::new();
     match &outcome {
-        Outcome::Done if !faults.iter().any(|fault| fault.may_spoil()) => {
-            wrong.extend(operator.unfinished());
+        Outcome::Done | Outcome::Back if !faults.iter().any(|fault| fault.may_spoil()) => {
+            wrong.extend(operator.unfinished(&outcome));
         }
-        Outcome::Done => {}
+        Outcome::Done | Outcome::Back => {}
         Outcome::Holds(_) if faults.iter().any(|fault| fault.may_hold()) => {}
         Outcome::Holds(why) => wrong.push(format!("nothing makes it necessary to hold: {why}")),
         Outcome::Died => wrong.push("nobody drives it".to_owned()),
@@ -134,7 +148,7 @@ async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> 
             outcome = &mut process => outcome,
             () = interruption => Outcome::Died,
         };
-        if outcome == Outcome::Done {
+        if outcome.is_end() {
             return outcome;
         }
         sleep(chance.millis(500, 4000)).await;
@@ -155,7 +169,7 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) {
 async fn finish(operator: &Operator, mut outcome: Outcome) -> Outcome {
     operator.cluster.network.lock().unwrap().trouble = None;
     for _ in 0..TRIES {
-        if outcome == Outcome::Done {
+        if outcome.is_end() {
             break;
         }
         sleep(Duration::from_secs(2)).await;
@@ -168,8 +182,13 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Looks at seeds until one is as wanted; on every processor.
-pub(crate) fn find(seeds: u64, is_wanted: impl Fn(u64) -> bool + Sync) -> Vec<u64> {
+/// The first one that is as wanted.
+pub(crate) fn find_first(seeds: u64, is_wanted: impl Fn(u64) -> bool + Sync) -> Option<u64> {
+    find(seeds, 1, is_wanted).first().copied()
+}
+
+/// Looks at seeds until so many are as wanted; on every processor.
+pub(crate) fn find(seeds: u64, count: usize, is_wanted: impl Fn(u64) -> bool + Sync) -> Vec<u64> {
     let (next, found) = (AtomicU64::new(1), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
@@ -177,7 +196,7 @@ pub(crate) fn find(seeds: u64, is_wanted: impl Fn(u64) -> bool + Sync) -> Vec<u6
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed > seeds || found.lock().unwrap().len() >= 3 {
+                    if seed > seeds || found.lock().unwrap().len() >= count {
                         return;
                     }
                     if is_wanted(seed) {
@@ -202,21 +221,22 @@ fn again(seed: u64) -> String {
 #[test]
 fn what_must_never_be_never_is() {
     if let Some(seed) = number("QUAYMASTER_SEED") {
-        let Story { violations, wrong, faults: _, outcome, trace } = story(seed, None);
+        let Story { violations, wrong, faults: _, outcome, trace } = story(seed);
         println!("{}\n{outcome:?}", trace.join("\n"));
         assert_eq!((violations, wrong), (Vec::new(), Vec::new()));
         return;
     }
-    let (done, held) = (AtomicU64::new(0), AtomicU64::new(0));
+    let [done, back, held] = [0; 3].map(AtomicU64::new);
     let seeds = number("QUAYMASTER_SEEDS").unwrap_or(SEEDS);
-    let bad = find(seeds, |seed| {
-        let story = std::panic::catch_unwind(|| story(seed, None));
+    let bad = find(seeds, 3, |seed| {
+        let story = std::panic::catch_unwind(|| story(seed));
         let Ok(story) = story else {
             println!("panicked: {}", again(seed));
             return true;
         };
         match &story.outcome {
             Outcome::Done => done.fetch_add(1, Ordering::SeqCst),
+            Outcome::Back => back.fetch_add(1, Ordering::SeqCst),
             Outcome::Holds(_) | Outcome::Died => held.fetch_add(1, Ordering::SeqCst),
         };
         if !story.is_good() {
@@ -225,14 +245,14 @@ fn what_must_never_be_never_is() {
         }
         !story.is_good()
     });
-    println!("{seeds} seeds: {done:?} done, {held:?} hold");
+    println!("{seeds} seeds: {done:?} done, {back:?} went back, {held:?} hold");
     assert_eq!(bad, [0; 0], "see above how to look at one");
 }
 
 #[test]
 fn the_same_seed_is_the_same_story() {
     for seed in 1..=20 {
-        let (first, second) = (story(seed, None), story(seed, None));
+        let (first, second) = (story(seed), story(seed));
         assert_eq!(first.trace, second.trace, "seed {seed}");
     }
 }

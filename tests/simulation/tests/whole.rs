@@ -25,7 +25,7 @@ fn a_window_that_nothing_disturbs_is_done() {
                 let trace = operator.cluster.world.state().trace.join("\n");
                 assert_eq!(outcome, Outcome::Done, "{trace}");
                 assert_eq!(operator.cluster.world.violations(), [""; 0], "{trace}");
-                assert_eq!(operator.unfinished(), [""; 0], "{trace}");
+                assert_eq!(operator.unfinished(&outcome), [""; 0], "{trace}");
             });
         }
     }
