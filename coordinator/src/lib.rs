@@ -4,8 +4,7 @@
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
 //! step), `gates`, `guards`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents
-//! over
-//! gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
+//! over gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
 //! of a run), `commands`.
 
 pub mod args;
@@ -16,8 +15,8 @@ mod duration_text;
 pub mod exit;
 pub mod forecast;
 pub mod gates;
-//! step), `gates`, `guards`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents
-//! over
+pub mod guards;
+pub mod heal;
 pub mod journal;
 pub mod nodes;
 pub mod plan;
