@@ -56,7 +56,7 @@ pub(super) async fn ensure_stopped<E: Engine>(
 }
 
 /// So that nothing but an order starts it again.
-async fn take_policy<E: Engine>(
+pub(super) async fn take_policy<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
 ) -> Result<Container, Refusal> {
@@ -72,7 +72,7 @@ async fn take_policy<E: Engine>(
 }
 
 /// A second container stopped in one run gets its own id into its name.
-async fn retire<E: Engine>(
+pub(super) async fn retire<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
     well_known: &str,

@@ -2,12 +2,12 @@
 //! never becomes healthy again (quay-observed), so the way back makes another.
 
 use quaymaster_proto::act::Recreate;
-use quaymaster_proto::{ActOutcome, How, Reason, Refusal};
+use quaymaster_proto::{ActOutcome, How, Reason, Refusal, RestartPolicy};
 
 use super::create::{self, Fresh};
-use super::{Turn, names};
+use super::{Turn, ensure_stopped, names};
 use crate::container::Demands;
-use crate::engine::Engine;
+use crate::engine::{Container, Engine};
 
 pub(super) async fn recreate<E: Engine>(
     turn: &mut Turn<'_, E>,
@@ -40,6 +40,7 @@ pub(super) async fn recreate<E: Engine>(
     if seen.state.status.is_alive() {
         return Ok(create::outcome(How::Already, &seen));
     }
+    rest(turn, seen, well_known).await?;
     if let Some(made) = turn.made(&fresh).await? {
         return Ok(made);
     }
@@ -52,4 +53,24 @@ pub(super) async fn recreate<E: Engine>(
     };
     let spec = create::carried_over(id, &before.spec, &demands)?;
     turn.create(&fresh, &spec).await
+}
+
+/// Ends what a stop that broke off has begun: the name is the fresh one's, and
+/// nothing starts the old one beside it.
+async fn rest<E: Engine>(
+    turn: &Turn<'_, E>,
+    seen: Container,
+    well_known: &str,
+) -> Result<(), Refusal> {
+    let is_retired = names::is_retired(well_known, &seen.state.name);
+    let has_policy = seen.state.restart_policy != RestartPolicy::No;
+    if is_retired && !has_policy {
+        return Ok(());
+    }
+    turn.intend()?;
+    let seen = if has_policy { ensure_stopped::take_policy(turn, &seen).await? } else { seen };
+    if !is_retired {
+        ensure_stopped::retire(turn, &seen, well_known).await?;
+    }
+    Ok(())
 }
