@@ -168,7 +168,7 @@ fn back(plan: &CheckedPlan, stuck: What, node: &str, problem: &Problem) -> Strin
                     happened.push(Event::LeftBehind { step, node: of.clone(), failure, at });
                 }
                 let (step, since) = (step.number, at);
-                let evidence = crate::run::Evidence::Healthy { healthy_at: Vec::new() };
+                let evidence = all_healthy();
                 happened.push(Event::Passed { step, evidence, since, at });
                 continue;
             }
@@ -209,6 +209,12 @@ fn a_way_back_that_is_held_says_what_is_left_to_do_by_hand() {
     insta::assert_snapshot!(texts.join("\n\n"));
 }
 
+/// Whoever is left behind is not asked for again.
+fn all_healthy() -> crate::run::Evidence {
+    let nodes = ["quay-1", "quay-2", "quay-3"].map(|node| (node.parse().unwrap(), start()));
+    crate::run::Evidence::Healthy { healthy_at: nodes.to_vec() }
+}
+
 #[test]
 fn past_the_point_of_no_return_each_hold_has_its_way_on() {
     let plan = checked(3, &background());
@@ -226,7 +232,7 @@ fn past_the_point_of_no_return_each_hold_has_its_way_on() {
                 revision: None,
                 log: log(&["Killed"]),
             };
-            let evidence = crate::run::Evidence::Healthy { healthy_at: Vec::new() };
+            let evidence = all_healthy();
             let mut happened = vec![
                 Event::LeftBehind { step, node: two.clone(), failure, at },
                 Event::Passed { step, evidence, since: at, at },
@@ -242,8 +248,7 @@ fn past_the_point_of_no_return_each_hold_has_its_way_on() {
             let mut happened: Vec<Event> = others.flat_map(|node| done(step, node)).collect();
             happened.extend(failed(step, &two, unreachable()));
             let gate = self::step(plan, What::Gate(Gate::Healthy));
-            let (evidence, at) =
-                (crate::run::Evidence::Healthy { healthy_at: Vec::new() }, start());
+            let (evidence, at) = (all_healthy(), start());
             happened.push(Event::Passed { step: gate, evidence, since: at, at });
             let promote = plan.plan().first_step(What::Act(Verb::Promote)).unwrap();
             let others = promote.nodes.iter().filter(|node| **node != two);
