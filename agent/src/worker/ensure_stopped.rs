@@ -66,7 +66,7 @@ pub(super) async fn put_aside<E: Engine>(
 }
 
 /// So that nothing but an order starts it again.
-async fn take_policy<E: Engine>(
+pub(super) async fn take_policy<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
 ) -> Result<Container, Refusal> {
@@ -82,7 +82,7 @@ async fn take_policy<E: Engine>(
 }
 
 /// A second container stopped in one run gets its own id into its name.
-async fn retire<E: Engine>(
+pub(super) async fn retire<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
     well_known: &str,

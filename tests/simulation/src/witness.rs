@@ -27,6 +27,7 @@ pub struct Witness {
     pub migrations: Vec<(u64, Cause)>,
     excused_kills: u64,
     lost_revision: bool,
+    lost_at: u64,
     /// The first of the new ones was well.
     pub was_well: bool,
     /// Asked by an agent to stop.
@@ -43,6 +44,7 @@ impl Witness {
             migrations: Vec::new(),
             excused_kills: 0,
             lost_revision: false,
+            lost_at: 0,
             was_well: false,
             stopped: BTreeSet::new(),
         }
@@ -67,8 +69,9 @@ impl Witness {
         self.excused_kills += 1;
     }
 
-    pub(crate) fn excuse_failover(&mut self, loses: bool) {
+    pub(crate) fn excuse_failover(&mut self, millis: u64, loses: bool) {
         self.lost_revision |= loses;
+        self.lost_at = millis;
     }
 
     /// Config files as they are now.
@@ -82,8 +85,12 @@ impl Witness {
                 let words = format!("quay-{}: config.yaml is neither old nor new", node + 1);
                 state.witness.blame(millis, 5, &words);
             }
+            // On the way back a node that comes late gets what the others run with.
             let alive = state.quays().find(|(_, _, process)| {
-                process.cause != Cause::Foreign || millis.saturating_sub(process.since) > INSTANT
+                let is_other = process.mode.as_deref() != mode_in(text);
+                is_other
+                    && (process.cause != Cause::Foreign
+                        || millis.saturating_sub(process.since) > INSTANT)
             });
             if let Some((other, stored, _)) = alive {
                 let name = stored.state.name.clone();
@@ -107,7 +114,8 @@ impl Witness {
         }
         let was_stopped = state.witness.stopped.contains(id);
         // A revision that the database lost is found again by whatever starts.
-        let is_lost = cause == Cause::Policy && state.witness.lost_revision;
+        let is_lost = state.witness.lost_revision
+            && (cause == Cause::Policy || millis - state.witness.lost_at < INSTANT);
         let node_name = format!("quay-{}", node + 1);
         let mut found: Vec<(u32, String)> = Vec::new();
         for (other, stored, process) in state.quays() {

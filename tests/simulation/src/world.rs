@@ -522,11 +522,14 @@ impl World {
     /// The database's standby takes over; `true` = something was lost.
     pub fn fail_over(&self) {
         let loses = self.state().database.fail_over();
-        self.state().witness.excuse_failover(loses);
+        let millis = self.millis();
+        self.state().witness.excuse_failover(millis, loses);
         self.note(format!("the database fails over; loses a revision: {loses}"));
         let world = self.clone();
+        // As quick as an operator's switchover, or as slow as a cluster manager.
+        let millis = if self.state().chance.once_in(2) { 20 } else { 2000 };
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(Duration::from_millis(millis)).await;
             world.state().database.is_down = false;
         });
         self.state().database.is_down = true;

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     CoordinatorKilled,
     /// An order outlives it, or comes twice.
     Order(&'static str, Ordeal),
+    /// The operator gives up and orders the way back.
+    Abort,
     /// Its disk is full for a while.
     JournalFull,
     /// After it died an earlier copy of its journal takes the journal's place.
@@ -67,6 +69,7 @@ impl Fault {
             | Self::CoordinatorDies { .. }
             | Self::CoordinatorKilled
             | Self::Order(..)
+            | Self::Abort
             | Self::JournalFull
             | Self::AgentDies(..)
             | Self::AgentKilled(_)
@@ -85,6 +88,7 @@ impl Fault {
             | Self::CoordinatorDies { .. }
             | Self::CoordinatorKilled
             | Self::Order(..)
+            | Self::Abort
             | Self::JournalFull
             | Self::JournalRestored
             | Self::SecondCoordinator
@@ -100,7 +104,7 @@ impl Fault {
 
     pub(crate) fn by_chance(chance: &mut Chance, nodes: usize) -> Self {
         let node = usize::try_from(chance.below(nodes as u64)).unwrap();
-        match chance.below(20) {
+        match chance.below(21) {
             0 | 1 => Self::Network(4 + chance.below(40)),
             2 | 3 => Self::CoordinatorDies {
                 appends: usize::try_from(chance.below(45)).unwrap(),
@@ -119,6 +123,7 @@ impl Fault {
             15 => Self::Clock(node, i64::try_from(chance.below(7_200_000)).unwrap() - 3_600_000),
             16 if chance.once_in(3) => Self::FailOver,
             16 => Self::ForeignClient,
+            19 => Self::Abort,
             17 | 18 => Self::Order(VERBS[chance.below(8) as usize], ordeal(chance)),
             _ => Self::ForeignStart(node),
         }
@@ -162,8 +167,10 @@ pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Ve
     };
     match guard {
         Guard::Lease => {
-            let verb = VERBS[usize::try_from(chance.below(8)).unwrap()];
-            vec![Fault::Order(verb, Ordeal::OutlivesSender(chance.millis(700, 6000)))]
+            // It comes when the run has gone back already.
+            let verb = VERBS[usize::try_from(1 + chance.below(4)).unwrap()];
+            let late = Ordeal::OutlivesSender(chance.millis(1500, 9000));
+            vec![Fault::Order(verb, late), Fault::Abort]
         }
         // What is below the floor is below other guards too: nothing is started
         // that its own run did not stage or find.
@@ -242,16 +249,18 @@ pub(crate) async fn befall(
                 state.database.revision == state.witness.target
             };
             let mut left = 1200;
-            while chance.once_in(2) || (left > 0 && !is_there()) {
+            while left > 0 && !is_there() {
                 sleep(Duration::from_millis(50)).await;
                 left -= 1;
             }
+            sleep(chance.millis(0, 1500)).await;
             world.fail_over();
         }
         // These befall the coordinator.
         Fault::CoordinatorDies { .. }
         | Fault::CoordinatorKilled
         | Fault::Order(..)
+        | Fault::Abort
         | Fault::JournalFull
         | Fault::JournalRestored
         | Fault::SecondCoordinator => {}

@@ -9,11 +9,12 @@ use quaymaster::catalogue::Catalogue;
 use quaymaster::cluster::Cluster as ClusterFile;
 use quaymaster::guards::Guard;
 use quaymaster::journal::store::JournalError;
-use quaymaster::nodes::{SurveyKey, asking};
+use quaymaster::nodes::{Looks as _, SurveyKey, asking};
 use quaymaster::plan::request::{Request, Wanted, wanted};
 use quaymaster::plan::situation::Situation;
 use quaymaster::plan::{CheckedPlan, Gate, Verb, What, build};
 use quaymaster::preflight;
+use quaymaster::run::rebuild::{Kept, rebuild};
 use quaymaster::run::{Event, RunState, Settlement, next};
 use quaymaster::runner::{Book, Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
 use quaymaster::survey::Reader;
@@ -162,6 +163,15 @@ fn brief(event: &Event) -> String {
     text.chars().take(end).collect()
 }
 
+/// One process of the coordinator.
+#[derive(Default)]
+pub(crate) struct Process {
+    pub(crate) fuse: Option<Fuse>,
+    pub(crate) life: Life,
+    /// It is told to go back.
+    pub(crate) is_aborted: bool,
+}
+
 /// How a window came to its end.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Outcome {
@@ -273,7 +283,7 @@ impl Operator {
 
     /// One process takes the run in hand, and stays with it.
     pub(crate) async fn drive(&self, fuse: Option<Fuse>) -> Outcome {
-        self.drive_as("alice@host", &self.journal, (fuse, Life::default())).await
+        self.drive_as("alice@host", &self.journal, Process { fuse, ..Process::default() }).await
     }
 
     /// The same by somebody, with some journal.
@@ -281,7 +291,7 @@ impl Operator {
         &self,
         who: &str,
         journal: &Journal,
-        (fuse, life): (Option<Fuse>, Life),
+        Process { fuse, life, is_aborted }: Process,
     ) -> Outcome {
         let world = &self.cluster.world;
         let at = world.now();
@@ -296,6 +306,14 @@ impl Operator {
         let driven = Event::Driven { epoch, by: who.to_owned(), at };
         if let Err(error) = runner.note(driven).await {
             return ended(error, &life);
+        }
+        if is_aborted {
+            world.note(format!("{who} orders the way back"));
+            match runner.abort(self.plan.plan(), None).await {
+                Ok(Ok(())) => {}
+                Ok(Err(declined)) => return Outcome::Holds(format!("no way back: {declined:?}")),
+                Err(error) => return ended(error, &life),
+            }
         }
         let driven = tokio::select! {
             biased;
@@ -384,6 +402,36 @@ impl Operator {
         });
         runner.do_without(self.without);
         runner
+    }
+
+    /// As `resume --from-nodes` does: what the nodes know takes the place of the
+    /// journal.
+    pub(crate) async fn rebuild(&self) {
+        let who = "alice@host".to_owned();
+        let fleet = Fleet { cluster: Arc::clone(&self.cluster), life: Life::default(), who };
+        let mut nodes = std::collections::BTreeMap::new();
+        let mut epoch = Epoch::FIRST;
+        for node in self.plan.plan().nodes.iter().map(|node| &node.name) {
+            match fleet.read_ledger(node, Some(self.run)).await {
+                Ok(ledger) => {
+                    epoch = epoch.max(ledger.epoch);
+                    nodes.insert(node.clone(), ledger.entries);
+                }
+                // It alone knows whether the migration was started.
+                Err(_) if *node == self.plan.plan().first => return,
+                Err(_) => {}
+            }
+        }
+        self.cluster.world.note("the journal is made anew from the nodes");
+        let plan = CheckedPlan::clone(&self.plan);
+        let kept = Kept { run: self.run, plan, epoch, nodes };
+        let at = self.cluster.world.now();
+        let mut events = rebuild(&kept, at);
+        if RunState::replay(&events).unwrap().finished_at.is_none() {
+            let (gate, by, because) = (Gate::Approval, "alice@host".to_owned(), None);
+            events.push(Event::Approved { gate, by, because, at });
+        }
+        *self.journal.0.lock().unwrap() = events;
     }
 
     /// One more process than there were.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, Kind, Made};
 use crate::faults::{self, Fault, Removed};
-use crate::operator::{Fuse, Operator, Outcome};
+use crate::operator::{Fuse, Operator, Outcome, Process, UNCLAIMED};
 use crate::whole::simulate;
 
 /// How many, where nobody says.
@@ -105,6 +105,7 @@ async fn tell(
 /// An operator who takes the run in hand again and again.
 async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> Outcome {
     let begun = Instant::now();
+    let mut aborts = None;
     let mut outcome = Outcome::Died;
     let mut fuse = faults.iter().find_map(|fault| {
         let Fault::CoordinatorDies { appends, writes } = *fault else { return None };
@@ -125,8 +126,12 @@ async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> 
     }
     while begun.elapsed() < PATIENCE {
         let life = Life::default();
-        let process =
-            operator.drive_as("alice@host", &operator.journal, (fuse.take(), life.clone()));
+        let is_aborted = aborts == Some(true);
+        if is_aborted {
+            aborts = Some(false);
+        }
+        let process = Process { fuse: fuse.take(), life: life.clone(), is_aborted };
+        let process = operator.drive_as("alice@host", &operator.journal, process);
         let mut process = std::pin::pin!(process);
         let interruption = async {
             if let Some(after) = kill.take() {
@@ -151,6 +156,14 @@ async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> 
         if outcome.is_end() {
             return outcome;
         }
+        if aborts.is_none() {
+            aborts = Some(has(Fault::Abort));
+        }
+        if let Outcome::Holds(why) = &outcome
+            && why.starts_with(UNCLAIMED)
+        {
+            operator.rebuild().await;
+        }
         sleep(chance.millis(500, 4000)).await;
     }
     outcome
@@ -161,7 +174,7 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) {
     if faults.contains(&Fault::SecondCoordinator) {
         sleep(after).await;
         let journal = operator.journal.copy();
-        let _ = operator.drive_as("bob@other", &journal, (None, Life::default())).await;
+        let _ = operator.drive_as("bob@other", &journal, Process::default()).await;
     }
 }
 
@@ -171,6 +184,11 @@ async fn finish(operator: &Operator, mut outcome: Outcome) -> Outcome {
     for _ in 0..TRIES {
         if outcome.is_end() {
             break;
+        }
+        if let Outcome::Holds(why) = &outcome
+            && why.starts_with(UNCLAIMED)
+        {
+            operator.rebuild().await;
         }
         sleep(Duration::from_secs(2)).await;
         outcome = operator.drive(None).await;
