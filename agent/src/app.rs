@@ -141,6 +141,8 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     tracing::info!(cluster = %config.cluster, node = %config.node, %address, "Serving.");
     let node = Arc::new(Node::new(config, engine, surroundings, identity.not_after, kept));
     let worker = Arc::new(Worker::new(Arc::clone(&node)));
+    // Before anybody may act: what must not run may have come back meanwhile.
+    let _ = worker.look_over_fence().await; // told, and tried again
     let certificates = watch::Sender::new(identity.config);
     let connections = rpc::tls::connections(listener, certificates.subscribe());
     let service =
@@ -152,6 +154,7 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
         ended = serve(service, connections, attending) => ended,
         never = host::tell_status(&node) => match never {},
         never = host::keep_alive(&worker) => match never {},
+        never = worker.keep_fence() => match never {},
     }
 }
 

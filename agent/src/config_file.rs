@@ -11,11 +11,12 @@ mod attributes;
 mod identity;
 mod mounts;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use quaymaster_proto::{FileDigest, RunId};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
@@ -97,6 +98,8 @@ pub(crate) struct ConfigFile {
     pub(crate) group: u32,
     /// Permission bits.
     pub(crate) permissions: u32,
+    /// When the file, or its name, was changed last.
+    pub(crate) since: Timestamp,
     place: mounts::Place,
 }
 
@@ -139,6 +142,7 @@ impl ConfigFile {
             owner: metadata.uid(),
             group: metadata.gid(),
             permissions: metadata.mode() & 0o7777,
+            since: changed(&metadata),
             place: identity::place(&path, &file, &metadata),
             path,
         })
@@ -297,6 +301,12 @@ fn open(path: &Path, flags: OFlags) -> io::Result<File> {
 /// Opens what has this very name; a link is refused by the system.
 fn open_itself(path: &Path) -> io::Result<File> {
     open(path, OFlags::NOFOLLOW)
+}
+
+/// A time that nobody can say is later than any.
+fn changed(metadata: &Metadata) -> Timestamp {
+    let nanoseconds = i32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+    Timestamp::new(metadata.ctime(), nanoseconds).unwrap_or(Timestamp::MAX)
 }
 
 /// The bytes from where the handle stands; a file that grows meanwhile ends

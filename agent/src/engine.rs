@@ -218,6 +218,9 @@ pub trait EngineLooks: Send + Sync + 'static {
     /// A container's log from its beginning to its end.
     fn log(&self, id: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>>;
 
+    /// Some container came to life since then, or got another name.
+    fn starts(&self, since: Timestamp) -> BoxStream<'static, Result<(), EngineError>>;
+
     /// Something happened to this container.
     fn changes(&self, id: &ContainerId) -> BoxStream<'static, Result<(), EngineError>>;
 }

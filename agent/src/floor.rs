@@ -7,10 +7,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use quaymaster_proto::{Floor, Reason, Refusal};
+use quaymaster_proto::{Below, Floor, Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
-use crate::whole_file;
+use crate::{reserve, whole_file};
 
 /// The only version that this agent writes and reads.
 const VERSION: u32 = 1;
@@ -99,22 +99,38 @@ pub(crate) fn read(state: &Path) -> Result<Option<Floor>, FloorError> {
     Ok(floor)
 }
 
+/// A floor as people name it.
+pub(crate) fn in_words(floor: Option<&Floor>) -> String {
+    let Some(Floor { generation, below }) = floor else { return "none".to_owned() };
+    let below: Vec<String> = below.iter().map(Below::to_string).collect();
+    format!("{generation} (below it: {})", below.join(", "))
+}
+
 /// Makes this the floor; on disk when this returns.
-pub(crate) fn write(state: &Path, floor: Option<Floor>) -> Result<(), FloorError> {
+pub(crate) fn write(state: &Path, floor: Option<&Floor>) -> Result<(), FloorError> {
+    put(state, floor, whole_file::write)
+}
+
+/// The same on the way back, for which there is a reserve on a full disk.
+pub(crate) fn take_back(state: &Path, floor: Option<&Floor>) -> Result<(), FloorError> {
+    put(state, floor, |path, bytes| reserve::with_room(state, || whole_file::write(path, bytes)))
+}
+
+fn put(
+    state: &Path,
+    floor: Option<&Floor>,
+    write: impl FnOnce(&Path, &[u8]) -> io::Result<()>,
+) -> Result<(), FloorError> {
     let path = state.join(FILE_NAME);
-    let bytes = serde_json::to_vec(&FloorFile { version: VERSION, floor });
+    let bytes = serde_json::to_vec(&FloorFile { version: VERSION, floor: floor.cloned() });
     let bytes = bytes.map_err(|source| FloorError::Damaged { path: path.clone(), source })?;
-    whole_file::write(&path, &bytes).map_err(|source| FloorError::Disk {
-        verb: "write",
-        path,
-        source,
-    })
+    write(&path, &bytes).map_err(|source| FloorError::Disk { verb: "write", path, source })
 }
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests damage files")]
 mod tests {
-    use quaymaster_proto::{Below, Generation, Mode};
+    use quaymaster_proto::{Generation, Mode};
 
     use super::*;
 
@@ -127,9 +143,9 @@ mod tests {
             generation: Generation { image: image("3"), mode: Mode::Complete },
             below: vec![Below { image: image("2"), mode: None }],
         };
-        write(state.path(), Some(floor.clone())).unwrap();
+        write(state.path(), Some(&floor)).unwrap();
         assert_eq!(read(state.path()).unwrap(), Some(floor));
-        write(state.path(), None).unwrap();
+        take_back(state.path(), None).unwrap();
         assert_eq!(read(state.path()).unwrap(), None);
         for (text, said) in
             [("{", "is damaged"), ("{\"version\":2}", "has version 2"), ("", "is damaged")]

@@ -23,7 +23,10 @@ use quaymaster_proto::lease::ClaimLease;
 use quaymaster_proto::{Act, ActOutcome, Epoch, Lease, Reason, Refusal, RunId, StepNumber};
 use serde::{Deserialize, Serialize};
 
+use crate::reserve;
+
 pub(crate) use index::{Admission, Index};
+pub(crate) use lease::in_words as lease_in_words;
 pub(crate) use slot::LedgerSlot;
 
 /// The only version that this agent writes and the newest that it reads.
@@ -90,6 +93,37 @@ enum Entry {
     Claimed(Lease),
     /// And no longer.
     Released { run: RunId, epoch: Epoch },
+}
+
+impl Entry {
+    /// Whether the reserve is for it: the way back, and what lets somebody go
+    /// it. A start and a promotion are the same orders on the way on, and there
+    /// too nothing is gained where they stop half-way.
+    fn leads_back(&self) -> bool {
+        match self {
+            Self::Claimed(_) | Self::Released { .. } => true,
+            Self::Step(step) => match &step.work {
+                Work::Act(
+                    Order::RestoreConfig(_)
+                    | Order::RemoveStaged(_)
+                    | Order::RemoveStagedConfig(_)
+                    | Order::LowerFloor(_)
+                    | Order::Recreate(_)
+                    | Order::EnsureRunning(_)
+                    | Order::Promote(_),
+                ) => true,
+                Work::Act(
+                    Order::StageContainer(_)
+                    | Order::StageConfig(_)
+                    | Order::EnsureStopped(_)
+                    | Order::PutConfig(_)
+                    | Order::StartMigrating(_)
+                    | Order::SetFloor(_),
+                )
+                | Work::Pull(_) => false,
+            },
+        }
+    }
 }
 
 /// A step of a run.
@@ -166,6 +200,7 @@ pub(crate) struct Ledger {
     /// A failed write could not be undone: what is appended now would lie
     /// behind half a line.
     is_torn: bool,
+    has_reserve: bool,
 }
 
 impl Ledger {
@@ -210,7 +245,8 @@ impl Ledger {
         }
         let mut index = Index::default();
         records.iter().for_each(|record| index.add(record));
-        Ok(Self { path, file, index, is_torn: false })
+        let has_reserve = reserve::renew(state);
+        Ok(Self { path, file, index, is_torn: false, has_reserve })
     }
 
     /// What its records add up to.
@@ -274,13 +310,21 @@ impl Ledger {
         let record = Record { version: VERSION, at: Timestamp::now(), what };
         let mut line = serde_json::to_vec(&record).map_err(LedgerError::Encode)?;
         line.push(b'\n');
-        let written = self.write(&line);
+        let state = self.path.with_file_name("");
+        let written = if record.what.leads_back() {
+            reserve::with_room(&state, || self.write(&line))
+        } else {
+            self.write(&line)
+        };
         written.map_err(|source| LedgerError::Disk {
             verb: "append to",
             path: self.path.clone(),
             source,
         })?;
         self.index.add(&record);
+        if !self.has_reserve || record.what.leads_back() {
+            self.has_reserve = reserve::renew(&state);
+        }
         Ok(())
     }
 
@@ -297,16 +341,28 @@ impl Ledger {
     }
 }
 
-/// How many records a ledger has, without opening it: whether it could be.
-pub(crate) fn look(state: &Path) -> Result<usize, LedgerError> {
+/// What a ledger has, seen without opening it.
+#[derive(Default, Debug)]
+pub(crate) struct Looked {
+    /// How many records.
+    pub(crate) records: usize,
+    /// Who drives.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// Looks at a ledger without opening it: whether it could be.
+pub(crate) fn look(state: &Path) -> Result<Looked, LedgerError> {
     let path = state.join(FILE_NAME);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Looked::default()),
         Err(source) => return Err(LedgerError::Disk { verb: "read", path, source }),
     };
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    Ok(parse(&bytes[..whole], &path)?.len())
+    let records = parse(&bytes[..whole], &path)?;
+    let mut index = Index::default();
+    records.iter().for_each(|record| index.add(record));
+    Ok(Looked { records: records.len(), lease: index.lease().cloned() })
 }
 
 /// The records of whole lines.

@@ -6,7 +6,8 @@
 //! - `container`: what an owner asked of a container, and what the next gets;
 //!   `engine::inspect` translates the engine's words
 //! - `secret`: a text that no log can print
-//! - `standing`: what the agent is at, for people
+//! - `standing`: what the agent is at, for people; `fence`: what the floor makes
+//!   of a Quay that lives
 //! - `guards`: the checks between an order and the world
 //! - `quay`: what a Quay is: its config.yaml, database address, health, mode,
 //!   backfill and start-up log
@@ -17,7 +18,7 @@
 //! - `config_file`: config.yaml on the disk; `disk`: how much room there is
 //! - `ledger`: who drives, what was asked and how it ended; `plans`: by which plan
 //! - `floor`: what may not run here any more; `spec_key`: the key of spec digests;
-//!   `whole_file`: how such files are written
+//!   `whole_file`: how such files are written; `reserve`: room for the way back
 //! - `starters`: who else starts a container: systemd, quadlets, cron
 //! - `own_thread`: where work that may block is done
 //! - `surroundings`: Quay, database and clock, as the core asks them
@@ -38,6 +39,7 @@ mod config_file;
 pub mod container;
 mod disk;
 pub mod engine;
+mod fence;
 mod floor;
 pub mod guards;
 mod host;
@@ -50,6 +52,7 @@ mod node;
 mod own_thread;
 mod plans;
 pub mod quay;
+mod reserve;
 mod rpc;
 pub mod secret;
 #[cfg(feature = "simulation")]

@@ -16,6 +16,7 @@ use crate::container::ContainerSpec;
 use crate::container::spec::SpecKey;
 use crate::disk;
 use crate::engine::{Container, Engine, Listed, Mount};
+use crate::fence::Fence;
 use crate::guards::{Guard, Guards};
 use crate::ledger::{Admission, Event, LedgerSlot, Work};
 use crate::quay::database::{self, Asked};
@@ -45,6 +46,8 @@ pub(crate) struct Node<E> {
     pub(crate) board: Board,
     /// Who else starts containers here.
     pub(crate) starters: Starters,
+    /// What stood against the floor.
+    pub(crate) fence: Fence,
     certificate_end: Mutex<Timestamp>,
     ledger: Mutex<LedgerSlot>,
 }
@@ -79,6 +82,8 @@ impl Kept {
 pub(crate) struct QuayView {
     /// config.yaml's digest.
     pub(crate) config: FileDigest,
+    /// Since when it has been as it is.
+    pub(crate) config_since: Timestamp,
     /// With the container's override laid over them.
     pub(crate) settings: Settings,
     /// The container's.
@@ -106,7 +111,7 @@ impl<E: Engine> Node<E> {
     ) -> Self {
         let Kept { ledger, spec_key, starters } = kept;
         let (certificate_end, ledger) = (Mutex::new(certificate_end), Mutex::new(ledger));
-        let board = Board::default();
+        let (board, fence) = (Board::default(), Fence::default());
         let guards = Guards::all();
         Self {
             config,
@@ -116,6 +121,7 @@ impl<E: Engine> Node<E> {
             spec_key,
             board,
             starters,
+            fence,
             certificate_end,
             ledger,
         }
@@ -252,14 +258,26 @@ impl<E: Engine> Node<E> {
     /// Every container of this node that is a Quay, and lives or may come back
     /// by itself. A mirror is a Quay that migrates too (quay-facts 2.1).
     pub(crate) async fn living_quays(&self) -> Result<Vec<Container>, Refusal> {
-        let mut all = self.containers_of(Component::Quay).await?;
-        if self.config.components.contains_key(&Component::Mirror) {
-            all.extend(self.containers_of(Component::Mirror).await?);
+        let living = self.living_quays_by_component().await?;
+        Ok(living.into_iter().map(|(_, quay)| quay).collect())
+    }
+
+    /// The same, each with what it is.
+    pub(crate) async fn living_quays_by_component(
+        &self,
+    ) -> Result<Vec<(Component, Container)>, Refusal> {
+        let mut living = Vec::new();
+        for component in [Component::Quay, Component::Mirror] {
+            if !self.config.components.contains_key(&component) {
+                continue;
+            }
+            let all = self.containers_of(component).await?;
+            let looks = all.iter().map(|listed| self.engine.container(listed.id.as_str()));
+            let seen = try_join_all(looks).await?.into_iter().flatten();
+            let seen = seen.filter(|container| container.state.status.is_alive());
+            living.extend(seen.map(|container| (component, container)));
         }
-        let looks = all.iter().map(|listed| self.engine.container(listed.id.as_str()));
-        let seen = try_join_all(looks).await?;
-        let seen = seen.into_iter().flatten();
-        Ok(seen.filter(|container| container.state.status.is_alive()).collect())
+        Ok(living)
     }
 
     /// config.yaml as it lies there now.
@@ -325,7 +343,8 @@ impl<E: Engine> Node<E> {
             }
             mounts = found.container.mounts;
         }
-        Ok(QuayView { config: file.digest, settings, mounts, environment })
+        let (config, config_since) = (file.digest, file.since);
+        Ok(QuayView { config, config_since, settings, mounts, environment })
     }
 
     async fn viewpoint(&self, id: Option<&ContainerId>) -> Result<Option<String>, Refusal> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use quaymaster_proto::{PlanDigest, Reason, Refusal};
 
-use crate::whole_file;
+use crate::{reserve, whole_file};
 
 /// Where they lie in the state directory.
 const DIRECTORY: &str = "plans";
@@ -41,7 +41,8 @@ pub(crate) fn keep(state: &Path, plan: &PlanDigest, bytes: &[u8]) -> Result<(), 
         return Ok(());
     }
     let made = std::fs::create_dir_all(state.join(DIRECTORY));
-    made.and_then(|()| whole_file::write(&path, bytes)).map_err(|error| {
+    let kept = made.and_then(|()| reserve::with_room(state, || whole_file::write(&path, bytes)));
+    kept.map_err(|error| {
         Refusal::new(Reason::Ledger, format!("cannot keep plan `{}`: {error}", path.display()))
             .with_remedy("see that the state directory is writable and has space")
     })

@@ -5,18 +5,25 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Writes a file whole; on disk when this returns.
+/// Writes a file whole; on disk when this returns. Where it fails, nothing is
+/// left that would take room.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut next = path.to_owned().into_os_string();
     next.push(".next");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&next, path)?;
+    let next = PathBuf::from(next);
+    write_out(&next, bytes).and_then(|()| std::fs::rename(&next, path)).inspect_err(|_| {
+        let _ = std::fs::remove_file(&next); // may not be there
+    })?;
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+fn write_out(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// The bytes of a file that may be absent.

@@ -10,6 +10,7 @@ pub(crate) mod names;
 
 mod create;
 mod ensure_stopped;
+mod fence;
 mod floor;
 mod lease;
 mod promote;
@@ -140,10 +141,22 @@ async fn take_turn<E: Engine>(
     act: &Act,
     order: Order,
 ) -> Result<ActOutcome, Refusal> {
+    refuse_blind(node)?;
     let _place = desk.enter(act, &order)?;
     let _baton = desk.baton.lock().await;
     let bound = pulse::bound(&order);
     desk.pulse.carry(bound, meet(node, act, order)).await
+}
+
+/// Whatever lives here is known before anything is done: at the agent's start,
+/// and after the engine was away.
+fn refuse_blind<E: Engine>(node: &Node<E>) -> Result<(), Refusal> {
+    let Some(why) = node.fence.blind() else { return Ok(()) };
+    Err(Refusal::new(
+        Reason::Engine,
+        format!("nothing is done before this agent knows what lives here: {why}"),
+    )
+    .with_remedy("see that the engine runs, and its log; the agent goes on looking"))
 }
 
 /// One order, from its admission to its record.

@@ -71,6 +71,9 @@ pub enum Command {
     Abort(AbortArgs),
     /// Agree to a gate of the run that waits for it
     Approve(ApproveArgs),
+    /// Give a node a fresh container of what the registry runs, where its Quay
+    /// is gone, dead or spoiled
+    Heal(HealArgs),
     /// Why it waits, what ends that, what can still be undone
     Explain,
 }
@@ -182,6 +185,20 @@ pub struct DriveArgs {
     pub take_over: bool,
 }
 
+/// Of `heal`.
+#[derive(Args, Clone, Debug)]
+pub struct HealArgs {
+    /// Which node
+    #[arg(value_name = "NODE")]
+    pub node: NodeName,
+    /// Take over a healing of this node that did not come to its end
+    #[arg(long)]
+    pub take_over: bool,
+    /// Agree to it
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// Of `approve`.
 #[derive(Args, Clone, Debug)]
 pub struct ApproveArgs {
@@ -243,6 +260,7 @@ mod tests {
                 | Command::Resume(_)
                 | Command::Abort(_)
                 | Command::Approve(_)
+                | Command::Heal(_)
                 | Command::Explain => None,
             }
         };

@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod files;
 mod from_nodes;
+mod heal;
 mod live;
 mod plan;
 mod question;
@@ -29,7 +30,7 @@ mod terminal;
 mod unfinished;
 mod watch;
 
-pub use error::CommandError;
+pub use error::{CommandError, HealError};
 
 use context::Context;
 
@@ -73,6 +74,7 @@ async fn run(cli: Cli) -> Exit {
             Command::Resume(args) => resume::run(&context, &args).await,
             Command::Abort(args) => abort::run(&context, &args).await,
             Command::Approve(args) => approve::run(&context, &args).await,
+            Command::Heal(args) => heal::run(&context, &args).await,
             Command::Explain => explain::run(&context).await,
         }
     };

@@ -3,8 +3,8 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `guards`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents over
-//! gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
+//! step), `gates`, `guards`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents
+//! over gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
 //! of a run), `commands`.
 
 pub mod args;
@@ -16,6 +16,7 @@ pub mod exit;
 pub mod forecast;
 pub mod gates;
 pub mod guards;
+pub mod heal;
 pub mod journal;
 pub mod nodes;
 pub mod plan;

@@ -3,6 +3,7 @@
 
 mod explain;
 mod figures;
+mod heal;
 mod live;
 mod plan;
 mod refusal;
@@ -15,12 +16,15 @@ mod words;
 
 pub use explain::{Explained, explain, explain_json, explain_nothing};
 pub use figures::{count, duration, fraction, moment};
+pub use heal::{healed, healed_json, healing, not_healed, not_healed_next};
 pub use live::{Live, Pull, event_line, live, progress_line};
 pub use plan::{nothing_to_do, plan};
 pub use refusal::{Complaint, Detail, complaint, complaint_json};
 pub use registry::registry;
 pub use report::{report, report_json};
-pub use status::{RunSeen, StatusView, Watched, status, status_json, watched, watched_json};
+pub use status::{
+    InJournal, KnownRuns, RunSeen, StatusView, Watched, status, status_json, watched, watched_json,
+};
 pub(crate) use text::{cut, width};
 pub use turn::{cause, put_back, unclaimed};
 pub use words::{evidence, failure, problem, step_title, waiting};

@@ -29,12 +29,14 @@ mod dark;
 mod errand;
 mod followers;
 mod gate;
+mod heal;
 mod health;
 mod lease;
 mod person;
 mod progress;
 
 pub use clock::Clock;
+pub use heal::{Heal, Healed, NotHealed, heal};
 pub use lease::{Claimant, Unclaimed};
 pub use person::Declined;
 pub use progress::Progress;

@@ -15,9 +15,11 @@ use crate::cluster::NodeAddress;
 mod companion;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod kept;
 mod standing;
 
 pub use companion::Companion;
+pub use kept::Alike;
 pub use standing::{DigestQuestion, Reader, Unclear};
 
 /// The label that a lab gives its Quay containers.

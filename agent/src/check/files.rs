@@ -6,17 +6,23 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use quaymaster_proto::Refusal;
+
 use super::Finding;
 use crate::config::{AgentConfig, Repository};
 use crate::config_file::{ConfigFile, ConfigFileError};
 use crate::jobs::logins;
+use crate::ledger::{self, Looked};
 use crate::quay::settings::Settings;
-use crate::{ledger, spec_key};
+use crate::reserve::{self, Reserve};
+use crate::{floor, spec_key};
 
 pub(super) fn check(config: &AgentConfig) -> Vec<Finding> {
     let mut findings = quay_config(&config.quay_config);
     findings.extend(state(&config.state));
-    findings.push(ledger(&config.state));
+    findings.extend(ledger(&config.state));
+    findings.push(floor(&config.state));
+    findings.push(reserve(&config.state));
     if let Some(path) = &config.registries.credentials {
         findings.push(logins(config, path));
     }
@@ -125,15 +131,53 @@ fn state(path: &Path) -> Vec<Finding> {
     std::iter::once(writable).chain(key).collect()
 }
 
-fn ledger(state: &Path) -> Finding {
-    match ledger::look(state) {
-        Ok(0) => Finding::good("ledger", "no record yet"),
-        Ok(1) => Finding::good("ledger", "1 record, whole"),
-        Ok(count) => Finding::good("ledger", format!("{count} records, whole")),
+fn ledger(state: &Path) -> Vec<Finding> {
+    let about = "ledger";
+    let (records, lease) = match ledger::look(state) {
+        Ok(Looked { records, lease }) => (records, lease),
         Err(error) => {
             let refusal = error.refusal();
-            Finding::bad("ledger", refusal.message, refusal.remedy)
+            return vec![Finding::bad(about, refusal.message, refusal.remedy)];
         }
+    };
+    let text = match records {
+        0 => "no record yet".to_owned(),
+        1 => "1 record, whole".to_owned(),
+        _ => format!("{records} records, whole"),
+    };
+    let driver = lease.as_ref().map_or_else(|| "nobody".to_owned(), ledger::lease_in_words);
+    vec![
+        Finding::good(about, text),
+        Finding::good("lease", format!("this node is driven by {driver}")),
+    ]
+}
+
+/// What may not run here any more.
+fn floor(state: &Path) -> Finding {
+    match floor::read(state) {
+        Ok(None) => Finding::good("floor", "none is set"),
+        Ok(floor) => Finding::good("floor", floor::in_words(floor.as_ref())),
+        Err(error) => {
+            let refusal = Refusal::from(error);
+            Finding::bad("floor", refusal.message, refusal.remedy)
+        }
+    }
+}
+
+/// Room for the way back.
+fn reserve(state: &Path) -> Finding {
+    let about = "reserve";
+    match reserve::look(state) {
+        Reserve::Kept => Finding::good(about, "room is kept for the way back"),
+        Reserve::Missing => Finding::good(
+            about,
+            "there is room for the way back; the agent keeps some when it runs",
+        ),
+        Reserve::NoRoom => Finding::bad(
+            about,
+            format!("no room can be kept for the way back in `{}`", state.display()),
+            format!("make room there: {} bytes at least", reserve::ROOM),
+        ),
     }
 }
 

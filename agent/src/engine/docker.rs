@@ -26,6 +26,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use quaymaster_proto::node::EngineFacts;
 use quaymaster_proto::telemetry::engine;
 use quaymaster_proto::{ContainerId, ImageDigest, RestartPolicy};
@@ -190,6 +191,24 @@ impl EngineLooks for DockerEngine {
             .build();
         let tried = format!("follow the log of container {}", id.short());
         stream::lines(self.docker.logs(id.as_str(), Some(options)).boxed(), tried)
+    }
+
+    fn starts(&self, since: Timestamp) -> BoxStream<'static, Result<(), EngineError>> {
+        // Nothing else: checks of health, to name one, come every few seconds.
+        let kinds = ["start", "restart", "unpause", "rename"].map(ToOwned::to_owned);
+        let filters =
+            HashMap::from([("type", vec!["container".to_owned()]), ("event", kinds.into())]);
+        // An engine keeps its last events: none is missed before it answers.
+        let nanoseconds = since.subsec_nanosecond();
+        let since = format!("{}.{nanoseconds:09}", since.as_second());
+        let options = EventsOptionsBuilder::default().filters(&filters).since(&since).build();
+        self.docker
+            .events(Some(options))
+            .map(|event| match event {
+                Ok(_) => Ok(()),
+                Err(error) => Err(failure(error, "follow the engine's events".to_owned())),
+            })
+            .boxed()
     }
 
     fn changes(&self, id: &ContainerId) -> BoxStream<'static, Result<(), EngineError>> {

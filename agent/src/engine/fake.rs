@@ -14,6 +14,9 @@ use quaymaster_proto::{
     ContainerId, ContainerState, ContainerStatus, ImageDigest, ImageId, RestartPolicy,
 };
 
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
 use super::{
     Container, EngineChanges, EngineError, EngineErrorKind, EngineImages, EngineLooks,
     FullContainer, Image, Listed, LoggedLine, Mount, PullStep,
@@ -31,6 +34,8 @@ pub(crate) enum Fault {
     KeepsRunning,
     /// Does not start, with an error.
     StartFails,
+    /// Does not list its containers.
+    Away,
     /// Somebody starts what is about to be removed.
     StartsBeforeRemoval,
     /// Starts, and then says that it failed.
@@ -68,6 +73,12 @@ pub(crate) struct State {
     pub(crate) faults: Vec<Fault>,
     /// Every change, in its order.
     pub(crate) done: Vec<String>,
+    /// Whoever follows the starts; `None` = nobody, or the engine hung up.
+    pub(crate) listener: Option<mpsc::UnboundedSender<()>>,
+    /// How often they were followed.
+    pub(crate) followed: usize,
+    /// How often the containers were listed.
+    pub(crate) looks: usize,
 }
 
 #[derive(Default, Debug)]
@@ -118,6 +129,9 @@ impl FakeEngine {
         let stored = state.containers.get_mut(&id).unwrap();
         stored.container.state.status = ContainerStatus::Running;
         stored.container.state.started_at = Some(Timestamp::UNIX_EPOCH);
+        if let Some(listener) = &state.listener {
+            let _ = listener.send(()); // gone = nobody follows
+        }
         id
     }
 
@@ -229,6 +243,10 @@ impl EngineLooks for FakeEngine {
     }
 
     async fn containers(&self) -> Result<Vec<Listed>, EngineError> {
+        self.state().looks += 1;
+        if self.has(Fault::Away) {
+            return Err(error("list the containers", 503));
+        }
         let state = self.state();
         let listed = |Stored { container, spec: _ }: &Stored| Listed {
             id: container.state.id.clone(),
@@ -243,6 +261,14 @@ impl EngineLooks for FakeEngine {
 
     fn log(&self, _: &ContainerId) -> BoxStream<'static, Result<LoggedLine, EngineError>> {
         stream::empty().boxed()
+    }
+
+    fn starts(&self, _: Timestamp) -> BoxStream<'static, Result<(), EngineError>> {
+        let (listener, told) = mpsc::unbounded_channel();
+        let mut state = self.state();
+        state.followed += 1;
+        state.listener = Some(listener);
+        UnboundedReceiverStream::new(told).map(Ok).boxed()
     }
 
     fn changes(&self, _: &ContainerId) -> BoxStream<'static, Result<(), EngineError>> {

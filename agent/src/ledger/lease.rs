@@ -81,7 +81,7 @@ impl LastLease {
 }
 
 /// A lease as people name it.
-pub(super) fn in_words(lease: &Lease) -> String {
+pub(crate) fn in_words(lease: &Lease) -> String {
     let Lease { run, epoch, holder, since, process: _, plan: _ } = lease;
     format!("epoch {epoch} of run {run} ({holder}), since {since}")
 }

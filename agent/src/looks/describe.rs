@@ -88,13 +88,14 @@ impl<E: Engine> Node<E> {
 
     /// A floor that nobody can read is told, not taken for none.
     fn describe_floor(&self) -> (Option<Floor>, Vec<String>) {
-        match floor::read(&self.config.state) {
-            Ok(floor) => (floor, Vec::new()),
-            Err(error) => {
-                let problem = quaymaster_proto::in_a_line(&error);
-                (None, vec![format!("{problem}: no Quay is started here")])
-            }
-        }
+        let mut sightings = self.fence.sightings();
+        let floor = floor::read(&self.config.state).unwrap_or_else(|error| {
+            let problem = quaymaster_proto::in_a_line(&error);
+            sightings.push(format!("{problem}: no Quay is started here"));
+            None
+        });
+        sightings.extend(self.fence.blind().map(|why| format!("nobody watches now: {why}")));
+        (floor, sightings)
     }
 
     async fn describe_component(
@@ -155,7 +156,12 @@ impl<E: Engine> Node<E> {
         }
     }
 
-    async fn mode_of(&self, component: Component, container: &Container) -> Option<Mode> {
+    /// The mode that a running Quay shows.
+    pub(crate) async fn mode_of(
+        &self,
+        component: Component,
+        container: &Container,
+    ) -> Option<Mode> {
         if !component.migrates() || container.state.status != ContainerStatus::Running {
             return None;
         }

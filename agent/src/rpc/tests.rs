@@ -206,6 +206,42 @@ async fn a_reader_may_not_act_and_an_operator_may() {
 }
 
 #[tokio::test]
+async fn a_lease_is_claimed_by_an_operator_and_its_run_is_read_by_a_reader() {
+    let served = serve_one().await;
+    let mut reader = served.client(Some(&served.authority.person("reader")));
+    let mut operator = served.client(Some(&served.authority.person("operator")));
+    let act = quaymaster_proto::Act {
+        cluster: "prod".parse().unwrap(),
+        run: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+        epoch: quaymaster_proto::Epoch::FIRST,
+        step: quaymaster_proto::StepNumber::FIRST,
+        plan: "a".repeat(64).parse().unwrap(),
+    };
+    let claim = crate::lease::claiming(&act, None);
+    let refusal = |status: &Status| Refusal::from_status(status).unwrap();
+    let status = reader.claim_lease(wire::ClaimLeaseRequest::from(claim.clone())).await;
+    assert_eq!(refusal(&status.unwrap_err()).reason, Reason::Role);
+    let mut long = wire::ClaimLeaseRequest::from(claim.clone());
+    long.plan = vec![b' '; plans::LONGEST + 1];
+    let refused = refusal(&operator.claim_lease(long).await.unwrap_err());
+    assert!(refused.message.contains("keeps plans of up to"), "{refused}");
+    let granted = operator.claim_lease(wire::ClaimLeaseRequest::from(claim.clone())).await;
+    let lease = granted.unwrap().into_inner().lease.unwrap();
+    assert_eq!(lease.holder, claim.holder);
+    let told = reader.read_ledger(wire::ReadLedgerRequest::default()).await.unwrap().into_inner();
+    assert_eq!((told.plan, told.epoch), (claim.plan_bytes, 1));
+    let release = quaymaster_proto::lease::ReleaseLease {
+        cluster: act.cluster,
+        run: act.run,
+        epoch: act.epoch,
+    };
+    operator.release_lease(wire::ReleaseLeaseRequest::from(release)).await.unwrap();
+    let run = "01ARZ3NDEKTSV4RRFFQ69G5FAW".to_owned();
+    let status = reader.read_ledger(wire::ReadLedgerRequest { run }).await.unwrap_err();
+    assert_eq!(refusal(&status).reason, Reason::Invalid);
+}
+
+#[tokio::test]
 async fn whoever_is_not_of_this_cluster_is_told_so() {
     let served = serve_one().await;
     let usage = ExtendedKeyUsagePurpose::ClientAuth;

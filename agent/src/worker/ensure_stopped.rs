@@ -46,17 +46,27 @@ pub(super) async fn ensure_stopped<E: Engine>(
             return Err(super::not_seen(done, said));
         }
     }
-    if !has_policy(&seen) {
-        seen = take_policy(turn, &seen).await?;
-    }
-    if !is_named(&seen) {
-        seen = retire(turn, &seen, well_known).await?;
-    }
+    let seen = put_aside(turn, seen, well_known).await?;
     Ok(outcome(How::Changed, &seen))
 }
 
+/// What is down keeps neither a policy that would revive it nor the name that its successor gets.
+pub(super) async fn put_aside<E: Engine>(
+    turn: &Turn<'_, E>,
+    mut seen: Container,
+    well_known: &str,
+) -> Result<Container, Refusal> {
+    if seen.state.restart_policy != RestartPolicy::No {
+        seen = take_policy(turn, &seen).await?;
+    }
+    if !names::is_retired(well_known, &seen.state.name) {
+        seen = retire(turn, &seen, well_known).await?;
+    }
+    Ok(seen)
+}
+
 /// So that nothing but an order starts it again.
-pub(super) async fn take_policy<E: Engine>(
+async fn take_policy<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
 ) -> Result<Container, Refusal> {
@@ -72,7 +82,7 @@ pub(super) async fn take_policy<E: Engine>(
 }
 
 /// A second container stopped in one run gets its own id into its name.
-pub(super) async fn retire<E: Engine>(
+async fn retire<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
     well_known: &str,

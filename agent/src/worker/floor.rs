@@ -1,12 +1,14 @@
 //! The floor: set before the first start is intended, taken back on the way
 //! back; and what it lets start.
 
+use std::path::Path;
+
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
-use quaymaster_proto::{ActOutcome, Below, Component, Floor, Generation, How, Reason, Refusal};
+use quaymaster_proto::{ActOutcome, Component, Floor, Generation, How, Reason, Refusal};
 
 use super::Turn;
 use crate::engine::Engine;
-use crate::floor;
+use crate::floor::{self, FloorError};
 use crate::guards::Guard;
 
 pub(super) fn set<E: Engine>(
@@ -14,7 +16,7 @@ pub(super) fn set<E: Engine>(
     order: &SetFloor,
 ) -> Result<ActOutcome, Refusal> {
     let SetFloor { from, to } = order;
-    change(turn, from.as_ref(), Some(to))
+    change(turn, from.as_ref(), Some(to), floor::write)
 }
 
 pub(super) fn lower<E: Engine>(
@@ -22,13 +24,14 @@ pub(super) fn lower<E: Engine>(
     order: &LowerFloor,
 ) -> Result<ActOutcome, Refusal> {
     let LowerFloor { from, to } = order;
-    change(turn, Some(from), to.as_ref())
+    change(turn, Some(from), to.as_ref(), floor::take_back)
 }
 
 fn change<E: Engine>(
     turn: &Turn<'_, E>,
     from: Option<&Floor>,
     to: Option<&Floor>,
+    write: impl FnOnce(&Path, Option<&Floor>) -> Result<(), FloorError>,
 ) -> Result<ActOutcome, Refusal> {
     let state = &turn.node.config.state;
     let found = floor::read(state)?;
@@ -40,25 +43,20 @@ fn change<E: Engine>(
             Reason::Drifted,
             format!(
                 "the floor of this node is {}, not {} as the plan saw it",
-                in_words(found.as_ref()),
-                in_words(from)
+                floor::in_words(found.as_ref()),
+                floor::in_words(from)
             ),
         )
         .with_remedy("see which run set it, then plan again"));
     }
     turn.intend()?;
     turn.changes()?;
-    floor::write(state, to.cloned())?;
+    write(state, to)?;
     if floor::read(state)?.as_ref() != to {
         return Err(super::not_seen(Ok(()), "the floor is as it was".to_owned()));
     }
+    turn.node.fence.look_again();
     Ok(outcome(How::Changed))
-}
-
-fn in_words(floor: Option<&Floor>) -> String {
-    let Some(Floor { generation, below }) = floor else { return "none".to_owned() };
-    let below: Vec<String> = below.iter().map(Below::to_string).collect();
-    format!("{generation} (below it: {})", below.join(", "))
 }
 
 fn outcome(how: How) -> ActOutcome {
@@ -85,7 +83,7 @@ impl<E: Engine> Turn<'_, E> {
             Reason::Floor,
             format!(
                 "a {component} of {generation} is below the floor of this node: {}",
-                in_words(Some(&floor))
+                floor::in_words(Some(&floor))
             ),
         )
         .with_remedy(

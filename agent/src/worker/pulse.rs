@@ -22,7 +22,7 @@ use crate::engine::Engine;
 /// What an act may take on top of the grace that it gives a container. It asks
 /// its engine and the database a dozen things in a row, each of which ends by
 /// itself, at the latest after the two minutes of an engine's call.
-const BESIDE_GRACE: Duration = Duration::from_secs(30 * 60);
+pub(super) const BESIDE_GRACE: Duration = Duration::from_secs(30 * 60);
 
 /// The longest that an act may take; with the longest grace an hour and a half.
 pub(super) fn bound(order: &Order) -> Duration {

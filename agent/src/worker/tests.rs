@@ -3,6 +3,7 @@
 mod acts;
 mod back;
 mod companions;
+mod fence;
 mod floors;
 mod leases;
 mod starts;
@@ -277,6 +278,17 @@ fn refused(result: Result<ActOutcome, Refusal>, reason: Reason, word: &str) {
     let refusal = result.unwrap_err();
     assert_eq!(refusal.reason, reason, "{refusal}");
     assert!(refusal.message.contains(word), "{refusal}");
+}
+
+/// Waits for a condition, with a bound.
+async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the condition never came true");
 }
 
 /// Any order, for `Rig`.

@@ -9,7 +9,8 @@ use quaymaster_proto::lease::RunLedger;
 use quaymaster_proto::{Lease, NodeName, RunId};
 
 use crate::commands::context::Context;
-use crate::commands::{CommandError, talk};
+use crate::commands::{CommandError, HealError, talk};
+use crate::heal::is_document;
 use crate::journal::store::{self, Journal, JournalError};
 use crate::nodes::Looks;
 use crate::nodes::grpc::Fleet;
@@ -94,6 +95,7 @@ async fn set_aside(context: &Context, run: RunId) -> Result<(), CommandError> {
 type Found = (Kept, Option<(NodeName, Lease)>);
 
 async fn ask(context: &Context, fleet: &Fleet) -> Result<Found, CommandError> {
+    let nothing = || CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() };
     let names: Vec<&NodeName> = context.cluster.names().collect();
     let facts = join_all(names.iter().map(|node| fleet.describe(node, &context.key))).await;
     let mut silent = BTreeMap::new();
@@ -118,9 +120,7 @@ async fn ask(context: &Context, fleet: &Fleet) -> Result<Found, CommandError> {
     let Some(run) = run.map(|(run, _)| *run) else {
         return match silent.into_values().next() {
             Some(error) => Err(CommandError::Call(error)),
-            None => {
-                Err(CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() })
-            }
+            None => Err(nothing()),
         };
     };
     let asked = names.iter().filter(|node| !silent.contains_key(**node));
@@ -131,9 +131,10 @@ async fn ask(context: &Context, fleet: &Fleet) -> Result<Found, CommandError> {
     // A node that never took part in this run has nothing to say of it.
     let known: BTreeMap<NodeName, RunLedger> =
         ledgers.into_iter().filter_map(|(node, ledger)| Some((node, ledger.ok()?))).collect();
-    let Some(one) = known.values().next() else {
-        return Err(CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() });
-    };
+    let one = known.values().next().ok_or_else(nothing)?;
+    if is_document(&one.plan_bytes) {
+        return Err(healing(context, lease));
+    }
     let path = context.plan_path(&one.plan);
     let unusable = |source| CommandError::PlanFile { path: path.clone(), source };
     let plan = file::read(&String::from_utf8_lossy(&one.plan_bytes), &context.cluster.name);
@@ -149,9 +150,15 @@ async fn ask(context: &Context, fleet: &Fleet) -> Result<Found, CommandError> {
             error.reason()
         ));
     }
-    let Some(epoch) = known.values().map(|ledger| ledger.epoch).max() else {
-        return Err(CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() });
-    };
+    let epoch = known.values().map(|ledger| ledger.epoch).max().ok_or_else(nothing)?;
     let nodes = known.into_iter().map(|(node, ledger)| (node, ledger.entries)).collect();
     Ok((Kept { run, plan, epoch, nodes }, lease))
+}
+
+/// A healing is ended by healing once more, and has nothing to rebuild.
+fn healing(context: &Context, lease: Option<(NodeName, Lease)>) -> CommandError {
+    match lease {
+        Some((node, lease)) => HealError::UnderWay { node, lease: Box::new(lease) }.into(),
+        None => CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() },
+    }
 }

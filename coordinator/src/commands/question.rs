@@ -6,8 +6,10 @@ use jiff::Timestamp;
 
 use crate::args::DriveArgs;
 use crate::commands::context::{Context, whoami};
-use crate::commands::{CommandError, talk};
+use crate::commands::{CommandError, HealError, talk};
+use crate::heal::Healing;
 use crate::plan::{CheckedPlan, Gate, What};
+use crate::render;
 use crate::run::{Event, RunState};
 
 /// Outside the lab somebody has to have read what is missing.
@@ -48,6 +50,22 @@ pub(super) async fn beginning(plan: &CheckedPlan, args: &DriveArgs) -> Result<()
         Ok(())
     } else {
         Err(CommandError::Declined { what: "beginning was not agreed to" })
+    }
+}
+
+/// A node's fresh container, agreed to before it is made.
+pub(super) async fn healing(healing: &Healing, yes: bool) -> Result<(), CommandError> {
+    if yes {
+        return Ok(());
+    }
+    if !talk::is_someone_there() {
+        return Err(HealError::NeedsYes { node: healing.node.clone() }.into());
+    }
+    talk::say(&(render::healing(healing) + "Type `yes` to begin:"));
+    if line().await.as_deref() == Some("yes") {
+        Ok(())
+    } else {
+        Err(CommandError::Declined { what: "healing was not agreed to" })
     }
 }
 

@@ -8,7 +8,7 @@ use quaymaster_proto::{Component, Mode};
 
 use crate::args::Output;
 use crate::commands::context::Context;
-use crate::commands::unfinished::latest;
+use crate::commands::unfinished::{known, latest};
 use crate::commands::{CommandError, talk};
 use crate::exit::Exit;
 use crate::journal::store::{self, JournalError};
@@ -16,7 +16,7 @@ use crate::nodes::asking::Counts;
 use crate::nodes::{HealthQuestion, Looks};
 use crate::plan::CheckedPlan;
 use crate::preflight::common_generation;
-use crate::render::{self, RunSeen, StatusView};
+use crate::render::{self, KnownRuns, RunSeen, StatusView};
 use crate::run::RunState;
 use crate::survey::Survey;
 
@@ -33,9 +33,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
     let health: BTreeMap<_, _> = health.into_iter().flatten().collect();
     let backfill = backfill(context, nodes, &survey).await;
     // The nodes are worth seeing whatever became of the journal.
-    let (seen, unread) = match latest_run(context, None).await {
+    let (seen, unread) = match journal(context, None).await {
         Ok(seen) => (seen, None),
-        Err(error) => (None, Some(quaymaster_proto::in_a_line(&error))),
+        Err(error) => (JournalSeen::default(), Some(quaymaster_proto::in_a_line(&error))),
     };
     let view = StatusView {
         cluster: &context.cluster,
@@ -43,8 +43,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
         reader: context.reader(),
         health: &health,
         backfill: backfill.as_ref(),
-        run: seen.as_ref().map(|(plan, state)| RunSeen { plan, state }),
+        run: seen.latest.as_ref().map(|(plan, state)| RunSeen { plan, state }),
         unread: unread.as_deref(),
+        known: &seen.known,
         watch: None,
         now: context.clock.now(),
         program: &context.program(),
@@ -69,20 +70,30 @@ async fn backfill<N: Looks>(
     nodes.sample_backfill(survey.facts.nodes.keys().next()?).await.ok()
 }
 
-/// The latest run and its plan; `known` is not read again.
-pub(super) async fn latest_run(
+/// What this machine's journal says.
+#[derive(Debug, Default)]
+pub(super) struct JournalSeen {
+    /// The latest run and its plan.
+    pub(super) latest: Option<(CheckedPlan, RunState)>,
+    /// Every run.
+    pub(super) known: KnownRuns,
+}
+
+/// Reads the journal; a plan that is `known` is not read again.
+pub(super) async fn journal(
     context: &Context,
-    known: Option<CheckedPlan>,
-) -> Result<Option<(CheckedPlan, RunState)>, CommandError> {
+    plan: Option<CheckedPlan>,
+) -> Result<JournalSeen, CommandError> {
     let history = match store::read(&context.cluster.state).await {
         Ok(history) => history,
-        Err(JournalError::Absent { .. }) => return Ok(None),
+        Err(JournalError::Absent { .. }) => return Ok(JournalSeen::default()),
         Err(other) => return Err(other.into()),
     };
-    let Some(state) = latest(&history)? else { return Ok(None) };
-    let plan = match known.filter(|known| *known.digest() == state.plan) {
+    let known = known(&history)?;
+    let Some(state) = latest(&history)? else { return Ok(JournalSeen { latest: None, known }) };
+    let plan = match plan.filter(|known| *known.digest() == state.plan) {
         Some(known) => known,
         None => context.plan_of(state.run, &state.plan)?,
     };
-    Ok(Some((plan, state)))
+    Ok(JournalSeen { latest: Some((plan, state)), known })
 }

@@ -8,6 +8,7 @@ use crate::commands::CommandError;
 use crate::commands::context::Context;
 use crate::journal::History;
 use crate::plan::{CheckedPlan, Stage, Verb, What};
+use crate::render::{InJournal, KnownRuns};
 use crate::run::{ActState, RunState};
 
 /// A run that has not reached its end.
@@ -45,6 +46,20 @@ pub(super) fn unfinished(
     Ok(Some(Unfinished { state, plan }))
 }
 
+/// Every run of the journal, and whether it has ended.
+pub(super) fn known(history: &History) -> Result<KnownRuns, CommandError> {
+    let mut known = KnownRuns::new();
+    for run in history.runs() {
+        let Some(state) = replay(history, run)? else { continue };
+        let stands = match state.finished_at {
+            Some(_) => InJournal::Ended,
+            None => InJournal::Unfinished { epoch: state.epoch },
+        };
+        known.insert(run, stands);
+    }
+    Ok(known)
+}
+
 impl Unfinished {
     /// Whether another plan may not take its place: it has begun something, and
     /// not every Quay is back under its own name.
@@ -72,13 +87,9 @@ impl Unfinished {
 /// Every run that needs no lease any more: it has ended, or nothing of it can
 /// be in the way.
 pub(super) fn over(context: &Context, history: &History) -> Result<BTreeSet<RunId>, CommandError> {
-    let mut over = BTreeSet::new();
-    for run in history.runs() {
-        let ended = replay(history, run)?.is_some_and(|state| state.finished_at.is_some());
-        if ended {
-            over.insert(run);
-        }
-    }
+    let known = known(history)?.into_iter();
+    let ended = known.filter(|(_, stands)| *stands == InJournal::Ended);
+    let mut over: BTreeSet<RunId> = ended.map(|(run, _)| run).collect();
     if let Some(found) = unfinished(context, history)?.filter(|found| !found.is_in_the_way()) {
         over.insert(found.state.run);
     }

@@ -17,7 +17,7 @@ use crate::cluster::NodeAddress;
 use crate::commands::CommandError;
 use crate::commands::context::Context;
 use crate::commands::signals::{Said, Signals};
-use crate::commands::status::latest_run;
+use crate::commands::status::{JournalSeen, journal};
 use crate::commands::talk::{self, Stream};
 use crate::commands::terminal::{self, Terminal};
 use crate::exit::Exit;
@@ -26,7 +26,7 @@ use crate::nodes::{HealthQuestion, Looks as _, ResolvedImage, asking};
 use crate::plan::{CheckedPlan, Gate, What};
 use crate::preflight::common_generation;
 use crate::render::{self, RunSeen, Size, StatusView, Style, Watched};
-use crate::run::{Next, RunState, next};
+use crate::run::{Next, next};
 use crate::survey::{ClusterFacts, Survey};
 use crate::watch::{Sight, Watch};
 
@@ -101,7 +101,7 @@ enum Look {
         /// Names that the registry was asked for.
         named: BTreeSet<String>,
     },
-    Journal(Result<Option<Box<(CheckedPlan, RunState)>>, String>),
+    Journal(Result<Box<JournalSeen>, String>),
     Backfill {
         sample: Option<BackfillSample>,
         took: Duration,
@@ -158,9 +158,8 @@ impl Looks<'_> {
         let context = self.context;
         self.calls.push(Box::pin(async move {
             sleep(pause).await;
-            let run = latest_run(context, known).await;
-            let run = run.map(|run| run.map(Box::new));
-            Look::Journal(run.map_err(|error| quaymaster_proto::in_a_line(&error)))
+            let seen = journal(context, known).await.map(Box::new);
+            Look::Journal(seen.map_err(|error| quaymaster_proto::in_a_line(&error)))
         }));
     }
 
@@ -181,7 +180,7 @@ struct Seen<'a> {
     program: String,
     survey: Survey,
     health: BTreeMap<NodeName, HealthReport>,
-    run: Option<(CheckedPlan, RunState)>,
+    journal: JournalSeen,
     unread: Option<String>,
     has_journal: bool,
     watch: Watch,
@@ -208,7 +207,7 @@ impl<'a> Seen<'a> {
             program: context.program(),
             survey: Survey { facts, silent: BTreeMap::new() },
             health: BTreeMap::new(),
-            run: None,
+            journal: JournalSeen::default(),
             unread: None,
             has_journal: false,
             watch: Watch::new(now),
@@ -228,11 +227,11 @@ impl<'a> Seen<'a> {
             }
             Look::Journal(read) => {
                 self.has_journal = true;
-                (self.run, self.unread) = match read {
-                    Ok(run) => (run.map(|run| *run), None),
-                    Err(problem) => (None, Some(problem)),
+                (self.journal, self.unread) = match read {
+                    Ok(seen) => (*seen, None),
+                    Err(problem) => (JournalSeen::default(), Some(problem)),
                 };
-                let known = self.run.as_ref().map(|(plan, _)| plan.clone());
+                let known = self.journal.latest.as_ref().map(|(plan, _)| plan.clone());
                 looks.journal(known, looks.every);
             }
             Look::Backfill { sample, took } => {
@@ -291,7 +290,7 @@ impl<'a> Seen<'a> {
     }
 
     fn is_counted_by_a_run(&self) -> bool {
-        let Some((plan, state)) = &self.run else { return false };
+        let Some((plan, state)) = &self.journal.latest else { return false };
         match next(plan.plan(), state) {
             Next::Look { step, .. } => step.what == What::Gate(Gate::Backfill),
             Next::Ask { .. } | Next::Failed { .. } | Next::Closed { .. } | Next::Done => false,
@@ -305,8 +304,9 @@ impl<'a> Seen<'a> {
             reader: self.context.reader(),
             health: &self.health,
             backfill: self.backfill.as_ref(),
-            run: self.run.as_ref().map(|(plan, state)| RunSeen { plan, state }),
+            run: self.journal.latest.as_ref().map(|(plan, state)| RunSeen { plan, state }),
             unread: self.unread.as_deref(),
+            known: &self.journal.known,
             watch: Some(&self.watch),
             now,
             program: &self.program,

@@ -89,7 +89,8 @@ struct FakeNode {
     found: NodeFacts,
     staged: BTreeMap<Component, Staged>,
     kept: Kept,
-    /// Containers that were made of ones that had run.
+    /// Containers that were made of ones that had run, and how many.
+    recreated: BTreeMap<Component, ContainerId>,
     fresh: u8,
 }
 

@@ -22,9 +22,13 @@ use crate::run::{GateState, Next, RunState, WaitingOn, next as next_step};
 use crate::survey::{Reader, Survey};
 use crate::watch::Watch;
 
+mod floors;
+mod leases;
 mod line;
+mod since;
 mod watch;
 
+pub use leases::{InJournal, KnownRuns};
 use line::{Line, health_word, lines, notes};
 pub use watch::{Watched, watched, watched_json};
 
@@ -46,6 +50,8 @@ pub struct StatusView<'a> {
     /// Why the latest run cannot be read, where it cannot; then `run` is
     /// `None`.
     pub unread: Option<&'a str>,
+    /// Every run of this machine's journal.
+    pub known: &'a KnownRuns,
     /// What a watch saw before, where this is one.
     pub watch: Option<&'a Watch>,
     /// The time.
@@ -83,8 +89,12 @@ fn foot(view: &StatusView<'_>, columns: usize, style: Style) -> String {
     if let Some(progress) = backfill(view, style) {
         out.push_str(&labelled_to(columns, "backfill", &progress));
     }
-    for (label, words) in ["run", "", ""].into_iter().zip(run(view)) {
-        out.push_str(&labelled_to(columns, label, &words));
+    for (label, lines) in
+        [("lease", leases::words(view)), ("floor", floors::words(view)), ("run", run(view))]
+    {
+        for (index, words) in lines.iter().enumerate() {
+            out.push_str(&labelled_to(columns, if index == 0 { label } else { "" }, words));
+        }
     }
     out.push_str(&next_lines_to(columns, view.program, &next(view)));
     out
@@ -272,6 +282,9 @@ fn why(plan: &Plan, state: &RunState) -> Option<String> {
 /// What to type, and what to know about it.
 fn next(view: &StatusView<'_>) -> Vec<String> {
     let program = view.program;
+    if let Some(next) = leases::next(view) {
+        return next;
+    }
     if view.run.is_some_and(|seen| seen.state.finished_at.is_none()) {
         let resume = format!("{program} resume");
         return vec![format!("{program} explain"), "if no process drives it:".to_owned(), resume];
@@ -333,6 +346,8 @@ pub fn status_json(view: &StatusView<'_>) -> Value {
             "is_lab": facts.is_lab(),
             "database": facts.one_database(),
             "nodes": nodes,
+            "leases": leases::json(view),
+            "floors": floors::json(view),
             "backfill": view.backfill,
             "run": run,
             "run_problem": view.unread,

@@ -1,3 +1,4 @@
+mod kept;
 mod screen;
 
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use quaymaster_proto::{Component, NodeName};
 
-use crate::plan::{Gate, Plan, Step, Verb, What};
-use crate::run::event::{GateFailure, Problem};
+use crate::plan::{Gate, Plan, Stage, Step, Verb, What};
+use crate::run::event::{Evidence, GateFailure, Problem};
 use crate::run::state::{ActState, Direction, GateState, RunState};
 use crate::run::turn::Crossing;
 
@@ -104,6 +104,9 @@ fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
         });
         let nodes: Vec<NodeName> = nodes.cloned().collect();
         let decision = match step.what {
+            What::Act(Verb::Recreate | Verb::Start) => {
+                walk.act_again(step, nodes, |node| is_back(plan, state, step.component, node))
+            }
             What::Act(_) => walk.act(step, nodes),
             What::Gate(gate) => walk.gate(plan, step, gate, nodes),
         };
@@ -112,6 +115,16 @@ fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
         }
     }
     walk.end()
+}
+
+/// Whether what the window found has its name again on a node.
+fn is_back(plan: &Plan, state: &RunState, component: Component, node: &NodeName) -> bool {
+    let is_promote =
+        |step: &&Step| step.component == component && step.what == What::Act(Verb::Promote);
+    plan.back
+        .iter()
+        .find(is_promote)
+        .is_some_and(|step| matches!(state.act_state(step.number, node), ActState::Done { .. }))
 }
 
 /// The step that a step of the way back takes back.
@@ -162,6 +175,28 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
     }
 
+    /// The same; but what an earlier process left there may have ended since, so
+    /// this one asks again until it is over.
+    fn act_again(
+        &mut self,
+        step: &'a Step,
+        nodes: Vec<NodeName>,
+        is_over: impl Fn(&NodeName) -> bool,
+    ) -> Option<Next<'a>> {
+        let is_known = |node: &NodeName| {
+            self.state.settled_now.contains(&(step.number, node.clone()))
+                || !matches!(self.state.act_state(step.number, node), ActState::Done { .. })
+        };
+        let again =
+            |node: &&NodeName| !self.behind.contains(*node) && !is_known(node) && !is_over(node);
+        let again: Vec<NodeName> = nodes.iter().filter(again).cloned().collect();
+        if again.is_empty() {
+            self.act(step, nodes)
+        } else {
+            Some(Next::Ask { step, nodes: again })
+        }
+    }
+
     /// `None` when there is nothing left to do in this step.
     fn act(&mut self, step: &'a Step, mut nodes: Vec<NodeName>) -> Option<Next<'a>> {
         nodes.retain(|node| !self.behind.contains(node));
@@ -201,6 +236,12 @@ impl<'a, 'b> Walk<'a, 'b> {
             }
         }
         nodes.retain(|node| !failures.iter().any(|(failed, _)| failed == node));
+        if kind == Gate::Healthy {
+            nodes.retain(|node| !self.is_healthy(plan, step, node));
+            if !nodes.is_empty() && self.has_passed(step) {
+                return Some(Next::Look { step, nodes });
+            }
+        }
         if !nodes.is_empty() {
             match self.state.gates.get(&step.number) {
                 Some(GateState::Passed { .. }) if is_outdated(plan, step, kind, self.state) => {
@@ -214,6 +255,28 @@ impl<'a, 'b> Walk<'a, 'b> {
             }
         }
         self.fail(step, failures)
+    }
+
+    fn has_passed(&self, step: &Step) -> bool {
+        matches!(self.state.gates.get(&step.number), Some(GateState::Passed { .. }))
+    }
+
+    /// Whether the gate was open for this node. On the way back a process takes
+    /// nobody's word for what is not finished yet.
+    fn is_healthy(&self, plan: &Plan, step: &Step, node: &NodeName) -> bool {
+        let was_seen = self.state.was_healthy(step.number, node)
+            || match self.state.gates.get(&step.number) {
+                // Where the nodes alone know of the run, they do not know when.
+                Some(GateState::Passed { evidence: Evidence::Person { .. }, .. }) => true,
+                Some(
+                    GateState::Passed { .. } | GateState::Waiting { .. } | GateState::Closed { .. },
+                )
+                | None => false,
+            };
+        let is_stale = step.stage == Stage::Back
+            && !self.state.seen_open.contains(&step.number)
+            && !is_back(plan, self.state, step.component, node);
+        was_seen && !is_stale
     }
 
     fn fail(&mut self, step: &'a Step, failures: Vec<(NodeName, Problem)>) -> Option<Next<'a>> {

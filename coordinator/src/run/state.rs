@@ -47,6 +47,11 @@ pub struct RunState {
     /// Gates that the latest process has itself seen open. What an earlier one
     /// saw may have changed since.
     pub seen_open: BTreeSet<StepNumber>,
+    /// For whom each health gate was open, and since when they were healthy.
+    pub healthy: BTreeMap<StepNumber, BTreeMap<NodeName, Timestamp>>,
+    /// What nodes answered to the latest process. What an earlier one was told
+    /// may have changed since.
+    pub settled_now: BTreeSet<(StepNumber, NodeName)>,
     /// What people agreed to, latest first by gate.
     pub approvals: Vec<Approval>,
     /// When every step was done.
@@ -224,6 +229,8 @@ impl RunState {
             driver: String::new(),
             gates: BTreeMap::new(),
             seen_open: BTreeSet::new(),
+            healthy: BTreeMap::new(),
+            settled_now: BTreeSet::new(),
             approvals: Vec::new(),
             finished_at: None,
             last_at: at,
@@ -254,7 +261,7 @@ impl RunState {
             }
             Event::Passed { step, evidence, since, at } => {
                 let since = self.gate_since(*step, "passed", *since)?;
-                let evidence = evidence.clone();
+                let evidence = self.joined(*step, evidence);
                 self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
                 self.seen_open.insert(*step);
             }
@@ -331,11 +338,26 @@ impl RunState {
             }
         }
         self.seen_open.clear();
+        self.settled_now.clear();
         // A gate that some nodes did not pass has to be passed by them.
         self.gates.retain(|step, gate| {
             !matches!(gate, GateState::Closed { .. }) && !behind.contains(step)
         });
         Ok(())
+    }
+
+    /// A gate may open for some nodes and, in a later process, for the others.
+    fn joined(&mut self, step: StepNumber, evidence: &Evidence) -> Evidence {
+        let Evidence::Healthy { healthy_at } = evidence else { return evidence.clone() };
+        let healthy = self.healthy.entry(step).or_default();
+        healthy.extend(healthy_at.iter().cloned());
+        let all = healthy.iter().map(|(node, at)| (node.clone(), *at));
+        Evidence::Healthy { healthy_at: all.collect() }
+    }
+
+    /// Whether a health gate was ever open for a node.
+    pub(super) fn was_healthy(&self, step: StepNumber, node: &NodeName) -> bool {
+        self.healthy.get(&step).is_some_and(|nodes| nodes.contains_key(node))
     }
 
     fn only_on_the_way(
@@ -379,6 +401,9 @@ impl RunState {
             self.acts.remove(&(*step, node.clone()));
             self.gates.remove(step);
             self.seen_open.remove(step);
+            if let Some(healthy) = self.healthy.get_mut(step) {
+                healthy.remove(node);
+            }
         }
         Ok(())
     }
@@ -408,10 +433,20 @@ impl RunState {
     ) -> Result<(), IllegalEvent> {
         let key = (step, node.clone());
         let before = self.acts.remove(&key).unwrap_or(ActState::Pending);
+        // A process may ask again what an earlier one was told.
+        let before = match (before, &event) {
+            (ActState::Done { .. }, ActEvent::Intended(_)) if !self.settled_now.contains(&key) => {
+                ActState::Pending
+            }
+            (before, _) => before,
+        };
         let name = before.name();
         let event_name = event.name();
         match before.after(event) {
             Some(after) => {
+                if let ActState::Done { .. } = after {
+                    self.settled_now.insert(key.clone());
+                }
                 self.acts.insert(key, after);
                 Ok(())
             }

@@ -1,4 +1,5 @@
 mod back;
+mod heal;
 mod journal;
 mod leases;
 mod people;

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "an effect room: the disk is its job")]
 
 mod journal;
+mod ledger;
 
 use std::fs;
 use std::io;
@@ -33,6 +34,8 @@ pub enum CheckError {
     ClusterFile { path: PathBuf, source: ClusterFileError },
     #[error("cannot read the coordinator's journal under `{}`", state.display())]
     Journal { state: PathBuf, source: JournalReadError },
+    #[error("cannot understand line {line} of the agent's ledger `{}`", path.display())]
+    Ledger { path: PathBuf, line: usize, source: serde_json::Error },
     #[error("cannot look at the lab's database")]
     Database { source: Box<DatabaseError> },
 }
@@ -55,7 +58,9 @@ pub async fn check(lab: &Lab) -> Result<Verdict, CheckError> {
         journal::read(&state).await.map_err(|source| CheckError::Journal { state, source })?;
     facts.journal = journal.claims;
     facts.dark_gates = journal.dark_gates;
+    facts.ordered_retries = journal.ordered_retries;
     facts.is_backfill_waived = journal.is_backfill_waived;
+    facts.ledgers = ledger::read(layout, &facts.nodes)?;
     facts.secrets_found = secrets_found(lab)?;
     facts.database = database(lab).await?;
     Ok(witness::judge(&records, &facts))
@@ -63,8 +68,7 @@ pub async fn check(lab: &Lab) -> Result<Verdict, CheckError> {
 
 fn cluster_file(lab: &Lab) -> Result<Cluster, CheckError> {
     let path = lab.layout().cluster_file();
-    let text = fs::read_to_string(&path)
-        .map_err(|source| CheckError::Read { path: path.clone(), source })?;
+    let text = read_text(&path)?;
     Cluster::parse(&text, lab.layout().dir())
         .map_err(|source| CheckError::ClusterFile { path, source })
 }
@@ -113,6 +117,10 @@ fn secrets_found(lab: &Lab) -> Result<Vec<SecretFound>, CheckError> {
         found.extend(witness::find_secrets(&secrets, [(place.as_str(), bytes.as_slice())]));
     }
     Ok(found)
+}
+
+fn read_text(path: &Path) -> Result<String, CheckError> {
+    fs::read_to_string(path).map_err(|source| CheckError::Read { path: path.to_owned(), source })
 }
 
 fn list_files(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<(), CheckError> {

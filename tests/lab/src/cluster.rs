@@ -179,10 +179,17 @@ impl Lab {
     }
 
     fn tell(&self, node: &str, act: Act) -> Result<(), ActError> {
-        let name = format!("lab-{}", std::process::id());
-        let mut writer = RecordWriter::create(&self.layout.observed(), &name)?;
-        writer.write(Seen::Lab(LabAct { node: node.to_owned(), act }))?;
-        Ok(())
+        Ok(tell(&self.layout, [node], &act)?)
+    }
+
+    /// Sends a node's private engine a signal that does not end it.
+    pub fn signal_engine(
+        &self,
+        node: &str,
+        signal: rustix::process::Signal,
+    ) -> Result<(), EndError> {
+        let Some(host) = self.process(Role::Engine, Some(node)) else { return Ok(()) };
+        hosts::engines(host).try_for_each(|engine| engine.signal(signal))
     }
 
     /// Ends a node's private engine with that signal, and returns when its host has started it
@@ -193,9 +200,10 @@ impl Lab {
         signal: rustix::process::Signal,
     ) -> Result<(), ActError> {
         let Some(host) = self.process(Role::Engine, Some(node)) else { return Ok(()) };
+        self.tell(node, Act::EngineEnding)?;
         hosts::end_engine(host, signal).await?;
         up::Service::Engine(node).wait(&self.layout, &self.file).await?;
-        Ok(())
+        self.tell(node, Act::EngineBack)
     }
 
     /// Starts a node's own engine anew, ending the running one first if there is one: a private
@@ -203,4 +211,18 @@ impl Lab {
     pub async fn start_engine(&mut self, node: &str, binaries: &Binaries) -> Result<(), UpError> {
         up::start_again(&self.layout, &mut self.file, up::Service::Engine(node), binaries).await
     }
+}
+
+/// Writes down for the witness what the lab itself does to nodes.
+fn tell<'a>(
+    layout: &Layout,
+    nodes: impl IntoIterator<Item = &'a str>,
+    act: &Act,
+) -> Result<(), WriteError> {
+    let name = format!("lab-{}", std::process::id());
+    let mut writer = RecordWriter::create(&layout.observed(), &name)?;
+    for node in nodes {
+        writer.write(Seen::Lab(LabAct { node: node.to_owned(), act: act.clone() }))?;
+    }
+    Ok(())
 }

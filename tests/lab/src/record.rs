@@ -198,6 +198,12 @@ pub struct LabAct {
 pub enum Act {
     /// All that ran on the node has been killed; written when nothing of it was left.
     CutPower,
+    /// The node's engine is about to be ended; what it does to its containers is its own doing.
+    EngineEnding,
+    /// It runs again.
+    EngineBack,
+    /// All of the lab is about to be ended, the node's containers with it.
+    TakenDown,
     /// Somebody who is not the product is about to start a container, as a cron job would.
     StartByHand { container_id: String },
 }

@@ -1,10 +1,12 @@
-//! Judges what a lab saw: invariants 1 to 5, 9, 10 and 11, from the records of the stand-in Quays
-//! and of the observer and never from what the coordinator says. Pure; loading is `witness/load.rs`.
+//! Judges what a lab saw: invariants 1 to 6, 9, 10 and 11, from the records of the stand-in Quays
+//! and of the observer, what agents took down before they acted, and never from what the coordinator
+//! says. Pure; loading is `witness/load.rs`.
 
 mod configs;
 mod generation;
 mod history;
 mod journal;
+mod leases;
 mod load;
 mod migrations;
 mod moves;
@@ -22,6 +24,7 @@ use crate::quay::DatabaseState;
 use crate::record::Record;
 
 pub use journal::{JournalClaim, Occurrence};
+pub use leases::{Entry, LedgerLine};
 pub use load::{LoadError, load};
 pub use moves::{Move, Turn};
 pub use secrets::{Secret, SecretFound, find_secrets};
@@ -66,6 +69,8 @@ pub struct LabFacts {
     pub dark_gates: Vec<f64>,
     /// What the journal says happened (invariant 9).
     pub journal: Vec<JournalClaim>,
+    /// What the agents took down, each node's in its order (invariant 6).
+    pub ledgers: Vec<LedgerLine>,
     /// Where secrets were found (invariant 10); see `find_secrets`.
     pub secrets_found: Vec<SecretFound>,
     /// The database at the end, where the caller could look.
@@ -83,6 +88,7 @@ impl LabFacts {
             ordered_retries: Vec::new(),
             dark_gates: Vec::new(),
             journal: Vec::new(),
+            ledgers: Vec::new(),
             secrets_found: Vec::new(),
             database: None,
         }
@@ -149,6 +155,7 @@ pub fn judge(records: &Records, facts: &LabFacts) -> Verdict {
     violations.extend(migrations::violations(&history, facts));
     violations.extend(configs::violations(&history, facts));
     violations.extend(journal::violations(&history, &facts.journal));
+    violations.extend(leases::violations(&history, &facts.ledgers));
     violations.extend(secrets::violations(&facts.secrets_found));
     violations.sort_by_key(|violation| (violation.at, violation.invariant));
     let observed = Observed {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use jiff::Timestamp;
 use quaymaster_agent::container::ContainerSpec;
 use quaymaster_agent::container::spec::StorageSpec;
 use quaymaster_agent::engine::{
@@ -207,6 +208,28 @@ impl EngineLooks for AgentEngine {
         }
     }
 
+    /// Nobody watches over a floor here.
+    fn starts(&self, since: Timestamp) -> BoxStream<'static, Result<(), EngineError>> {
+        let (world, node) = (self.world.clone(), self.node);
+        let starts = {
+            let state = world.state();
+            let mut starts = state.hosts[node].starts.subscribe();
+            if starts.borrow_and_update().is_some_and(|last| last >= since) {
+                starts.mark_changed();
+            }
+            starts
+        };
+        if !world.state().hosts[node].is_up {
+            return stream::empty().boxed();
+        }
+        stream::unfold((world, node, starts), async |(world, node, mut starts)| {
+            starts.changed().await.ok()?;
+            let is_up = world.state().hosts[node].is_up;
+            is_up.then_some((Ok(()), (world, node, starts)))
+        })
+        .boxed()
+    }
+
     fn changes(&self, id: &ContainerId) -> BoxStream<'static, Result<(), EngineError>> {
         let mut state = self.world.state();
         let Some(stored) = state.stored(self.node, id) else { return stream::pending().boxed() };
@@ -335,6 +358,7 @@ impl EngineChanges for AgentEngine {
             return Err(status("rename a container", 409));
         }
         self.change(id, "rename a container", |stored| name.clone_into(&mut stored.state.name))?;
+        self.world.tell_start(self.node);
         self.leave("rename a container")
     }
 

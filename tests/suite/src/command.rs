@@ -49,8 +49,30 @@ impl TestLab {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Child {
-        let mut command = coordinator(&self.binaries().coordinator, "cluster.yaml");
+        self.spawn_quaymaster_of("cluster.yaml", arguments)
+    }
+
+    /// The same with another cluster file of the lab's directory.
+    pub fn spawn_quaymaster_of<S: AsRef<OsStr>>(
+        &self,
+        cluster: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Child {
+        let mut command = coordinator(&self.binaries().coordinator, cluster);
         command.args(arguments).current_dir(self.dir());
+        command.spawn().expect("the coordinator can be started")
+    }
+
+    /// The same by way of another program, which becomes it: `strace -D` and its like.
+    pub fn spawn_quaymaster_by<S: AsRef<OsStr>>(
+        &self,
+        way: &[S],
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Child {
+        let (program, before) = way.split_first().expect("the way begins with a program");
+        let mut command = prepared(Path::new(program));
+        command.args(before).arg(&self.binaries().coordinator);
+        command.args(["--cluster", "cluster.yaml"]).args(arguments).current_dir(self.dir());
         command.spawn().expect("the coordinator can be started")
     }
 

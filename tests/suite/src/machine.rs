@@ -70,8 +70,8 @@ impl Machine {
             text.lines()
                 .filter_map(|line| line.split([':', '\t']).next())
                 .map(|name| name.trim().to_owned())
-                // One end of a container of another test, which comes and goes.
-                .filter(|name| !name.starts_with("veth"))
+                // What another lab's networks and containers bring comes and goes.
+                .filter(|name| !["veth", "br-"].iter().any(|other| name.starts_with(other)))
                 .collect()
         };
         Self {

@@ -276,3 +276,20 @@ async fn a_container_that_the_engine_makes_otherwise_is_refused_by_name() {
     assert!(error.in_one_line().contains("options.MemorySwap"), "{}", error.in_one_line());
     assert!(!bench.is_there(&staged).await);
 }
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "what is past is past by the engine's clock")]
+async fn what_happened_before_the_engine_was_followed_is_told_too() {
+    let bench = Bench::new("starts").await;
+    let image = bench.image("old", json!({ "Cmd": ["/none"] })).await;
+    let before = bench.owners_container(&image).await;
+    let id = bench.engine.container(&before).await.unwrap().unwrap().state.id;
+    let since = Timestamp::now();
+    let after = bench.name("renamed");
+    bench.engine.rename(&id, &after).await.unwrap();
+    let mut starts = bench.engine.starts(since);
+    let told = tokio::time::timeout(Duration::from_secs(60), starts.next()).await;
+    told.expect("it is told").expect("the engine goes on").unwrap();
+    bench.engine.remove(&id).await.unwrap();
+    assert!(!bench.is_there(&after).await);
+}

@@ -245,14 +245,3 @@ async fn a_second_order_is_busy_and_the_same_step_waits_for_its_answer() {
     assert!(rig.engine().look(&rig.old).state.name.ends_with("-old"));
     assert_eq!(rig.at(1, 1, rig.stop()).await.unwrap().how, How::Already);
 }
-
-/// Waits for a condition, with a bound.
-async fn until(condition: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if condition() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("the condition never came true");
-}

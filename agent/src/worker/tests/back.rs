@@ -179,13 +179,16 @@ async fn what_was_stopped_comes_back_as_a_fresh_container_of_the_same() {
     rig.serve(&fresh.id).await;
     let state = rig.next(promote(&fresh.id)).await.unwrap().container.unwrap();
     assert_eq!((state.name.as_str(), state.restart_policy), ("quay", RestartPolicy::Always));
-    // Promoted, it is known again; ended, it is of no more use; another is not it.
+    // Promoted, it is known again; ended, it is of no more use, and leaves its
+    // name and its policy to the next.
     assert_eq!(rig.next(recreate(&rig, 1)).await.unwrap().how, How::Already);
     rig.engine().end(&fresh.id, 1);
-    refused(rig.next(recreate(&rig, 1)).await, Reason::AlreadyRan, "exit code 1");
-    let second = rig.next(recreate(&rig, 2)).await.unwrap();
+    let second = rig.next(recreate(&rig, 1)).await.unwrap();
     assert_eq!(second.how, How::Changed);
     assert_eq!(second.container.unwrap().name, "quay.quaymaster-q69g5fav-back-2");
+    let ended = rig.engine().state().containers[&fresh.id].container.state.clone();
+    assert_ne!(ended.name, "quay");
+    assert_eq!(ended.restart_policy, RestartPolicy::No);
 }
 
 #[tokio::test]
@@ -209,6 +212,26 @@ async fn what_was_never_stopped_is_the_answer_and_gets_its_policy_back() {
     other.generation.image = image_id(NEW_IMAGE);
     refused(rig.next(other).await, Reason::Drifted, "image");
     assert_eq!(rig.engine().starts(), 0);
+}
+
+#[tokio::test]
+async fn what_a_cut_off_stop_left_gives_up_its_name_and_policy() {
+    let mut rig = Rig::new().await;
+    rig.next(rig.stage()).await.unwrap();
+    // It went down, and the engine was gone before the agent could see it.
+    let (act, work) = (rig.act(1, 2), Work::Act(rig.stop().order()));
+    rig.worker.node.record(&act, &work, Event::Intended).unwrap();
+    let old = rig.old.clone();
+    rig.engine().end(&old, 0);
+    rig.step = 2;
+    let fresh = rig.next(recreate(&rig, 1)).await.unwrap().container.unwrap();
+    let left = rig.engine().state().containers[&old].container.state.clone();
+    assert_eq!(left.name, "quay.quaymaster-q69g5fav-old");
+    assert_eq!(left.restart_policy, RestartPolicy::No);
+    rig.next(start_old(&rig, &fresh.id)).await.unwrap();
+    rig.serve(&fresh.id).await;
+    let state = rig.next(promote(&fresh.id)).await.unwrap().container.unwrap();
+    assert_eq!(state.name, "quay");
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use quaymaster_proto::{Below, Floor};
 
 use super::*;
 
-fn new_only() -> Floor {
+/// What a window to the new release sets.
+pub(super) fn new_only() -> Floor {
     Floor {
         generation: generation(NEW_IMAGE, Mode::Complete),
         below: vec![Below { image: image_id(OLD_IMAGE), mode: None }],

@@ -9,7 +9,14 @@ impl FakeNode {
     pub(super) fn new(facts: NodeFacts) -> Self {
         let mut kept = Kept::default();
         kept.floor.clone_from(&facts.floor);
-        Self { found: facts.clone(), facts, staged: BTreeMap::new(), kept, fresh: 0 }
+        Self {
+            found: facts.clone(),
+            facts,
+            staged: BTreeMap::new(),
+            kept,
+            recreated: BTreeMap::new(),
+            fresh: 0,
+        }
     }
 
     pub(super) fn assert_as_found(&mut self) {
@@ -175,6 +182,11 @@ impl World {
     /// A fresh container of the old one, unless that one was never stopped.
     fn recreate(&mut self, node: &NodeName, order: &Recreate, at: Timestamp) -> ActOutcome {
         let fake = self.node(node);
+        if let Some(id) = fake.recreated.get(&order.component).cloned() {
+            let state = fake.find(&id).unwrap().state.clone();
+            let how = How::Already;
+            return ActOutcome { how, container: Some(state), config: None, engine_time: Some(at) };
+        }
         let mut state = fake.find(&order.container).unwrap().state.clone();
         let how = if state.status.is_alive() { How::Already } else { How::Changed };
         if how == How::Changed {
@@ -184,6 +196,7 @@ impl World {
             state.id = fixture::hex('6', number).parse().unwrap();
             state.status = ContainerStatus::Created;
             state.started_at = None;
+            fake.recreated.insert(order.component, state.id.clone());
             let fresh = ContainerFacts { state: state.clone(), ..old };
             fake.of(order.component).others.push(fresh);
         }

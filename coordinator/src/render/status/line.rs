@@ -144,16 +144,12 @@ pub(super) fn notes(
     }
     notes.extend(report.and_then(sickness));
     if let Some(container) = node.quay_container() {
-        if let (ConfigFacts::Readable(config), Some(runs)) =
-            (&node.facts.config, container.effective_mode)
-            && runs != config.mode
-        {
-            notes.push(format!("runs in mode {runs}, and config.yaml says {}", config.mode));
-        }
+        notes.extend(super::since::notes(view, node, container));
         if container.state.restart_count > 0 {
             notes.push(format!("restarted {} times", container.state.restart_count));
         }
     }
+    notes.extend(super::floors::notes(node));
     if let ConfigFacts::Unusable { path, problem } = &node.facts.config {
         notes.push(format!("{path}: {problem}"));
     }

@@ -8,6 +8,7 @@ pub(super) struct Screen {
     health: BTreeMap<NodeName, HealthReport>,
     backfill: Option<BackfillSample>,
     unread: Option<String>,
+    pub(super) known: KnownRuns,
     watch: Option<Watch>,
     now: jiff::Timestamp,
 }
@@ -32,6 +33,7 @@ impl Screen {
             health,
             backfill: None,
             unread: None,
+            known: KnownRuns::new(),
             watch: None,
             now: fixture::survey_time(),
         }
@@ -53,7 +55,11 @@ impl Screen {
         })
     }
 
-    fn with_view<T>(&self, run: Option<RunSeen<'_>>, show: impl FnOnce(&StatusView<'_>) -> T) -> T {
+    pub(super) fn with_view<T>(
+        &self,
+        run: Option<RunSeen<'_>>,
+        show: impl FnOnce(&StatusView<'_>) -> T,
+    ) -> T {
         let catalogue = Catalogue::built_in();
         show(&StatusView {
             cluster: &self.cluster,
@@ -63,6 +69,7 @@ impl Screen {
             backfill: self.backfill.as_ref(),
             run,
             unread: self.unread.as_deref(),
+            known: &self.known,
             watch: self.watch.as_ref(),
             now: self.now,
             program: "quaymaster",

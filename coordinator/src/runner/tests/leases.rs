@@ -9,7 +9,7 @@ use crate::nodes::{Looks as _, Orders as _};
 use crate::run::rebuild::{Kept, rebuild};
 
 /// Another person's run has a node.
-async fn occupy(stage: &Stage, node: &str) {
+pub(super) async fn occupy(stage: &Stage, node: &str) {
     let claim = ClaimLease {
         cluster: stage.plan.plan().cluster.clone(),
         run: RunId::new(ulid::Ulid(7)),

@@ -1,5 +1,6 @@
 //! What the coordinator's journal says happened, in the witness's words.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use quaymaster::journal::Record;
@@ -25,6 +26,10 @@ pub(super) struct JournalSays {
     /// tell how long it looked around in the dark.
     pub(super) dark_gates: Vec<f64>,
     pub(super) is_backfill_waived: bool,
+    /// Containers of attempts that a person ordered.
+    pub(super) ordered_retries: Vec<String>,
+    /// Nodes with such an attempt.
+    retried: BTreeSet<String>,
 }
 
 /// A state directory without a journal says nothing.
@@ -53,12 +58,18 @@ impl JournalSays {
         match event {
             Event::Settled { step: _, node, settlement: Settlement::Met(outcome), at } => {
                 let Some(container) = &outcome.container else { return };
+                if self.retried.contains(node.as_str()) {
+                    self.ordered_retries.push(container.id.to_string());
+                }
                 self.claims.extend(occurrences(container).into_iter().map(|what| JournalClaim {
                     node: node.to_string(),
                     container_id: container.id.to_string(),
                     what,
                     at: *at,
                 }));
+            }
+            Event::Retried { node, .. } => {
+                self.retried.insert(node.to_string());
             }
             Event::Approved { gate: Gate::Backfill, by: _, because: Some(_), at: _ } => {
                 self.is_backfill_waived = true;
@@ -74,7 +85,6 @@ impl JournalSays {
             | Event::Closed { .. }
             | Event::LeftBehind { .. }
             | Event::TurnedBack { .. }
-            | Event::Retried { .. }
             | Event::HandedOver { .. }
             | Event::Finished { .. }
             | Event::WentBack { .. } => {}

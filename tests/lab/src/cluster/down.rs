@@ -12,6 +12,7 @@ use super::lab_file::{EngineKind, LabFile, LabProcess, Role};
 use super::layout::Layout;
 use super::process::{EndError, boot_id, with_environment_under};
 use crate::images::{self, ImagesError};
+use crate::record::{Act, WriteError};
 
 /// How long a process may take to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ pub struct DownError {
 enum Failure {
     #[error("{}{}", role.name(), node.as_deref().map(|node| format!(" of {node}")).unwrap_or_default())]
     Process { role: Role, node: Option<String>, source: EndError },
+    #[error("the witness cannot be told")]
+    Tell { source: WriteError },
     #[error("a stand-in Quay that its engine had left")]
     Left { source: EndError },
     #[error("the control groups of {node}")]
@@ -48,6 +51,13 @@ pub(super) async fn down(layout: &Layout, lab: &LabFile, say: &Say) -> Result<()
     if same_boot {
         say("ending the agents");
         end_processes(lab, Role::Agent, &mut failures).await;
+    }
+    // A lab whose files are gone has no witness.
+    let nodes = lab.nodes.iter().map(|node| node.name.as_str());
+    if layout.observed().is_dir()
+        && let Err(source) = super::tell(layout, nodes, &Act::TakenDown)
+    {
+        failures.push(Failure::Tell { source });
     }
     say("removing the containers");
     remove_containers(lab, &mut failures).await;

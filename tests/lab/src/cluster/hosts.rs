@@ -64,13 +64,17 @@ pub(super) async fn cut_power(outer: ProcessId) -> Result<(), EndError> {
 
 /// Ends the engine alone, and returns when that process has ended; the host starts it again.
 pub(super) async fn end_engine(outer: ProcessId, signal: Signal) -> Result<(), EndError> {
-    let first = children_of(outer).into_iter();
-    let engines = first.flat_map(children_of).filter(|one| name_of(*one) == "dockerd");
-    for engine in engines {
+    for engine in engines(outer) {
         engine.signal(signal)?;
         engine.ended(GONE).await?;
     }
     Ok(())
+}
+
+/// The engine of a host, which is its first process's child as all is that has lost its parent.
+pub(super) fn engines(outer: ProcessId) -> impl Iterator<Item = ProcessId> {
+    let first = children_of(outer).into_iter();
+    first.flat_map(children_of).filter(|one| name_of(*one) == "dockerd")
 }
 
 /// Removes the control groups that a host's containers were in.

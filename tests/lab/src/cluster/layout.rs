@@ -51,6 +51,11 @@ impl Layout {
         self.node(node).join("agent.log")
     }
 
+    /// What the agent was asked, and how it ended.
+    pub(crate) fn agent_ledger(&self, node: &str) -> PathBuf {
+        self.node(node).join("state/ledger.jsonl")
+    }
+
     pub fn pki(&self, node: &str) -> PathBuf {
         self.node(node).join("pki")
     }

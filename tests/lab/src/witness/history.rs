@@ -17,8 +17,8 @@ pub(super) struct History {
     pub(super) events: Vec<(Timestamp, EngineEvent)>,
     pub(super) probes: Vec<(Timestamp, ProbeChange)>,
     pub(super) configs: Vec<(Timestamp, ConfigSeen)>,
-    /// With the node.
-    power_cuts: Vec<(Timestamp, String)>,
+    /// What the lab did to a node, but for starts by hand.
+    acts: Vec<(Timestamp, String, Act)>,
     /// Mapped and total tags.
     backfill: Vec<(Timestamp, i64, i64)>,
     /// With the node that saw it.
@@ -73,11 +73,11 @@ impl History {
                 Seen::Engine(event) => history.events.push((at, event.clone())),
                 Seen::Probe(change) => history.probes.push((at, change.clone())),
                 Seen::Config(seen) => history.configs.push((at, seen.clone())),
-                Seen::Lab(LabAct { node, act: Act::CutPower }) => {
-                    history.power_cuts.push((at, node.clone()));
-                }
                 Seen::Lab(LabAct { node, act: Act::StartByHand { container_id } }) => {
                     by_hand.push((at, node.clone(), container_id.clone()));
+                }
+                Seen::Lab(LabAct { node, act }) => {
+                    history.acts.push((at, node.clone(), act.clone()));
                 }
                 Seen::Quay(_) => {}
             }
@@ -189,8 +189,23 @@ impl History {
     /// The first moment from `since` on at which all that ran on a node had been killed with it: no
     /// engine is left to tell of that.
     pub(super) fn power_lost(&self, node: &str, since: Timestamp) -> Option<Timestamp> {
-        let mut cuts = self.power_cuts.iter();
-        cuts.find(|(at, of)| of == node && *at >= since).map(|(at, _)| *at)
+        let mut acts = self.acts_on(node);
+        acts.find(|(at, act)| **act == Act::CutPower && *at >= since).map(|(at, _)| at)
+    }
+
+    /// Whether a node's engine was being ended and started again by the lab.
+    pub(super) fn is_engine_restarting(&self, node: &str, at: Timestamp) -> bool {
+        let last = self.acts_on(node).filter(|(then, _)| *then <= at).last();
+        last.is_some_and(|(_, act)| *act == Act::EngineEnding)
+    }
+
+    /// Whether the lab had begun to end the node with all the rest.
+    pub(super) fn is_taken_down(&self, node: &str, at: Timestamp) -> bool {
+        self.acts_on(node).any(|(then, act)| *act == Act::TakenDown && then <= at)
+    }
+
+    fn acts_on(&self, node: &str) -> impl Iterator<Item = (Timestamp, &Act)> {
+        self.acts.iter().filter(move |(_, of, _)| of == node).map(|(at, _, act)| (*at, act))
     }
 
     /// The engine's start event of a run, if it came before the process wrote its first record: the

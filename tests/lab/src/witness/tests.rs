@@ -2,6 +2,7 @@
 //! order; and a lab in order breaks none.
 
 mod floor;
+mod leases;
 
 use super::*;
 use crate::record::{

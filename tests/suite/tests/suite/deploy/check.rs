@@ -55,7 +55,8 @@ async fn a_node_that_is_served_is_good_and_another_program_on_the_port_is_not() 
         names
     };
     assert_eq!(names(&lab.lab().layout().config(NODE)), ["config.yaml"]);
-    assert_eq!(names(&lab.lab().layout().node(NODE).join("state")), ["ledger.jsonl", "spec.key"]);
+    let state = lab.lab().layout().node(NODE).join("state");
+    assert_eq!(names(&state), ["ledger.jsonl", "reserve", "spec.key"]);
 
     // The other node's agent is not this node's.
     let text = fs::read_to_string(&file).unwrap();

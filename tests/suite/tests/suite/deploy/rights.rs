@@ -28,7 +28,9 @@ async fn installed(config: Like) -> TestLab {
     end_agent(&lab, NODE).await;
     let layout = lab.lab().layout();
     let state = layout.node(NODE).join("state");
-    for path in [state.clone(), state.join("ledger.jsonl"), state.join("spec.key")] {
+    for path in
+        [state.clone(), state.join("ledger.jsonl"), state.join("spec.key"), state.join("reserve")]
+    {
         chown(path, Some(AGENT), Some(AGENT)).unwrap();
     }
     let (owner, group, mode) = config;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bollard::query_parameters::StartContainerOptions;
 use quaymaster_lab::cluster::lab_file::EngineKind;
 use quaymaster_lab::cluster::wait::until;
 use quaymaster_lab::record::{EngineAction, QuayEvent, QuayRecord, Seen, read_directory};
@@ -23,6 +24,9 @@ pub(super) const TWO: &str = "quay-2";
 pub(super) const BOUND: Duration = Duration::from_secs(60);
 /// So many times a run may have to be taken up again.
 const RESUMES: usize = 3;
+const DONE: i32 = 0;
+/// The exit code of a run that went back.
+const PUT_BACK: i32 = 7;
 
 /// Two hosts that can be restarted and cut off.
 pub(super) fn shape() -> Shape {
@@ -36,7 +40,7 @@ pub(super) struct Window {
     pub(super) lab: TestLab,
     pub(super) coordinator: Child,
     pub(super) plan: Planned,
-    before: cluster::Seen,
+    pub(super) before: cluster::Seen,
 }
 
 impl Window {
@@ -123,24 +127,71 @@ impl Window {
         }
     }
 
-    /// Lets the run end, takes it up again where it has not come to its end, and judges.
+    /// Somebody who is not the product starts a container of a node, as a cron job would.
+    pub(super) async fn start_by_hand(&self, node: &str, id: &str) {
+        self.lab.lab().tell_of_start_by_hand(node, id).unwrap();
+        let engine = self.lab.engine(node);
+        engine.start_container(id, None::<StartContainerOptions>).await.unwrap();
+    }
+
+    pub(super) async fn until_stopped(&self, node: &str, id: &str) {
+        until("the agent to stop what is below the floor", BOUND, async || {
+            if self.runs(node, id).await { Err("it runs".to_owned()) } else { Ok(()) }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Lets the run end, takes it up again where it has not come to its end, and judges. One that
+    /// has gone back has left what it found, and the same window is possible again.
     pub(super) async fn ends_well(self) {
-        let Self { lab, coordinator, plan, before } = self;
+        let Self { lab, coordinator, mut plan, before } = self;
         let mut outcome = finish(coordinator, "apply").await;
         for _ in 0..RESUMES {
-            if outcome.code == Some(0) {
-                break;
+            match outcome.code {
+                Some(DONE) => break,
+                Some(PUT_BACK) => {
+                    eprintln!("put back after:\n{}", outcome.page());
+                    is_as_found(&lab, &before).await;
+                    plan = lab.plan(Some("synchronous")).await;
+                    outcome = lab.apply(&plan).await;
+                }
+                _ => {
+                    eprintln!("taken up again after:\n{}", outcome.page());
+                    outcome = lab.quaymaster(resume_arguments(&plan)).await;
+                }
             }
-            eprintln!("taken up again after:\n{}", outcome.page());
-            outcome = lab.quaymaster(resume_arguments(&plan)).await;
         }
-        outcome.expect_code(0);
-        let after = lab.look().await;
-        assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
-        succeeded(&lab, &before, &after, "complete").await;
-        let verdict = lab.check().await;
-        verdict.expect_clean();
-        assert_eq!(verdict.migrations(), 1);
-        assert_eq!(verdict.damage(), Vec::<String>::new());
+        outcome.expect_code(DONE);
+        is_upgraded(&lab, &before).await;
     }
+}
+
+/// What an undisturbed window leaves, and the witness's word.
+pub(super) async fn is_upgraded(lab: &TestLab, before: &cluster::Seen) {
+    let after = lab.look().await;
+    assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
+    succeeded(lab, before, &after, "complete").await;
+    let verdict = lab.check().await;
+    verdict.expect_clean();
+    assert_eq!(verdict.migrations(), 1);
+    assert_eq!(verdict.damage(), Vec::<String>::new());
+}
+
+/// What a window that went back leaves: the service, the files and the database that it found.
+async fn is_as_found(lab: &TestLab, before: &cluster::Seen) {
+    let after = lab.look().await;
+    assert_eq!(after.revision, before.revision);
+    assert_eq!(after.configs, before.configs);
+    for (node, containers) in &before.containers {
+        let (found, serves) = (containers.values().next().unwrap(), lab.quay_of(node).await);
+        assert_eq!(serves.image, found.image, "{node}");
+        assert!(is_running(&serves), "{node}");
+        assert_eq!(
+            lab.owners_part(node, &serves).await,
+            lab.owners_part(node, found).await,
+            "what the owner of {node} asked for"
+        );
+    }
+    lab.check().await.expect_clean();
 }

@@ -1,0 +1,41 @@
+//! What somebody else starts in the middle of a window: the agent stops on sight what is below the
+//! floor, and nobody touches the container that migrates.
+
+use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
+use quaymaster_suite::cluster::name;
+
+use super::scene::{ONE, TWO, Window};
+
+#[tokio::test]
+async fn a_cron_job_starts_the_retired_quay_while_another_node_migrates() {
+    let window = Window::migrating(5.0).await;
+    for node in [ONE, TWO] {
+        // What it knows by name is not there to be restarted.
+        let known = window.lab.lab().node(node).unwrap().container.clone();
+        let engine = window.lab.engine(node);
+        engine.restart_container(&known, None).await.unwrap_err();
+        let old = window.old(node);
+        window.start_by_hand(node, &old).await;
+        window.until_stopped(node, &old).await;
+    }
+    window.ends_well().await;
+}
+
+/// Somebody gave the retired one its policy back, and then the power goes.
+#[tokio::test]
+async fn a_host_that_comes_back_does_not_keep_what_its_engine_revives() {
+    let mut window = Window::migrating(6.0).await;
+    let old = window.old(TWO);
+    let always =
+        RestartPolicy { name: Some(RestartPolicyNameEnum::ALWAYS), maximum_retry_count: None };
+    let update =
+        ContainerUpdateBody { restart_policy: Some(always), ..ContainerUpdateBody::default() };
+    window.lab.engine(TWO).update_container(&old, update).await.unwrap();
+    window.lab.lab().tell_of_start_by_hand(TWO, &old).unwrap();
+    window.lab.cut_power(TWO).await;
+    window.lab.boot(TWO).await;
+    window.until_stopped(TWO, &old).await;
+    let retired = window.lab.containers(TWO).await.remove(&old).unwrap();
+    assert!(name(&retired).ends_with("-old"), "{}", name(&retired));
+    window.ends_well().await;
+}
