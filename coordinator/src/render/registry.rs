@@ -7,7 +7,7 @@ use super::figures::{duration, time};
 use super::text::names;
 use crate::plan::{Gate, Plan, Stage, Step, Verb, What};
 use crate::report::between;
-use crate::run::{ActState, Direction, GateState, RunState};
+use crate::run::{ActState, Direction, GateState, Next, RunState, next};
 
 /// Whether the registry serves, as far as a run knows.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,8 +71,26 @@ pub fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
             format!("is DOWN since {}, for {}", time(since), duration(between(since, now)))
         }
         Registry::OnFirst { .. } => format!("is serving on {} alone", plan.first),
-        Registry::Again { .. } => "is serving again, on every node".to_owned(),
+        Registry::Again { .. } => match without(plan, state).as_slice() {
+            [] => "is serving again, on every node".to_owned(),
+            missing => format!("is serving again, but for {}", names(missing)),
+        },
     }
+}
+
+/// Nodes that were left behind before their Quay was healthy.
+fn without(plan: &Plan, state: &RunState) -> Vec<NodeName> {
+    let Next::Failed { step, failures } = next(plan, state) else { return Vec::new() };
+    let steps = match state.direction {
+        Direction::There => &plan.steps,
+        Direction::Back { .. } => &plan.back,
+    };
+    let is_gate =
+        |of: &&Step| of.component == Component::Quay && of.what == What::Gate(Gate::Healthy);
+    let gate = steps.iter().find(is_gate);
+    let is_before =
+        step.component == Component::Quay && gate.is_some_and(|gate| step.number <= gate.number);
+    if is_before { failures.into_iter().map(|(node, _)| node).collect() } else { Vec::new() }
 }
 
 /// When the Quays of the way back were healthy.

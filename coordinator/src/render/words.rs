@@ -204,7 +204,23 @@ pub fn problem(problem: &Problem) -> String {
         Problem::Refused { reason: _, message, remedy: _ } => message.clone(),
         Problem::Unreachable { detail } => format!("does not answer: {detail}"),
         Problem::Nonsense { detail } => format!("its answer makes no sense: {detail}"),
-        Problem::AtGate { failure: why } => failure(why),
+        Problem::AtGate { failure: why } => match why.as_ref() {
+            // Its database is not asked for: another one has migrated it.
+            GateFailure::Exited { node, exit_code, revision: None, log: _ } => {
+                format!("{node}: the container ended with exit code {exit_code}")
+            }
+            other @ (GateFailure::Exited { .. }
+            | GateFailure::Gone { .. }
+            | GateFailure::Restarted { .. }
+            | GateFailure::WrongMode { .. }
+            | GateFailure::TooLong { .. }
+            | GateFailure::Drifted { .. }
+            | GateFailure::Alive { .. }
+            | GateFailure::Config { .. }
+            | GateFailure::NoFloor { .. }
+            | GateFailure::Database { .. }
+            | GateFailure::ForeignSessions { .. }) => failure(other),
+        },
     }
 }
 
@@ -220,11 +236,8 @@ pub(super) fn remedy(problem: &Problem, node: &NodeName) -> String {
         Problem::Nonsense { detail: _ } => {
             format!("compare the agent's version on {node} with this program's")
         }
-        Problem::AtGate { failure: _ } => {
-            "read the container's log and mend what it says; a container that has run is not \
-             started again, so order a fresh one: resume --retry with the node's name"
-                .to_owned()
-        }
+        // What a gate asks for depends on the gate.
+        Problem::AtGate { failure: _ } => String::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! floor, and nobody touches the container that migrates.
 
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
+use bollard::query_parameters::StartContainerOptions;
 use quaymaster_suite::cluster::name;
 
 use super::scene::{ONE, TWO, Window};
@@ -14,10 +15,13 @@ async fn a_cron_job_starts_the_retired_quay_while_another_node_migrates() {
         let known = window.lab.lab().node(node).unwrap().container.clone();
         let engine = window.lab.engine(node);
         engine.restart_container(&known, None).await.unwrap_err();
-        let old = window.old(node);
-        window.start_by_hand(node, &old).await;
-        window.until_stopped(node, &old).await;
     }
+    // On the node that migrates the ports are taken.
+    let (engine, old) = (window.lab.engine(ONE), window.old(ONE));
+    engine.start_container(&old, None::<StartContainerOptions>).await.unwrap_err();
+    let old = window.old(TWO);
+    window.start_by_hand(TWO, &old).await;
+    window.until_stopped(TWO, &old).await;
     window.ends_well().await;
 }
 
