@@ -9,7 +9,7 @@ pub enum Guard {
     Lease,
     /// The migrating start happens at most once for a container.
     AtMostOnce,
-    /// What the floor forbids is not started.
+    /// What the floor forbids is not started, and is stopped on sight.
     Floor,
     /// Every start reads identity and revision through its own node's config.
     OwnDatabase,

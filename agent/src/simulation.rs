@@ -23,6 +23,8 @@ use quaymaster_proto::{
     RunId,
 };
 
+use tokio::task::AbortHandle;
+
 use crate::config::AgentConfig;
 use crate::container::spec::SpecKey;
 pub use crate::engine::*;
@@ -95,13 +97,20 @@ pub struct Parts<'a, E, W> {
 #[derive(Debug)]
 pub struct SimulatedAgent<E: Engine> {
     node: Arc<Node<E>>,
-    worker: Worker<E>,
+    worker: Arc<Worker<E>>,
     jobs: Jobs<E>,
+    watching: AbortHandle,
+}
+
+impl<E: Engine> Drop for SimulatedAgent<E> {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
 }
 
 impl<E: Engine> SimulatedAgent<E> {
     /// An agent as it is right after its start.
-    pub fn start<W: World>(parts: Parts<'_, E, W>) -> Result<Self, String> {
+    pub async fn start<W: World>(parts: Parts<'_, E, W>) -> Result<Self, String> {
         let Parts { yaml, base, engine, world, without } = parts;
         let config = AgentConfig::parse(yaml, base).map_err(|error| error.to_string())?;
         let surroundings = surroundings(&world);
@@ -112,8 +121,12 @@ impl<E: Engine> SimulatedAgent<E> {
         let mut node = Node::new(config, engine, surroundings, Timestamp::MAX, kept);
         node.guards = Guards::without(without);
         let node = Arc::new(node);
-        let (worker, jobs) = (Worker::new(Arc::clone(&node)), Jobs::new(Arc::clone(&node)));
-        Ok(Self { node, worker, jobs })
+        let (worker, jobs) =
+            (Arc::new(Worker::new(Arc::clone(&node))), Jobs::new(Arc::clone(&node)));
+        let _ = worker.look_over_fence().await; // told, and tried again
+        let watcher = Arc::clone(&worker);
+        let watching = tokio::spawn(async move { match watcher.keep_fence().await {} });
+        Ok(Self { node, worker, jobs, watching: watching.abort_handle() })
     }
 
     /// The engine that it was given.

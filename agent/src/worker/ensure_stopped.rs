@@ -66,7 +66,7 @@ pub(super) async fn put_aside<E: Engine>(
 }
 
 /// So that nothing but an order starts it again.
-pub(super) async fn take_policy<E: Engine>(
+async fn take_policy<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
 ) -> Result<Container, Refusal> {
@@ -82,7 +82,7 @@ pub(super) async fn take_policy<E: Engine>(
 }
 
 /// A second container stopped in one run gets its own id into its name.
-pub(super) async fn retire<E: Engine>(
+async fn retire<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
     well_known: &str,

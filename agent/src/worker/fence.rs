@@ -19,6 +19,7 @@ use super::{Desk, Worker, pulse};
 use crate::engine::{Container, Engine};
 use crate::fence::{self, Start, Verdict};
 use crate::floor;
+use crate::guards::Guard;
 use crate::node::Node;
 
 /// Between two tries while the engine does not answer, or does not stop what
@@ -91,6 +92,9 @@ async fn look<E: Engine>(node: &Node<E>, desk: &Desk) -> Result<(), Refusal> {
 /// A floor that cannot be read keeps every Quay from being started, and stops
 /// none.
 fn known_floor<E: Engine>(node: &Node<E>) -> Option<Floor> {
+    if !node.guards.has(Guard::Floor) {
+        return None;
+    }
     floor::read(&node.config.state).unwrap_or_else(|error| {
         tracing::error!("No Quay is started: {}.", quaymaster_proto::in_a_line(&error));
         None

@@ -209,8 +209,25 @@ impl EngineLooks for AgentEngine {
     }
 
     /// Nobody watches over a floor here.
-    fn starts(&self, _: Timestamp) -> BoxStream<'static, Result<(), EngineError>> {
-        stream::pending().boxed()
+    fn starts(&self, since: Timestamp) -> BoxStream<'static, Result<(), EngineError>> {
+        let (world, node) = (self.world.clone(), self.node);
+        let starts = {
+            let state = world.state();
+            let mut starts = state.hosts[node].starts.subscribe();
+            if starts.borrow_and_update().is_some_and(|last| last >= since) {
+                starts.mark_changed();
+            }
+            starts
+        };
+        if !world.state().hosts[node].is_up {
+            return stream::empty().boxed();
+        }
+        stream::unfold((world, node, starts), async |(world, node, mut starts)| {
+            starts.changed().await.ok()?;
+            let is_up = world.state().hosts[node].is_up;
+            is_up.then_some((Ok(()), (world, node, starts)))
+        })
+        .boxed()
     }
 
     fn changes(&self, id: &ContainerId) -> BoxStream<'static, Result<(), EngineError>> {
@@ -341,6 +358,7 @@ impl EngineChanges for AgentEngine {
             return Err(status("rename a container", 409));
         }
         self.change(id, "rename a container", |stored| name.clone_into(&mut stored.state.name))?;
+        self.world.tell_start(self.node);
         self.leave("rename a container")
     }
 

@@ -12,6 +12,9 @@ use crate::world::{Cause, Release, State, mode_in, release_of};
 /// else, between an agent's look and what it does next.
 const INSTANT: u64 = 600;
 
+/// Within so many milliseconds an agent stops what a floor forbids.
+const SIGHT: u64 = 2_000;
+
 /// Who sees it all.
 #[derive(Clone, Debug)]
 pub struct Witness {
@@ -171,6 +174,25 @@ impl Witness {
         }
         for (invariant, words) in found {
             state.witness.blame(millis, invariant, &words);
+        }
+    }
+
+    /// What a floor forbids does not live for long where an agent can see it.
+    pub(crate) fn see_floors(state: &mut State, millis: u64) {
+        let lasts = |since: u64| millis.saturating_sub(since) > SIGHT;
+        let mut found = Vec::new();
+        for (node, stored, process) in state.quays() {
+            let host = &state.hosts[node];
+            let is_old = release_of(&stored.state.image) == Release::Old;
+            let sees = host.is_up
+                && host.floor_since.is_some_and(lasts)
+                && host.agent_since.is_some_and(lasts);
+            if is_old && sees && lasts(process.since) {
+                found.push(format!("{}: {} lives below its floor", host.name, stored.state.name));
+            }
+        }
+        for words in found {
+            state.witness.blame(millis, 4, &words);
         }
     }
 

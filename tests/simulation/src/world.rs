@@ -133,6 +133,12 @@ pub struct Host {
     pub points: u64,
     /// An agent died, or its host did: one more.
     pub deaths: watch::Sender<u64>,
+    /// When a container of it started last.
+    pub starts: watch::Sender<Option<Timestamp>>,
+    /// Since when its agent is there, in milliseconds.
+    pub agent_since: Option<u64>,
+    /// Since when a floor forbids what the window left.
+    pub floor_since: Option<u64>,
     /// So often the host was started again.
     pub boots: u64,
 }
@@ -387,11 +393,24 @@ impl World {
         Witness::see_start(&mut state, millis, node, id);
         drop(state);
         self.note(format!("{name}: {label} starts ({cause:?})"));
+        self.tell_start(node);
         let task = tokio::spawn(quay::live(self.clone(), node, id.clone(), number));
         if let Some(process) = self.state().process(node, id, number) {
             process.task = Some(task.abort_handle());
         }
         Ok(())
+    }
+
+    /// Whoever listens hears that something started.
+    pub(crate) fn tell_start(&self, node: usize) {
+        let now = self.clock_of(node);
+        self.state().hosts[node].starts.send_replace(Some(now));
+    }
+
+    /// The witness looks whether anything lives that a floor forbids.
+    pub fn look_at_floors(&self) {
+        let millis = self.millis();
+        Witness::see_floors(&mut self.state(), millis);
     }
 
     /// A Quay ends by itself, or is ended.
@@ -478,6 +497,7 @@ impl World {
         let running: Vec<ContainerId> = {
             let mut state = self.state();
             state.hosts[node].is_up = false;
+            state.hosts[node].starts.send_modify(|_| {});
             let all = state.hosts[node].containers.iter();
             all.filter(|(_, stored)| stored.process.is_some()).map(|(id, _)| id.clone()).collect()
         };
@@ -664,6 +684,9 @@ fn host(number: usize, config: PathBuf) -> Host {
         fuse: None,
         points: 0,
         deaths: watch::Sender::new(0),
+        starts: watch::Sender::new(None),
+        agent_since: None,
+        floor_since: None,
         boots: 0,
     }
 }

@@ -139,9 +139,16 @@ impl Cluster {
         let cluster = Self { world, kind, nodes, network, base, without, slots };
         let cluster = Arc::new(cluster);
         for node in 0..nodes {
-            cluster.start_agent(node);
+            cluster.start_agent(node).await;
             tokio::spawn(Arc::clone(&cluster).watch_over(node));
         }
+        let world = cluster.world.clone();
+        tokio::spawn(async move {
+            loop {
+                sleep(Duration::from_millis(250)).await;
+                world.look_at_floors();
+            }
+        });
         sleep(Duration::from_secs(10)).await;
         (cluster, directory)
     }
@@ -164,7 +171,7 @@ impl Cluster {
         let _ = std::fs::remove_dir_all(self.base.join(format!("state-{}", node + 1)));
     }
 
-    fn start_agent(&self, node: usize) {
+    async fn start_agent(&self, node: usize) {
         let life = Life::default();
         let engine = AgentEngine { world: self.world.clone(), node, life: life.clone() };
         let name = format!("quay-{}", node + 1);
@@ -188,7 +195,8 @@ impl Cluster {
             world: Arc::new(around),
             without: self.without,
         };
-        let agent = SimulatedAgent::start(parts).unwrap();
+        let agent = SimulatedAgent::start(parts).await.unwrap();
+        self.world.state().hosts[node].agent_since = Some(self.world.millis());
         self.slots.lock().unwrap()[node] = Slot { agent: Some(Arc::new(agent)), life };
     }
 
@@ -200,13 +208,14 @@ impl Cluster {
                 slots[node].life.end();
                 slots[node].agent = None;
             }
+            self.world.state().hosts[node].agent_since = None;
             sleep(RESTART).await;
             while !self.world.state().hosts[node].is_up {
                 sleep(RESTART).await;
             }
             deaths.mark_unchanged();
             self.world.note(format!("quay-{}: its agent starts", node + 1));
-            self.start_agent(node);
+            self.start_agent(node).await;
         }
     }
 }

@@ -172,9 +172,10 @@ pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Ve
             let late = Ordeal::OutlivesSender(chance.millis(1500, 9000));
             vec![Fault::Order(verb, late), Fault::Abort]
         }
-        // What is below the floor is below other guards too: nothing is started
-        // that its own run did not stage or find.
-        Guard::Floor => vec![Fault::ForeignStart(node)],
+        Guard::Floor => {
+            let (appends, writes) = (usize::try_from(12 + chance.below(16)).unwrap(), true);
+            vec![Fault::ForeignStart(node), Fault::CoordinatorDies { appends, writes }]
+        }
         Guard::AtMostOnce => {
             let twice = Ordeal::ComesTwice(chance.millis(3000, 9000));
             vec![Fault::Order("start-migrating", twice), Fault::EngineRestart(0)]

@@ -345,7 +345,7 @@ impl Orders for Fleet {
         order: Order,
     ) -> Result<ActOutcome, CallError> {
         let (who, verb) = (self.who.clone(), order.verb());
-        let world = self.cluster.world.clone();
+        let (world, index) = (self.cluster.world.clone(), number(node));
         self.send(node, verb, move |agent: Arc<Agent>| {
             let (who, act, order) = (who.clone(), act.clone(), order.clone());
             let world = world.clone();
@@ -355,7 +355,29 @@ impl Orders for Fleet {
                     lease.is_some_and(|lease| lease.is_of(act.run, act.epoch))
                 };
                 let before = is_holder();
+                let floor = match &order {
+                    Order::SetFloor(_) => Some(true),
+                    Order::LowerFloor(_) => Some(false),
+                    Order::StageContainer(_)
+                    | Order::StageConfig(_)
+                    | Order::EnsureStopped(_)
+                    | Order::PutConfig(_)
+                    | Order::StartMigrating(_)
+                    | Order::EnsureRunning(_)
+                    | Order::Promote(_)
+                    | Order::RestoreConfig(_)
+                    | Order::RemoveStaged(_)
+                    | Order::RemoveStagedConfig(_)
+                    | Order::Recreate(_) => None,
+                };
+                if floor == Some(false) {
+                    world.state().hosts[index].floor_since = None;
+                }
                 let outcome = agent.order(&who, act.clone(), order).await?;
+                if floor == Some(true) {
+                    let millis = world.millis();
+                    world.state().hosts[index].floor_since.get_or_insert(millis);
+                }
                 if outcome.how == How::Changed && !before && !is_holder() {
                     let millis = world.millis();
                     let words = format!("{verb} of epoch {} without its lease", act.epoch);

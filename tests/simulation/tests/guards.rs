@@ -27,6 +27,11 @@ fn an_act_needs_the_lease() {
 }
 
 #[test]
+fn what_the_floor_forbids_is_stopped_on_sight() {
+    bites(Removed::OfAgent(Guard::Floor));
+}
+
+#[test]
 fn a_quay_starts_only_in_the_dark() {
     bites(Removed::OfCoordinator(Gate::DarkGate));
 }
