@@ -39,6 +39,7 @@ fn below(view: &StatusView<'_>, floor: &Floor) -> String {
         (None, _) => below.to_string(),
     };
     let mut told: Vec<String> = floor.below.iter().map(one).collect();
+    told.sort();
     told.dedup();
     if told.is_empty() { "nothing".to_owned() } else { told.join(", ") }
 }
