@@ -59,6 +59,8 @@ struct World {
     silent: BTreeSet<NodeName>,
     lost: BTreeSet<(NodeName, &'static str)>,
     first_exits_with: Option<i64>,
+    /// Nodes whose next fresh container ends at once.
+    dying: BTreeSet<NodeName>,
     /// What a migrating container says.
     log: Vec<&'static str>,
     migration_began: Option<Instant>,
@@ -90,7 +92,7 @@ struct FakeNode {
     staged: BTreeMap<Component, Staged>,
     kept: Kept,
     /// Containers that were made of ones that had run, and how many.
-    recreated: BTreeMap<Component, ContainerId>,
+    recreated: BTreeMap<(Component, u32), ContainerId>,
     fresh: u8,
 }
 
@@ -119,6 +121,7 @@ impl FakeFleet {
             silent: BTreeSet::new(),
             lost: BTreeSet::new(),
             first_exits_with: None,
+            dying: BTreeSet::new(),
             log: Vec::new(),
             migration_began: None,
             tally: Tally::default(),
@@ -147,6 +150,11 @@ impl FakeFleet {
         world.silent.clear();
         world.lost.clear();
         world.sessions.clear();
+    }
+
+    /// The next fresh container of the node ends at once.
+    pub(crate) fn fresh_one_dies(&self, node: &str) {
+        self.world().dying.insert(node.parse().unwrap());
     }
 
     pub(crate) fn silence(&self, node: &str) {

@@ -3,6 +3,7 @@
 //! follows from what was begun after it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use quaymaster_proto::job::JobState;
@@ -40,19 +41,31 @@ pub fn rebuild(kept: &Kept, now: Timestamp) -> Vec<Event> {
         Event::Started { run, plan: digest, cluster, at: begun },
         Event::Driven { epoch: kept.epoch, by, at: begun },
     ];
-    let last = last_attempt(kept);
-    for attempt in 1..=last {
-        for (node, entries) in &kept.nodes {
-            let is_anew = attempt > 1 && of(entries, attempt).next().is_some();
-            if let (true, Some(at)) = (is_anew, of(entries, attempt).map(|entry| entry.at).min()) {
-                let by = BY.to_owned();
-                let steps = of(entries, attempt).filter_map(|entry| number(entry.step)).collect();
-                events.push(Event::Retried { node: node.clone(), attempt, steps, by, at });
-            }
-        }
-        walk(kept, attempt, attempt == last, &mut events);
+    let attempts = 1..=last_attempt(kept);
+    for attempt in attempts.clone() {
+        anew(kept, attempt, &plan.steps, &mut events);
+        there(kept, attempt, &mut events);
     }
+    back(kept, attempts, &mut events);
     events
+}
+
+/// Nodes whose part was begun anew, there or on the way back.
+fn anew(kept: &Kept, attempt: u32, way: &[Step], events: &mut Vec<Event>) {
+    if attempt == 1 {
+        return;
+    }
+    for (node, entries) in &kept.nodes {
+        let is_on_it = |step: &StepNumber| way.iter().any(|of| of.number == *step);
+        let steps: Vec<StepNumber> =
+            of(entries, attempt).filter_map(|entry| number(entry.step)).collect();
+        // Its first step says on which way it was ordered.
+        let at = of(entries, attempt).map(|entry| entry.at).min();
+        if let (true, Some(at)) = (steps.first().is_some_and(is_on_it), at) {
+            let (node, by) = (node.clone(), BY.to_owned());
+            events.push(Event::Retried { node, attempt, steps, by, at });
+        }
+    }
 }
 
 fn last_attempt(kept: &Kept) -> u32 {
@@ -71,10 +84,9 @@ fn of(entries: &[LedgerEntry], attempt: u32) -> impl Iterator<Item = &LedgerEntr
     entries.iter().filter(move |entry| attempt_of(entry.step) == attempt)
 }
 
-/// Every step in the plan's order, there and back.
-fn walk(kept: &Kept, attempt: u32, is_last: bool, events: &mut Vec<Event>) {
-    let plan = kept.plan.plan();
-    for step in &plan.steps {
+/// Every step in the plan's order.
+fn there(kept: &Kept, attempt: u32, events: &mut Vec<Event>) {
+    for step in &kept.plan.plan().steps {
         if let What::Gate(gate) = step.what
             && attempt == 1
         {
@@ -82,19 +94,27 @@ fn walk(kept: &Kept, attempt: u32, is_last: bool, events: &mut Vec<Event>) {
         }
         answers(kept, step, attempt, events);
     }
-    if !is_last {
-        return;
-    }
+}
+
+/// The same of the way back, where the run turned.
+fn back(kept: &Kept, attempts: RangeInclusive<u32>, events: &mut Vec<Event>) {
+    let plan = kept.plan.plan();
     let Some(proof) = plan.back.first() else { return };
-    answers(kept, proof, attempt, events);
+    for attempt in attempts.clone() {
+        answers(kept, proof, attempt, events);
+    }
     let is_proven = is_met(kept, proof, &plan.first);
     let is_on = plan.back.iter().skip(1).any(|step| began(kept, step).is_some());
-    if is_proven || is_on {
-        let at = began(kept, proof).or_else(|| plan.back.iter().find_map(|step| began(kept, step)));
-        let Some(at) = at else { return };
-        let crossing = crossing(kept, plan, is_proven);
-        let because = Cause::Person { by: BY.to_owned(), because: None };
-        events.push(Event::TurnedBack { because, crossing, at });
+    if !is_proven && !is_on {
+        return;
+    }
+    let at = began(kept, proof).or_else(|| plan.back.iter().find_map(|step| began(kept, step)));
+    let Some(at) = at else { return };
+    let crossing = crossing(kept, plan, is_proven);
+    let because = Cause::Person { by: BY.to_owned(), because: None };
+    events.push(Event::TurnedBack { because, crossing, at });
+    for attempt in attempts {
+        anew(kept, attempt, &plan.back, events);
         for step in plan.back.iter().skip(1) {
             answers(kept, step, attempt, events);
         }

@@ -392,7 +392,7 @@ impl RunState {
         attempt: u32,
         steps: &[StepNumber],
     ) -> Result<(), IllegalEvent> {
-        if attempt != self.attempt(node) + 1 || self.direction != Direction::There {
+        if attempt != self.attempt(node) + 1 {
             let event = format!("attempt {attempt} of {node}");
             return Err(IllegalEvent::OutOfPlace { event });
         }

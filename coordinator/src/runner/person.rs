@@ -59,12 +59,13 @@ where
         if plan.node(node).is_none() {
             return because(format!("the plan has no node {node}"));
         }
-        if self.state.direction != Direction::There {
-            return because("the run is on its way back");
-        }
-        let is_first = *node == plan.first;
-        let start = if is_first { Verb::StartMigrating } else { Verb::Start };
-        let Some(start) = plan.first_step(What::Act(start)) else {
+        let is_back = self.state.direction != Direction::There;
+        let migrates = *node == plan.first && !is_back;
+        let start = if migrates { Verb::StartMigrating } else { Verb::Start };
+        let mut steps = if is_back { plan.back.iter() } else { plan.steps.iter() };
+        let is_start =
+            |step: &&Step| step.component == Component::Quay && step.what == What::Act(start);
+        let Some(start) = steps.find(is_start) else {
             return because("the plan has no such start");
         };
         if matches!(self.state.act_state(start.number, node), ActState::Pending) {
@@ -76,12 +77,13 @@ where
         if let Err(why) = self.is_over(plan, node).await {
             return because(why);
         }
-        if is_first && let Err(why) = self.may_migrate_again(plan).await {
+        if migrates && let Err(why) = self.may_migrate_again(plan).await {
             return because(why);
         }
         let (attempt, by, at) =
             (self.state.attempt(node) + 1, self.state.driver.clone(), self.clock.now());
-        let steps = anew(plan, node).map(|step| step.number).collect();
+        let steps = if is_back { &plan.back } else { &plan.steps };
+        let steps = anew(steps, node).map(|step| step.number).collect();
         let retried = Event::Retried { node: node.clone(), attempt, steps, by, at };
         self.record(vec![retried]).await?;
         Ok(Ok(()))
@@ -181,7 +183,7 @@ where
         Ok(log.proves_nothing_applied())
     }
 
-    /// Whether the node's staged container has ended.
+    /// Whether the container that the node was to serve with has ended.
     async fn is_over(&self, plan: &Plan, node: &NodeName) -> Result<(), String> {
         let found = self.staged_container(plan, node).await?;
         match found {
@@ -205,7 +207,7 @@ where
     ) -> Result<Option<ContainerFacts>, String> {
         let facts = self.nodes.describe(node, &self.key).await;
         let facts = facts.map_err(|error| format!("{node}: {}", error.reason()))?;
-        let Some(id) = order::staged(plan, &self.state, node, Component::Quay) else {
+        let Some(id) = order::serving(plan, &self.state, node, Component::Quay) else {
             return Ok(None);
         };
         let quay = facts.component(Component::Quay);
@@ -215,13 +217,17 @@ where
 }
 
 /// The steps that begin anew for a node: what concerns its next container.
-fn anew<'a>(plan: &'a Plan, node: &'a NodeName) -> impl Iterator<Item = &'a Step> {
-    plan.steps.iter().filter(|step| {
+fn anew<'a>(steps: &'a [Step], node: &'a NodeName) -> impl Iterator<Item = &'a Step> {
+    steps.iter().filter(|step| {
         step.component == Component::Quay
             && step.nodes.contains(node)
             && match step.what {
                 What::Act(
-                    Verb::StageContainer | Verb::StartMigrating | Verb::Start | Verb::Promote,
+                    Verb::StageContainer
+                    | Verb::Recreate
+                    | Verb::StartMigrating
+                    | Verb::Start
+                    | Verb::Promote,
                 )
                 | What::Gate(Gate::FirstNode | Gate::Healthy) => true,
                 What::Act(_) | What::Gate(_) => false,

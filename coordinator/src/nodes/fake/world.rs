@@ -182,7 +182,7 @@ impl World {
     /// A fresh container of the old one, unless that one was never stopped.
     fn recreate(&mut self, node: &NodeName, order: &Recreate, at: Timestamp) -> ActOutcome {
         let fake = self.node(node);
-        if let Some(id) = fake.recreated.get(&order.component).cloned() {
+        if let Some(id) = fake.recreated.get(&(order.component, order.attempt)).cloned() {
             let state = fake.find(&id).unwrap().state.clone();
             let how = How::Already;
             return ActOutcome { how, container: Some(state), config: None, engine_time: Some(at) };
@@ -196,7 +196,7 @@ impl World {
             state.id = fixture::hex('6', number).parse().unwrap();
             state.status = ContainerStatus::Created;
             state.started_at = None;
-            fake.recreated.insert(order.component, state.id.clone());
+            fake.recreated.insert((order.component, order.attempt), state.id.clone());
             let fresh = ContainerFacts { state: state.clone(), ..old };
             fake.of(order.component).others.push(fresh);
         }
@@ -297,8 +297,9 @@ impl World {
         if component == Component::Quay {
             self.tally.returned.insert(node.clone());
         }
+        let dies = component == Component::Quay && self.dying.remove(node);
         let state = &mut self.node(node).find(container).unwrap().state;
-        state.status = ContainerStatus::Running;
+        state.status = if dies { ContainerStatus::Exited } else { ContainerStatus::Running };
         state.started_at = Some(at);
     }
 

@@ -241,3 +241,48 @@ async fn what_was_answered_on_the_way_back_is_on_record() {
     verbs.dedup();
     insta::assert_snapshot!(verbs.join("\n"));
 }
+
+/// A run that goes back and whose quay-2 does not come up.
+async fn held_on_the_way_back() -> Stage {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.refuse("quay-1", "put-config", Reason::Drifted);
+    stage.fleet.fresh_one_dies("quay-2");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let failed = |failures: &[(NodeName, Problem)]| {
+        failures.len() == 1
+            && failures[0].0.as_str() == "quay-2"
+            && matches!(failures[0].1, Problem::AtGate { .. })
+    };
+    assert!(matches!(&ended, Ended::Failed { failures, .. } if failed(failures)), "{ended:?}");
+    stage
+}
+
+async fn retried(stage: &Stage) -> Ended {
+    let mut runner = stage.runner(false).await;
+    let plan = Arc::clone(&stage.plan);
+    runner.retry(plan.plan(), &"quay-2".parse().unwrap()).await.unwrap().unwrap();
+    runner.drive(Patience::Leave).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_come_back_is_tried_again_with_another_container() {
+    let stage = held_on_the_way_back().await;
+    let ended = stage.runner(false).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Failed { .. }), "looking again helps nothing: {ended:?}");
+    let ended = retried(&stage).await;
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    stage.assert_as_before();
+    assert_eq!(stage.state().attempt(&"quay-2".parse().unwrap()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_machine_goes_on_with_a_way_back_that_was_tried_again() {
+    let stage = held_on_the_way_back().await;
+    stage.fleet.fresh_one_dies("quay-2");
+    assert!(matches!(retried(&stage).await, Ended::Failed { .. }));
+    let elsewhere = leases::rebuilt(&stage).await;
+    let ended = retried(&elsewhere).await;
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    elsewhere.assert_as_before();
+    assert_eq!(elsewhere.state().attempt(&"quay-2".parse().unwrap()), 3);
+}

@@ -107,7 +107,7 @@ async fn an_earlier_copy_of_the_journal_is_refused_and_the_nodes_know_the_rest()
 }
 
 /// The run on a machine that never saw it.
-async fn rebuilt(stage: &Stage) -> Stage {
+pub(super) async fn rebuilt(stage: &Stage) -> Stage {
     let mut nodes = std::collections::BTreeMap::new();
     let (mut run, mut epoch) = (None, Epoch::FIRST);
     for node in &stage.plan.plan().nodes {
