@@ -21,6 +21,7 @@ mod heal;
 mod live;
 mod plan;
 mod question;
+mod record;
 mod resume;
 mod signals;
 mod status;

@@ -4,11 +4,12 @@
 //! it, so that damage shows and can be told apart. This room is pure; `store`
 //! is the one place that touches the disk.
 
-use quaymaster_proto::RunId;
+use quaymaster_proto::{ClusterName, RunId};
 use sha2::{Digest as _, Sha256};
 
 use crate::run::{Event, IllegalEvent, RunState};
 
+mod reserve;
 pub mod store;
 
 /// The format that this code writes.
@@ -125,6 +126,12 @@ pub enum Damage {
         /// The record's format.
         found: String,
     },
+    /// No journal can be read from the file at all.
+    #[error("the file is no journal any more: {problem}")]
+    File {
+        /// In SQLite's words.
+        problem: String,
+    },
     /// An intact record that has no meaning.
     #[error("record {seq} cannot be understood: {problem}")]
     Meaning {
@@ -171,6 +178,27 @@ impl History {
             }
         }
         runs
+    }
+
+    /// The cluster of each run.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterName> {
+        self.records.iter().filter_map(|record| match &record.event {
+            Event::Started { cluster, .. } => Some(cluster),
+            Event::Driven { .. }
+            | Event::Intended { .. }
+            | Event::Settled { .. }
+            | Event::Failed { .. }
+            | Event::Waiting { .. }
+            | Event::Passed { .. }
+            | Event::Closed { .. }
+            | Event::Approved { .. }
+            | Event::LeftBehind { .. }
+            | Event::TurnedBack { .. }
+            | Event::Retried { .. }
+            | Event::HandedOver { .. }
+            | Event::Finished { .. }
+            | Event::WentBack { .. } => None,
+        })
     }
 
     /// The run that started last.

@@ -9,7 +9,6 @@ use crate::commands::drive::{Drive, claimant, drive};
 use crate::commands::unfinished::{Unfinished, unfinished};
 use crate::commands::{CommandError, question, talk};
 use crate::exit::Exit;
-use crate::journal::store::Journal;
 use crate::nodes::asking::Counts;
 use crate::plan::CheckedPlan;
 use crate::plan::drift::drift;
@@ -19,7 +18,7 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
     let (plan, _) = context.named_plan(&args.plan)?;
     let accepted = question::accepted(&plan, &args.drive, context.clock.now())?;
     let nodes = context.fleet()?;
-    let (mut journal, history) = Journal::open(&context.cluster.state).await?;
+    let (mut journal, history) = context.journal().await?;
     warn_of_damage(&history);
     if let Some(before) = unfinished(context, &history)?.filter(Unfinished::is_in_the_way) {
         return Err(CommandError::Unfinished { run: before.state.run.to_string() });

@@ -12,11 +12,7 @@ use crate::run::Event;
 pub(super) async fn run(context: &Context, args: &ApproveArgs) -> Result<Exit, CommandError> {
     let state_directory = &context.cluster.state;
     let nothing = || CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() };
-    let history = match store::read(state_directory).await {
-        Ok(history) => history,
-        Err(JournalError::Absent { .. }) => return Err(nothing()),
-        Err(other) => return Err(other.into()),
-    };
+    let history = context.history().await?.ok_or_else(nothing)?;
     let Unfinished { state, plan } = unfinished(context, &history)?.ok_or_else(nothing)?;
     let gate = match args.gate {
         ApprovedGate::Dark => Gate::Approval,

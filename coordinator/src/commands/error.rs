@@ -210,6 +210,20 @@ pub enum CommandError {
         /// Which cluster.
         cluster: String,
     },
+    /// The last run has ended, and none came after it.
+    #[error(
+        "run {run} has ended: {} at {}",
+        if *went_back { "what its window found is back" } else { "its window was done" },
+        crate::render::moment(*at)
+    )]
+    RunEnded {
+        /// Which.
+        run: String,
+        /// When.
+        at: jiff::Timestamp,
+        /// Whether it ended where its window began.
+        went_back: bool,
+    },
     /// The run has no such gate.
     #[error("the unfinished run of plan {plan} has no backfill gate")]
     NoSuchGate {
@@ -247,6 +261,7 @@ pub enum CommandError {
 }
 
 mod heal;
+mod journal;
 mod told;
 
 pub use heal::HealError;

@@ -5,14 +5,12 @@ use crate::commands::context::Context;
 use crate::commands::unfinished::{Unfinished, unfinished};
 use crate::commands::{CommandError, talk};
 use crate::exit::Exit;
-use crate::journal::store::{self, JournalError};
 use crate::render::{self, Explained};
 
 pub(super) async fn run(context: &Context) -> Result<Exit, CommandError> {
-    let found = match store::read(&context.cluster.state).await {
-        Ok(history) => unfinished(context, &history)?,
-        Err(JournalError::Absent { .. }) => None,
-        Err(other) => return Err(other.into()),
+    let found = match context.history().await? {
+        Some(history) => unfinished(context, &history)?,
+        None => None,
     };
     let program = context.program();
     let explained = found.as_ref().map(|Unfinished { state, plan }| Explained {

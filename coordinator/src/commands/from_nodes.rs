@@ -40,7 +40,7 @@ pub(super) async fn adopt(context: &Context, takes_over: bool) -> Result<(), Com
         .map_err(|source| CommandError::Replay { run: run.to_string(), source })?;
     context.keep_plan(&kept.plan)?;
     set_aside(context, run).await?;
-    let (mut journal, _) = Journal::open(&context.cluster.state).await?;
+    let (mut journal, _) = context.journal().await?;
     journal.append(run, &events).await?;
     talk::say(&format!(
         "run {run} of plan {} is rebuilt from {} nodes",
@@ -54,11 +54,10 @@ pub(super) async fn adopt(context: &Context, takes_over: bool) -> Result<(), Com
 /// beside the new one.
 async fn set_aside(context: &Context, run: RunId) -> Result<(), CommandError> {
     let state = &context.cluster.state;
-    let is_in_the_way = match store::read(state).await {
-        Ok(history) => history.runs().contains(&run),
-        Err(JournalError::Absent { .. }) => false,
-        Err(JournalError::Damaged { .. }) => true,
-        Err(other) => return Err(other.into()),
+    let is_in_the_way = match context.history().await {
+        Ok(history) => history.is_some_and(|history| history.runs().contains(&run)),
+        Err(CommandError::Journal(JournalError::Damaged { .. })) => true,
+        Err(other) => return Err(other),
     };
     if !is_in_the_way {
         return Ok(());

@@ -13,8 +13,6 @@ use crate::commands::unfinished::{Unfinished, over, unfinished};
 use crate::commands::{CommandError, HealError, question, talk};
 use crate::exit::Exit;
 use crate::heal::{Healing, Known, document, is_document, judge};
-use crate::journal::History;
-use crate::journal::store::{self, JournalError};
 use crate::nodes::asking::Counts;
 use crate::nodes::{HealthQuestion, Looks};
 use crate::render;
@@ -26,11 +24,7 @@ pub(super) async fn run(context: &Context, args: &HealArgs) -> Result<Exit, Comm
     if !context.cluster.names().any(|name| name == node) {
         return Err(HealError::NoSuchNode { node: node.clone() }.into());
     }
-    let history = match store::read(&context.cluster.state).await {
-        Ok(history) => history,
-        Err(JournalError::Absent { .. }) => History::default(),
-        Err(other) => return Err(other.into()),
-    };
+    let history = context.history().await?.unwrap_or_default();
     if let Some(found) = unfinished(context, &history)?.filter(Unfinished::is_in_the_way) {
         return Err(CommandError::Unfinished { run: found.state.run.to_string() });
     }

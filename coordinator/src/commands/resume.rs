@@ -8,11 +8,11 @@ use crate::args::{DriveArgs, ResumeArgs};
 use crate::commands::apply::warn_of_damage;
 use crate::commands::context::{Context, whoami};
 use crate::commands::drive::{Drive, Ordered, claimant, drive};
-use crate::commands::unfinished::{Unfinished, unfinished};
+use crate::commands::unfinished::{Unfinished, latest, unfinished};
 use crate::commands::{CommandError, from_nodes, question, talk};
 use crate::exit::Exit;
 use crate::journal::History;
-use crate::journal::store::{self, Journal, JournalError};
+use crate::journal::store::Journal;
 use crate::nodes::grpc::Fleet;
 use crate::plan::members::{differences, with_planned_nodes};
 use crate::run::{Event, RunState};
@@ -41,14 +41,15 @@ pub(super) struct Found {
 
 pub(super) async fn find(context: &Context) -> Result<Found, CommandError> {
     // Reading first: where nothing ever ran, nothing is made.
-    match store::read(&context.cluster.state).await {
-        Err(JournalError::Absent { .. }) => return Err(nothing(context)),
-        Ok(_) => {}
-        Err(other) => return Err(other.into()),
+    if context.history().await?.is_none() {
+        return Err(nothing(context));
     }
-    let (mut journal, history) = Journal::open(&context.cluster.state).await?;
+    let (mut journal, history) = context.journal().await?;
     warn_of_damage(&history);
-    let mut found = unfinished(context, &history)?.ok_or_else(|| nothing(context))?;
+    let mut found = match unfinished(context, &history)? {
+        Some(found) => found,
+        None => return Err(ended(context, &history)?),
+    };
     let nodes = nodes(context, &found)?;
     // What people said while nothing drove the run.
     for word in journal.collect(found.state.run).await? {
@@ -106,6 +107,15 @@ fn nodes(context: &Context, found: &Unfinished) -> Result<Arc<Fleet>, CommandErr
          has begun, so the run goes on with the nodes of its plan"
     ));
     context.fleet_of(&with_planned_nodes(plan, &context.cluster))
+}
+
+/// There is nothing to go on with: how the last run ended.
+fn ended(context: &Context, history: &History) -> Result<CommandError, CommandError> {
+    let Some(RunState { run, finished_at: Some(at), direction, .. }) = latest(history)? else {
+        return Ok(nothing(context));
+    };
+    let went_back = !direction.is_there();
+    Ok(CommandError::RunEnded { run: run.to_string(), at, went_back })
 }
 
 fn nothing(context: &Context) -> CommandError {

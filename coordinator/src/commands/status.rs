@@ -11,7 +11,6 @@ use crate::commands::context::Context;
 use crate::commands::unfinished::{known, latest};
 use crate::commands::{CommandError, talk};
 use crate::exit::Exit;
-use crate::journal::store::{self, JournalError};
 use crate::nodes::asking::Counts;
 use crate::nodes::{HealthQuestion, Looks};
 use crate::plan::CheckedPlan;
@@ -84,11 +83,7 @@ pub(super) async fn journal(
     context: &Context,
     plan: Option<CheckedPlan>,
 ) -> Result<JournalSeen, CommandError> {
-    let history = match store::read(&context.cluster.state).await {
-        Ok(history) => history,
-        Err(JournalError::Absent { .. }) => return Ok(JournalSeen::default()),
-        Err(other) => return Err(other.into()),
-    };
+    let Some(history) = context.history().await? else { return Ok(JournalSeen::default()) };
     let known = known(&history)?;
     let Some(state) = latest(&history)? else { return Ok(JournalSeen { latest: None, known }) };
     let plan = match plan.filter(|known| *known.digest() == state.plan) {

@@ -11,10 +11,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use quaymaster_proto::RunId;
+use quaymaster_proto::{ClusterName, RunId};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
+use crate::journal::reserve::Reserve;
 use crate::journal::{Damage, History, Row, Tail};
 use crate::run::Event;
 
@@ -42,6 +43,16 @@ pub enum JournalError {
     Absent {
         /// Where it would be.
         path: PathBuf,
+    },
+    /// Another cluster's runs are in it.
+    #[error("journal `{}` is cluster `{found}`'s, and this is cluster `{wanted}`", path.display())]
+    OtherCluster {
+        /// The journal.
+        path: PathBuf,
+        /// Whose it is.
+        found: ClusterName,
+        /// Whose it should be.
+        wanted: ClusterName,
     },
     /// Another process drives a run with this state directory.
     #[error("journal `{}` is in use by another process", path.display())]
@@ -93,6 +104,9 @@ pub struct Journal {
     connection: SqliteConnection,
     path: PathBuf,
     tail: Tail,
+    reserve: Reserve,
+    /// Whether something failed on the connection.
+    is_spoiled: bool,
     // Held for as long as the journal; the system lets go of it with the process.
     _lock: File,
 }
@@ -138,6 +152,21 @@ impl Journal {
     /// nodes again.
     pub async fn open(state: &Path) -> Result<(Self, History), JournalError> {
         let lock = lock(state)?;
+        let reserve = Reserve::of(state);
+        let opened = match Self::opened(state).await {
+            Err(full) if full.may_be_full() && reserve.is_needed() && reserve.release() => {
+                Self::opened(state).await?
+            }
+            opened => opened?,
+        };
+        let (connection, history, tail) = opened;
+        reserve.keep();
+        let path = path(state);
+        let is_spoiled = false;
+        Ok((Self { connection, path, tail, reserve, is_spoiled, _lock: lock }, history))
+    }
+
+    async fn opened(state: &Path) -> Result<(SqliteConnection, History, Tail), JournalError> {
         let path = path(state);
         let mut connection = connect(&path, true).await?;
         sqlx::raw_sql(SCHEMA)
@@ -152,7 +181,7 @@ impl Journal {
                 .await
                 .map_err(|source| sqlite("mend", &path, source))?;
         }
-        Ok((Self { connection, path, tail, _lock: lock }, history))
+        Ok((connection, history, tail))
     }
 
     /// The lock alone: nobody writes the journal for as long as it is held.
@@ -161,23 +190,91 @@ impl Journal {
     }
 
     /// Appends in one transaction, which is on the disk when this returns.
+    /// Where the disk is full, in the room that was kept for it.
     pub async fn append(&mut self, run: RunId, events: &[Event]) -> Result<(), JournalError> {
-        let failed = |source| sqlite("write to", &self.path, source);
-        let mut transaction = self.connection.begin().await.map_err(failed)?;
         let mut tail = self.tail.clone();
+        let mut rows = Vec::with_capacity(events.len());
         for event in events {
             let row =
                 tail.link(run, event).map_err(|source| JournalError::Event { run, source })?;
-            insert(&mut transaction, &row).await.map_err(failed)?;
-            tail = Tail { seq: row.seq, hash: row.hash };
+            tail = Tail { seq: row.seq, hash: row.hash.clone() };
+            rows.push(row);
+        }
+        self.write(&rows, None).await
+    }
+
+    async fn write(&mut self, rows: &[Row], word: Option<i64>) -> Result<(), JournalError> {
+        let written = match self.try_write(rows, word).await {
+            Err(full) if full.may_be_full() && self.makes_room() => {
+                self.try_write(rows, word).await
+            }
+            written => written,
+        };
+        written?;
+        if let Some(Row { seq, hash, .. }) = rows.last() {
+            self.tail = Tail { seq: *seq, hash: hash.clone() };
+        }
+        self.reserve.keep();
+        Ok(())
+    }
+
+    fn makes_room(&self) -> bool {
+        self.reserve.is_needed() && self.reserve.release()
+    }
+
+    async fn try_write(&mut self, rows: &[Row], word: Option<i64>) -> Result<(), JournalError> {
+        if self.begin_anew().await? && self.has(rows).await? {
+            return Ok(());
+        }
+        // Until it is known to be done.
+        self.is_spoiled = true;
+        let failed = |source| sqlite("write to", &self.path, source);
+        let mut transaction = self.connection.begin().await.map_err(failed)?;
+        for row in rows {
+            insert(&mut transaction, row).await.map_err(failed)?;
+        }
+        if let Some(word) = word {
+            sqlx::query("DELETE FROM inbox WHERE id = $1")
+                .bind(word)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
         }
         transaction.commit().await.map_err(failed)?;
-        self.tail = tail;
+        self.is_spoiled = false;
         Ok(())
+    }
+
+    /// A connection on which a transaction failed may take what follows for a
+    /// part of it, and never commit that. Whether there was one.
+    async fn begin_anew(&mut self) -> Result<bool, JournalError> {
+        if !self.is_spoiled {
+            return Ok(false);
+        }
+        let fresh = connect(&self.path, false).await?;
+        // What it would say is known: something failed on it.
+        let _ = std::mem::replace(&mut self.connection, fresh).close().await;
+        self.is_spoiled = false;
+        Ok(true)
+    }
+
+    /// Whether these rows are there: a commit that failed may have been made.
+    async fn has(&mut self, rows: &[Row]) -> Result<bool, JournalError> {
+        let Some(last) = rows.last() else { return Ok(false) };
+        let failed = |source| sqlite("read", &self.path, source);
+        let found = sqlx::query("SELECT hash FROM record WHERE seq = $1")
+            .bind(last.seq)
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(failed)?;
+        let hash: Option<String> =
+            found.map(|row| row.try_get("hash")).transpose().map_err(failed)?;
+        Ok(hash.as_ref() == Some(&last.hash))
     }
 
     /// Moves what people left for this run into the journal.
     pub async fn collect(&mut self, run: RunId) -> Result<Vec<Event>, JournalError> {
+        self.begin_anew().await?;
         let path = self.path.clone();
         let failed = |source| sqlite("read", &path, source);
         let rows = sqlx::query("SELECT id, body FROM inbox WHERE run = $1 ORDER BY id")
@@ -198,19 +295,9 @@ impl Journal {
     }
 
     async fn take_over(&mut self, run: RunId, id: i64, word: &Event) -> Result<(), JournalError> {
-        let failed = |source| sqlite("write to", &self.path, source);
         let row =
             self.tail.link(run, word).map_err(|source| JournalError::Event { run, source })?;
-        let mut transaction = self.connection.begin().await.map_err(failed)?;
-        insert(&mut transaction, &row).await.map_err(failed)?;
-        sqlx::query("DELETE FROM inbox WHERE id = $1")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        self.tail = Tail { seq: row.seq, hash: row.hash };
-        Ok(())
+        self.write(&[row], Some(id)).await
     }
 }
 
@@ -239,6 +326,8 @@ async fn connect(path: &Path, create: bool) -> Result<SqliteConnection, JournalE
         .filename(path)
         .create_if_missing(create)
         .journal_mode(SqliteJournalMode::Wal)
+        // What waits beside the file stays small: the reserve is for records.
+        .pragma("wal_autocheckpoint", "64")
         .synchronous(SqliteSynchronous::Full)
         .disable_statement_logging()
         .connect()
@@ -291,5 +380,41 @@ async fn insert(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx
 }
 
 fn sqlite(what: &'static str, path: &Path, source: sqlx::Error) -> JournalError {
-    JournalError::Sqlite { what, path: path.to_owned(), source }
+    let path = path.to_owned();
+    match code(&source) {
+        Some(CORRUPT | NO_DATABASE) => {
+            let source = Damage::File { problem: source.to_string() };
+            JournalError::Damaged { path, source }
+        }
+        Some(_) | None => JournalError::Sqlite { what, path, source },
+    }
+}
+
+/// SQLite's primary result codes (sqlite.org/rescode.html).
+const IO_ERROR: i64 = 10;
+const CORRUPT: i64 = 11;
+const FULL: i64 = 13;
+const CANNOT_OPEN: i64 = 14;
+const NO_DATABASE: i64 = 26;
+
+fn code(error: &sqlx::Error) -> Option<i64> {
+    let extended: i64 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}
+
+impl JournalError {
+    /// Whether more room might help.
+    fn may_be_full(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => {
+                matches!(code(source), Some(FULL | IO_ERROR | CANNOT_OPEN))
+            }
+            Self::Absent { .. }
+            | Self::OtherCluster { .. }
+            | Self::InUse { .. }
+            | Self::Disk { .. }
+            | Self::Damaged { .. }
+            | Self::Event { .. } => false,
+        }
+    }
 }

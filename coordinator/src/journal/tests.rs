@@ -1,3 +1,5 @@
+mod full;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use quaymaster_proto::{Epoch, NodeName, Reason, StepNumber};

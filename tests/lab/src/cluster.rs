@@ -178,6 +178,11 @@ impl Lab {
         self.tell(node, Act::StartByHand { container_id: container_id.to_owned() })
     }
 
+    /// Writes down for the witness that a person or a script gives a container a restart policy.
+    pub fn tell_of_policy_by_hand(&self, node: &str, container_id: &str) -> Result<(), ActError> {
+        self.tell(node, Act::AlwaysByHand { container_id: container_id.to_owned() })
+    }
+
     fn tell(&self, node: &str, act: Act) -> Result<(), ActError> {
         Ok(tell(&self.layout, [node], &act)?)
     }

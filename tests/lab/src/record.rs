@@ -206,6 +206,8 @@ pub enum Act {
     TakenDown,
     /// Somebody who is not the product is about to start a container, as a cron job would.
     StartByHand { container_id: String },
+    /// Somebody has a container's engine start it whenever it can, until it is told to stop.
+    AlwaysByHand { container_id: String },
 }
 
 impl Record {

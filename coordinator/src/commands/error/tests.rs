@@ -63,6 +63,33 @@ fn what_keeps_a_run_from_beginning() {
 }
 
 #[test]
+fn a_state_directory_that_cannot_be_used_says_what_to_do() {
+    let disk = |kind: io::ErrorKind| {
+        CommandError::Journal(JournalError::Disk {
+            what: "open the lock",
+            path: "state/journal.lock".into(),
+            source: io::Error::from(kind),
+        })
+    };
+    let newer = JournalError::Damaged {
+        path: "state/journal.db".into(),
+        source: crate::journal::Damage::Newer { seq: 7, found: "2.0".to_owned() },
+    };
+    let edited = JournalError::Damaged {
+        path: "state/journal.db".into(),
+        source: crate::journal::Damage::Middle { seq: 7, of: 9 },
+    };
+    let errors = [
+        disk(io::ErrorKind::PermissionDenied),
+        disk(io::ErrorKind::ReadOnlyFilesystem),
+        disk(io::ErrorKind::StorageFull),
+        CommandError::Journal(newer),
+        CommandError::Journal(edited),
+    ];
+    insta::assert_snapshot!(errors.iter().map(told).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
 fn a_journal_that_fails_says_so_on_either_side_of_the_point_of_no_return() {
     let full = || JournalError::Sqlite {
         what: "write to",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use quaymaster_proto::{NodeName, PlanDigest};
 
-use super::{CommandError, HealError, heal};
+use super::{CommandError, HealError, heal, journal};
 use crate::exit::Exit;
 use crate::journal::store::JournalError;
 use crate::render::Complaint;
@@ -41,7 +41,9 @@ impl CommandError {
             | Self::NotALab { .. }
             | Self::Declined { .. }
             | Self::NothingUnfinished { .. }
+            | Self::RunEnded { .. }
             | Self::NoSuchGate { .. }
+            | Self::Journal(JournalError::OtherCluster { .. })
             | Self::Request(_) => Exit::Usage,
             Self::Silent { .. } => Exit::Unreachable,
             Self::Refused { .. } | Self::Unfinished { .. } => Exit::Refused,
@@ -106,11 +108,12 @@ impl CommandError {
             | Self::Stale { .. }
             | Self::Unfinished { .. }
             | Self::NothingUnfinished { .. }
+            | Self::RunEnded { .. }
             | Self::NoSuchGate { .. }
             | Self::Call(_)
-            | Self::Journal(_)
             | Self::Replay { .. }
             | Self::Signals { .. } => "",
+            Self::Journal(error) => journal::standing(error),
         }
     }
 
@@ -148,12 +151,14 @@ impl CommandError {
             Self::OtherNodes { .. } => {
                 format!("put the nodes back into cluster.yaml, or plan anew: {program} plan")
             }
-            Self::NothingUnfinished { .. } => format!("see what runs: {program} status"),
+            Self::NothingUnfinished { .. } | Self::RunEnded { .. } => {
+                format!("see what runs: {program} status")
+            }
             Self::NoSuchGate { .. } => format!("see what it waits for: {program} explain"),
             Self::Heal(error) => error.next(program),
-            Self::Journal(error) => journal_next(error, program),
+            Self::Journal(error) => journal::next(error, program),
             Self::Run { source: RunError::Journal(error), has_crossed: _ } => {
-                format!("{}; then: {program} resume", journal_next(error, program))
+                format!("{}; then: {program} resume", journal::next(error, program))
             }
             Self::Run { .. } => format!("see where it stands: {program} explain"),
             Self::Runtime { .. }
@@ -206,20 +211,5 @@ fn unclaimed_next(nodes: &[(NodeName, Unclaimed)], program: &str) -> String {
     match held {
         Some(_) => TAKE_OVER.to_owned(),
         None => format!("look at these nodes' agents: {program} status"),
-    }
-}
-
-fn journal_next(error: &JournalError, program: &str) -> String {
-    match error {
-        JournalError::InUse { .. } => {
-            format!("another process drives this cluster; see what it does: {program} explain")
-        }
-        JournalError::Absent { .. } => "nothing was ever run with this state directory".to_owned(),
-        JournalError::Damaged { .. } => {
-            format!("keep the file, and ask the nodes, which know what was done: {program} status")
-        }
-        JournalError::Disk { .. } | JournalError::Sqlite { .. } | JournalError::Event { .. } => {
-            "look at the state directory: its owner, its space".to_owned()
-        }
     }
 }

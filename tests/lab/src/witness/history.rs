@@ -17,7 +17,7 @@ pub(super) struct History {
     pub(super) events: Vec<(Timestamp, EngineEvent)>,
     pub(super) probes: Vec<(Timestamp, ProbeChange)>,
     pub(super) configs: Vec<(Timestamp, ConfigSeen)>,
-    /// What the lab did to a node, but for starts by hand.
+    /// What the lab did to a node.
     acts: Vec<(Timestamp, String, Act)>,
     /// Mapped and total tags.
     backfill: Vec<(Timestamp, i64, i64)>,
@@ -66,16 +66,12 @@ enum Leaving {
 impl History {
     pub(super) fn of(records: &[Record]) -> Self {
         let mut history = Self::default();
-        let mut by_hand = Vec::new();
         for record in records {
             let at = record.moment();
             match &record.seen {
                 Seen::Engine(event) => history.events.push((at, event.clone())),
                 Seen::Probe(change) => history.probes.push((at, change.clone())),
                 Seen::Config(seen) => history.configs.push((at, seen.clone())),
-                Seen::Lab(LabAct { node, act: Act::StartByHand { container_id } }) => {
-                    by_hand.push((at, node.clone(), container_id.clone()));
-                }
                 Seen::Lab(LabAct { node, act }) => {
                     history.acts.push((at, node.clone(), act.clone()));
                 }
@@ -95,13 +91,32 @@ impl History {
             }
         }
         history.runs.sort_by_key(|run| run.started);
-        for (told, node, container_id) in by_hand {
-            let is_it = |run: &&mut Run| run.started >= told && run.is_in(&node, &container_id);
-            if let Some(run) = history.runs.iter_mut().find(is_it) {
-                run.is_by_hand = true;
-            }
-        }
+        history.mark_what_is_by_hand();
         history
+    }
+
+    fn mark_what_is_by_hand(&mut self) {
+        for (told, node, act) in &self.acts {
+            let (container_id, until, most) = match act {
+                Act::StartByHand { container_id } => (container_id, None, 1),
+                Act::AlwaysByHand { container_id } => {
+                    let mut events = self.events.iter();
+                    let stop = events.find(|(at, event)| {
+                        at >= told
+                            && event.action == EngineAction::Kill
+                            && is_same(&event.container_id, container_id)
+                    });
+                    (container_id, stop.map(|(at, _)| *at), usize::MAX)
+                }
+                Act::CutPower | Act::EngineEnding | Act::EngineBack | Act::TakenDown => continue,
+            };
+            let is_it = |run: &&mut Run| {
+                run.started >= *told
+                    && until.is_none_or(|until| run.started <= until)
+                    && run.is_in(node, container_id)
+            };
+            self.runs.iter_mut().filter(is_it).take(most).for_each(|run| run.is_by_hand = true);
+        }
     }
 
     fn take(&mut self, at: Timestamp, quay: &QuayRecord, leaving: &mut Vec<Option<Leaving>>) {

@@ -15,6 +15,7 @@ mod naive;
 mod postgres;
 mod private_engine;
 mod random;
+mod readme;
 mod refusals;
 mod registries;
 mod terminal;

@@ -124,6 +124,22 @@ fn a_start_beside_what_somebody_started_by_hand() {
 }
 
 #[test]
+fn what_somebody_has_started_always_is_theirs_until_it_is_told_to_stop() {
+    let scene = |last: i64| {
+        let mut scene = Scene::in_order();
+        scene.lab(7000, "quay-2", Act::AlwaysByHand { container_id: "quay-2/a".into() });
+        for start in [7100, 7300, last] {
+            scene.started(start, "quay-2/a", OLD);
+            scene.engine(start + 50, "quay-2/a", EngineAction::Die);
+        }
+        scene.engine(7520, "quay-2/a", EngineAction::Kill);
+        scene
+    };
+    assert_eq!(scene(7500).judge().violations, []);
+    assert_eq!(numbers(&scene(8000).judge()), [1, 4]);
+}
+
+#[test]
 fn only_one_start_is_by_hand() {
     let mut scene = Scene::in_order();
     by_hand(&mut scene, 7000, "quay-2/a");

@@ -34,8 +34,8 @@ async fn a_host_that_comes_back_does_not_keep_what_its_engine_revives() {
         RestartPolicy { name: Some(RestartPolicyNameEnum::ALWAYS), maximum_retry_count: None };
     let update =
         ContainerUpdateBody { restart_policy: Some(always), ..ContainerUpdateBody::default() };
+    window.lab.lab().tell_of_policy_by_hand(TWO, &old).unwrap();
     window.lab.engine(TWO).update_container(&old, update).await.unwrap();
-    window.lab.lab().tell_of_start_by_hand(TWO, &old).unwrap();
     window.lab.cut_power(TWO).await;
     window.lab.boot(TWO).await;
     window.until_stopped(TWO, &old).await;

@@ -9,7 +9,7 @@ use quaymaster_lab::cluster::wait::until;
 use quaymaster_lab::record::{EngineAction, QuayEvent, QuayRecord, Seen, read_directory};
 use quaymaster_suite::cluster;
 use quaymaster_suite::command::finish;
-use quaymaster_suite::container::is_running;
+use quaymaster_suite::container::{is_running, policy};
 use quaymaster_suite::upgrade::{apply_arguments, resume_arguments};
 use quaymaster_suite::{Planned, Shape, TestLab};
 use rustix::process::{Pid, Signal, kill_process};
@@ -134,9 +134,14 @@ impl Window {
         engine.start_container(id, None::<StartContainerOptions>).await.unwrap();
     }
 
+    /// Waits until a container has ended and nothing starts it again.
     pub(super) async fn until_stopped(&self, node: &str, id: &str) {
         until("the agent to stop what is below the floor", BOUND, async || {
-            if self.runs(node, id).await { Err("it runs".to_owned()) } else { Ok(()) }
+            let shown = self.lab.containers(node).await.remove(id).expect("it is kept");
+            match (is_running(&shown), policy(&shown).as_str()) {
+                (false, "no") => Ok(()),
+                (runs, policy) => Err(format!("it runs: {runs}, policy {policy}")),
+            }
         })
         .await
         .unwrap();
