@@ -413,6 +413,9 @@ impl EngineChanges for FakeEngine {
         policy: RestartPolicy,
     ) -> Result<(), EngineError> {
         let keeps_policy = self.has(Fault::KeepsPolicy);
+        if self.look(id).state.status == ContainerStatus::Restarting {
+            return Err(error("update", 500));
+        }
         self.change(id, format!("policy {policy}"), |state| {
             if !keeps_policy {
                 state.restart_policy = policy;

@@ -187,6 +187,11 @@ async fn stop<E: Engine>(
         node.engine.set_restart_policy(id, RestartPolicy::No).await.err()
     };
     let stopped = node.engine.stop(id, Duration::ZERO).await;
+    // Docker changes no policy between two starts of a container that ends at once; at rest it does.
+    let keeps_policy = match keeps_policy {
+        Some(_) => node.engine.set_restart_policy(id, RestartPolicy::No).await.err(),
+        None => None,
+    };
     let seen = node.engine.container(id.as_str()).await?;
     let Some(seen) = seen.filter(|seen| seen.state.status.is_alive()) else {
         let mut said = format!(

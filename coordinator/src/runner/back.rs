@@ -6,7 +6,7 @@ use quaymaster_proto::NodeName;
 use super::lease::is_lost;
 use super::{Book, Ended, RunError, Runner};
 use crate::nodes::{Looks, Orders};
-use crate::plan::Plan;
+use crate::plan::{Plan, Verb, What};
 use crate::run::{ActState, Cause, Crossing, Direction, Event, RunState};
 
 impl<N, B> Runner<N, B>
@@ -35,6 +35,9 @@ where
         if let Some(unclaimed) = self.claim(plan).await? {
             return Ok(Some(unclaimed));
         }
+        if self.has_moved(plan).await.is_some() {
+            return Ok(Some(held));
+        }
         let crossing = if !is_intended {
             Crossing::NotIntended
         } else if self.proves_uncrossed(plan).await? {
@@ -50,6 +53,24 @@ where
     pub async fn turn_back(&mut self, because: Cause, crossing: Crossing) -> Result<(), RunError> {
         let at = self.clock.now();
         self.record(vec![Event::TurnedBack { because, crossing, at }]).await
+    }
+
+    /// Where the database is, if that is not where the window found it: whoever
+    /// migrated it, what the window found cannot serve on it. One that nobody
+    /// can read proves nothing; each start on the way back reads it again.
+    pub(super) async fn has_moved(&self, plan: &Plan) -> Option<String> {
+        let stop = plan.first_step(What::Act(Verb::Stop))?.number;
+        if !self.state.begun.iter().any(|(step, _)| *step >= stop) {
+            return None;
+        }
+        let look = self.fresh_look(plan).await?;
+        let found = &plan.database;
+        (look.identity != found.identity || look.revision != found.revision).then(|| {
+            format!(
+                "the database {} is at {} and was at {}: somebody else has migrated it",
+                look.shown_as, look.revision, found.revision
+            )
+        })
     }
 
     /// Whether the migrating start is known to have been made.

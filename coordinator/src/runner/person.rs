@@ -35,9 +35,9 @@ where
         if self.state.direction != Direction::There {
             return Ok(Ok(()));
         }
-        if !self.state.begun.is_empty()
-            && let Some(ended) = self.claim(plan).await?
-        {
+        // Also where nothing seems to have begun: the journal may be an earlier
+        // copy, and only the nodes know.
+        if let Some(ended) = self.claim(plan).await? {
             return Ok(Err(Declined::Ended(Box::new(ended))));
         }
         let crossing = if !self.state.has_crossed(plan) {
@@ -49,6 +49,9 @@ where
         } else {
             Crossing::NothingApplied
         };
+        if let Some(why) = self.has_moved(plan).await {
+            return because(why);
+        }
         let because = Cause::Person { by: self.state.driver.clone(), because: words };
         self.turn_back(because, crossing).await?;
         Ok(Ok(()))

@@ -109,9 +109,8 @@ impl Witness {
 
     /// A Quay starts.
     pub(crate) fn see_start(state: &mut State, millis: u64, node: usize, id: &ContainerId) {
-        let Some((release, mode, cause, runs, number, name)) = described(state, node, id) else {
-            return;
-        };
+        let Some(described) = described(state, node, id) else { return };
+        let (release, mode, cause, runs, number, name) = described.clone();
         if cause == Cause::Foreign {
             return;
         }
@@ -120,33 +119,7 @@ impl Witness {
         let is_lost = state.witness.lost_revision
             && (cause == Cause::Policy || millis - state.witness.lost_at < INSTANT);
         let node_name = format!("quay-{}", node + 1);
-        let mut found: Vec<(u32, String)> = Vec::new();
-        for (other, stored, process) in state.quays() {
-            let is_same = process.number == number;
-            let just_now =
-                process.cause == Cause::Foreign && millis - process.since < INSTANT && millis > 0;
-            if is_same || just_now {
-                continue;
-            }
-            let generation = (release_of(&stored.state.image), process.mode.clone());
-            if generation != (release, mode.clone()) {
-                let words = format!(
-                    "{node_name}: {name} starts ({cause:?}) while {} of quay-{} runs another generation",
-                    stored.state.name,
-                    other + 1
-                );
-                found.push((1, words));
-            } else if release == Release::New
-                && !is_lost
-                && state.database.revision != target_of(mode.as_deref())
-            {
-                let words = format!(
-                    "{node_name}: {name} starts ({cause:?}) beside quay-{} before the database is there",
-                    other + 1
-                );
-                found.push((1, words));
-            }
-        }
+        let mut found = Self::meetings(state, millis, &described, is_lost);
         let is_new = release == Release::New && target_of(mode.as_deref()) == state.witness.target;
         if cause == Cause::Agent && runs > 1 {
             found.push((2, format!("{node_name}: {name} is started again")));
@@ -194,6 +167,44 @@ impl Witness {
         for words in found {
             state.witness.blame(millis, 4, &words);
         }
+    }
+
+    /// Whom a Quay that starts meets.
+    fn meetings(
+        state: &State,
+        millis: u64,
+        started: &Described,
+        is_lost: bool,
+    ) -> Vec<(u32, String)> {
+        let (release, mode, cause, _, number, name) = started;
+        let mut found: Vec<(u32, String)> = Vec::new();
+        for (other, stored, process) in state.quays() {
+            let is_same = process.number == *number;
+            let just_now =
+                process.cause == Cause::Foreign && millis - process.since < INSTANT && millis > 0;
+            if is_same || just_now {
+                continue;
+            }
+            let generation = (release_of(&stored.state.image), process.mode.clone());
+            if generation != (*release, mode.clone()) {
+                let words = format!(
+                    "{name} starts ({cause:?}) while {} of quay-{} runs another generation",
+                    stored.state.name,
+                    other + 1
+                );
+                found.push((1, words));
+            } else if *release == Release::New
+                && !is_lost
+                && state.database.revision != target_of(mode.as_deref())
+            {
+                let words = format!(
+                    "{name} starts ({cause:?}) beside quay-{} before the database is there",
+                    other + 1
+                );
+                found.push((1, words));
+            }
+        }
+        found
     }
 
     /// A Quay begins to change the database.

@@ -213,12 +213,7 @@ pub(crate) async fn befall(
             host.fuse = Some(host.points + points);
         }
         Fault::AgentKilled(node) => cluster.kill_agent(node),
-        Fault::AgentFull(node) => {
-            world.note(format!("quay-{}: its agent's disk is full", node + 1));
-            world.state().hosts[node].is_full = true;
-            sleep(length).await;
-            world.state().hosts[node].is_full = false;
-        }
+        Fault::AgentFull(node) => fill_its_disk(&cluster, node, length).await,
         Fault::LedgerLost(node) => cluster.lose_ledger(node),
         Fault::Reboot(node) => world.reboot(node).await,
         Fault::EngineRestart(node) => world.restart_engine(node).await,
@@ -227,15 +222,11 @@ pub(crate) async fn befall(
             world.state().hosts[node].ahead += by;
         }
         Fault::ForeignStart(node) => {
+            let is_busy =
+                || world.state().hosts[node].containers.values().any(|it| it.process.is_some());
             // When it hurts most: somebody has just stopped it.
             if chance.once_in(2) {
-                let is_busy =
-                    || world.state().hosts[node].containers.values().any(|it| it.process.is_some());
-                let mut left = 1200;
-                while left > 0 && is_busy() {
-                    sleep(Duration::from_millis(50)).await;
-                    left -= 1;
-                }
+                until(|| !is_busy()).await;
             }
             for _ in 0..=chance.below(3) {
                 foreign_start(&cluster, node, &mut chance);
@@ -249,11 +240,7 @@ pub(crate) async fn befall(
                 let state = world.state();
                 state.database.revision == state.witness.target
             };
-            let mut left = 1200;
-            while left > 0 && !is_there() {
-                sleep(Duration::from_millis(50)).await;
-                left -= 1;
-            }
+            until(is_there).await;
             sleep(chance.millis(0, 1500)).await;
             world.fail_over();
         }
@@ -265,6 +252,23 @@ pub(crate) async fn befall(
         | Fault::JournalFull
         | Fault::JournalRestored
         | Fault::SecondCoordinator => {}
+    }
+}
+
+async fn fill_its_disk(cluster: &Cluster, node: usize, length: Duration) {
+    cluster.world.note(format!("quay-{}: its agent's disk is full", node + 1));
+    cluster.world.state().hosts[node].is_full = true;
+    sleep(length).await;
+    cluster.world.state().hosts[node].is_full = false;
+}
+
+/// Waits for it, a minute at most.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..1200 {
+        if is_so() {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

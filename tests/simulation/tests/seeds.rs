@@ -45,7 +45,7 @@ impl Story {
 
 /// The window of a seed.
 pub(crate) fn story(seed: u64) -> Story {
-    simulate(tell(seed, None, |chance, nodes| faults::several(chance, nodes)))
+    simulate(tell(seed, None, faults::several))
 }
 
 /// The same with the faults against which a guard is there, and without it.
@@ -115,14 +115,7 @@ async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> 
     let mut kill = has(Fault::CoordinatorKilled).then(|| chance.millis(0, 20_000));
     let mut restores = has(Fault::JournalRestored);
     if has(Fault::JournalFull) {
-        let (is_full, after) = (Arc::clone(&operator.is_full), chance.millis(0, 15_000));
-        let length = chance.millis(100, 5000);
-        tokio::spawn(async move {
-            sleep(after).await;
-            *is_full.lock().unwrap() = true;
-            sleep(length).await;
-            *is_full.lock().unwrap() = false;
-        });
+        fill_the_disk(operator, chance);
     }
     while begun.elapsed() < PATIENCE {
         let life = Life::default();
@@ -159,14 +152,32 @@ async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> 
         if aborts.is_none() {
             aborts = Some(has(Fault::Abort));
         }
-        if let Outcome::Holds(why) = &outcome
-            && why.starts_with(UNCLAIMED)
-        {
+        if is_behind(&outcome) {
             operator.rebuild().await;
         }
         sleep(chance.millis(500, 4000)).await;
     }
     outcome
+}
+
+/// Whether the nodes know more than the journal.
+fn is_behind(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Holds(why) => why.starts_with(UNCLAIMED) || why.contains("Unclaimed"),
+        Outcome::Done | Outcome::Back | Outcome::Died => false,
+    }
+}
+
+/// The journal's disk is full for a while.
+fn fill_the_disk(operator: &Operator, chance: &mut Chance) {
+    let (is_full, after) = (Arc::clone(&operator.is_full), chance.millis(0, 15_000));
+    let length = chance.millis(100, 5000);
+    tokio::spawn(async move {
+        sleep(after).await;
+        *is_full.lock().unwrap() = true;
+        sleep(length).await;
+        *is_full.lock().unwrap() = false;
+    });
 }
 
 /// Somebody elsewhere, with what the journal held then.
@@ -185,9 +196,7 @@ async fn finish(operator: &Operator, mut outcome: Outcome) -> Outcome {
         if outcome.is_end() {
             break;
         }
-        if let Outcome::Holds(why) = &outcome
-            && why.starts_with(UNCLAIMED)
-        {
+        if is_behind(&outcome) {
             operator.rebuild().await;
         }
         sleep(Duration::from_secs(2)).await;

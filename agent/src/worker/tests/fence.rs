@@ -41,10 +41,16 @@ async fn what_is_below_the_floor_is_stopped_when_the_floor_is_set_and_when_it_ap
     let other = rig.engine().run(60, "by-hand", spec(image_id(OLD_IMAGE), &binds));
     let mirror = rig.engine().run(61, "quay-mirror", spec(image_id(OLD_IMAGE), &[]));
     let foreign = rig.engine().run(62, "postgres", spec(image_id(OLD_IMAGE), &[]));
-    rig.alter(&old, |stored| stored.container.state.status = ContainerStatus::Restarting);
+    // Between two starts, where its policy cannot be changed.
+    rig.alter(&old, |stored| {
+        stored.container.state.status = ContainerStatus::Restarting;
+        stored.container.state.restart_policy = RestartPolicy::Always;
+    });
     rig.worker.look_over_fence().await.unwrap();
     assert!(![&old, &other, &mirror].iter().any(|id| rig.is_alive(id)));
-    assert_eq!(rig.engine().look(&other).state.restart_policy, RestartPolicy::No);
+    for id in [&old, &other] {
+        assert_eq!(rig.engine().look(id).state.restart_policy, RestartPolicy::No);
+    }
     assert!(rig.is_alive(&foreign), "it is none of this node's Quays");
     assert_eq!(rig.sightings().await.len(), 4);
 }

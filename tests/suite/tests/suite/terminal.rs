@@ -167,7 +167,7 @@ async fn a_watch_ends_with_q_and_with_ctrl_c_and_a_new_size_leaves_no_debris() {
     // There is room for the containers' names, then no more.
     pane.resize((160, 40));
     let wide = pane.wait_for("names", |screen| whole(screen) && screen.contains("-quay ")).await;
-    pane.resize((60, 12));
+    pane.resize((60, 14));
     pane.wait_for("a cut", |screen| !screen.contains("-quay ") && screen.contains("\nwatch "))
         .await;
     pane.resize((80, 24));
