@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "it keeps tokio's time and lays out files")]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -157,6 +158,8 @@ pub struct State {
     /// Of whatever happens by chance in the world.
     pub chance: Chance,
     numbers: u64,
+    /// The config files that the witness has read.
+    files: Vec<Option<(u64, i64, i64)>>,
 }
 
 /// The world; clones are the same one.
@@ -221,6 +224,7 @@ impl World {
             trace: Vec::new(),
             chance,
             numbers: 0,
+            files: Vec::new(),
         };
         let world = Self { state: Arc::new(Mutex::new(state)), begun: Instant::now() };
         for node in 0..nodes {
@@ -270,6 +274,12 @@ impl World {
     pub fn look_at_configs(&self) {
         let mut state = self.state();
         let paths: Vec<PathBuf> = state.hosts.iter().map(|host| host.config.clone()).collect();
+        // A file that was put in place is another one.
+        let files: Vec<_> = paths.iter().map(|path| identity(path)).collect();
+        if files == state.files {
+            return;
+        }
+        state.files = files;
         let texts = paths.iter().map(|path| std::fs::read_to_string(path).unwrap_or_default());
         let texts: Vec<String> = texts.collect();
         let millis = self.millis();
@@ -627,6 +637,12 @@ impl World {
             _ => Ok((404, String::new())),
         }
     }
+}
+
+/// Which file lies there, and since when.
+fn identity(path: &Path) -> Option<(u64, i64, i64)> {
+    let file = path.metadata().ok()?;
+    Some((file.ino(), file.ctime(), file.ctime_nsec()))
 }
 
 /// Which release an image is of.
