@@ -99,7 +99,7 @@ async fn disturbed(lab: &TestLab, plan: &Planned, moment: Moment) -> Toll {
             false => apply_arguments(plan),
         };
         if let Some(outcome) = dies(lab, arguments, flush, moment).await {
-            let is_over = outcome.code == Some(2) && outcome.stderr.contains("no unfinished run");
+            let is_over = outcome.code == Some(2) && outcome.stderr.contains("has ended: its");
             assert!(outcome.code == Some(0) || is_over, "{}", outcome.page());
             return toll;
         }

@@ -141,7 +141,7 @@ impl Run {
     /// and the end state says the rest.
     async fn ended_well(&mut self, said: &str) {
         let code = self.child.wait().await.unwrap().code();
-        let is_over = code == Some(2) && said.contains("there is no unfinished run");
+        let is_over = code == Some(2) && said.contains("has ended: its window was done");
         assert!(code == Some(0) || is_over, "{code:?}:\n{said}");
     }
 }
