@@ -47,6 +47,11 @@ where
             return Err(RunError::NoGate { step: step.number });
         };
         self.looking_since = self.clock.now();
+        if let Gate::Approval | Gate::Backfill = gate
+            && let Some(overtaken) = self.is_overtaken(plan).await
+        {
+            return Ok(Some(overtaken));
+        }
         match gate {
             Gate::Approval => return self.approval(step, patience).await,
             Gate::Backfill => return self.backfill(plan, step, patience).await,

@@ -141,6 +141,20 @@ where
         self.is_behind(node, facts.ledger.as_ref())
     }
 
+    /// The same, where nothing is claimed yet: an earlier copy of the journal
+    /// would wait for what is long over. A node that does not answer is no
+    /// reason not to wait.
+    pub(super) async fn is_overtaken(&self, plan: &Plan) -> Option<Ended> {
+        let looks = join_all(plan.nodes.iter().map(async |node| {
+            let facts = self.nodes.describe(&node.name, &self.key).await.ok()?;
+            let why = self.is_behind(&node.name, facts.ledger.as_ref())?;
+            Some((node.name.clone(), why))
+        }))
+        .await;
+        let nodes: Vec<(NodeName, Unclaimed)> = looks.into_iter().flatten().collect();
+        (!nodes.is_empty()).then_some(Ended::Unclaimed { nodes })
+    }
+
     /// What a node has done and the journal does not know must not be done
     /// again, or taken back by somebody who does not know of it.
     fn is_behind(&self, node: &NodeName, head: Option<&LedgerHead>) -> Option<Unclaimed> {

@@ -3,7 +3,7 @@
 use quaymaster_proto::Epoch;
 use quaymaster_proto::lease::ClaimLease;
 
-use super::stage::{Stage, first_window};
+use super::stage::{Stage, first_window, second_window};
 use super::*;
 use crate::nodes::{Looks as _, Orders as _};
 use crate::run::rebuild::{Kept, rebuild};
@@ -104,6 +104,25 @@ async fn an_earlier_copy_of_the_journal_is_refused_and_the_nodes_know_the_rest()
     let rebuilt = rebuilt(&stage).await;
     assert_eq!(rebuilt.runner(false).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
     rebuilt.assert_well_done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_copy_does_not_wait_for_what_is_over() {
+    let window = second_window();
+    let (stage, whole) = (Stage::new(3, &window), Stage::new(3, &window));
+    stage.fleet.backfill(&[0.995]);
+    whole.fleet.backfill(&[0.995]);
+    die_before_as(&stage, whole, |event| is_intent_of(&stage, event, Verb::PutConfig)).await;
+    let earlier = stage.copied();
+    // It knows that the run began, and nothing more.
+    earlier.book.lose(earlier.book.events().len() - 2);
+    stage.fleet.backfill(&[0.5]);
+    let ended = earlier.runner(true).await.drive(Patience::Stay).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Unclaimed { nodes }
+        if nodes.iter().all(|(_, why)| matches!(why, Unclaimed::Behind { .. }))),
+        "{ended:?}"
+    );
 }
 
 /// The run on a machine that never saw it.
