@@ -7,6 +7,8 @@ pub mod chance;
 pub mod database;
 pub mod engine;
 pub mod life;
+mod mishaps;
 mod quay;
+mod shown;
 mod witness;
 pub mod world;

@@ -11,7 +11,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use quaymaster_agent::container::ContainerSpec;
 use quaymaster_agent::container::spec::{NetworkSpec, ProcessSpec, StorageSpec};
-use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
 use quaymaster_proto::{
     ContainerId, ContainerState, ContainerStatus, ImageDigest, ImageId, RestartPolicy,
 };
@@ -21,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::chance::Chance;
-use crate::database::{Client, Database, TAGS};
+use crate::database::{Database, TAGS};
 use crate::quay;
 use crate::witness::Witness;
 
@@ -36,8 +35,6 @@ pub const DIGEST: &str = "sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee
 pub const REPOSITORY: &str = "quay.io/redhat/quay";
 /// How long a dead client's sessions stay.
 const LINGER: Duration = Duration::from_millis(800);
-/// How long a host takes to be up again.
-const BOOT: Duration = Duration::from_secs(3);
 
 /// A release of Quay.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -451,192 +448,6 @@ impl World {
             task.abort();
         }
     }
-
-    /// What the engine does for a container that ended by itself.
-    pub fn revive(&self, node: usize, id: &ContainerId) {
-        let world = self.clone();
-        let id = id.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            let wants = {
-                let mut state = world.state();
-                let Some(stored) = state.stored(node, &id) else { return };
-                let wants = stored.state.restart_policy == RestartPolicy::Always
-                    && !stored.is_stopped
-                    && stored.process.is_none();
-                if wants {
-                    stored.state.restart_count += 1;
-                }
-                wants
-            };
-            // A loop of restarts is one restart here.
-            let is_loop = world
-                .state()
-                .stored(node, &id)
-                .is_some_and(|stored| stored.state.restart_count > 2);
-            if wants && !is_loop {
-                let _ = world.start(node, &id, Cause::Policy);
-            }
-        });
-    }
-
-    /// The engine is restarted: every container ends, and those whose policy
-    /// says so come back.
-    pub async fn restart_engine(&self, node: usize) {
-        self.note(format!("quay-{}: its engine is restarted", node + 1));
-        self.go_down(node);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        self.come_up(node);
-    }
-
-    /// The host is started again.
-    pub async fn reboot(&self, node: usize) {
-        self.note(format!("quay-{}: its host is started again", node + 1));
-        {
-            let mut state = self.state();
-            let host = &mut state.hosts[node];
-            host.boots += 1;
-            host.deaths.send_modify(|deaths| *deaths += 1);
-        }
-        self.go_down(node);
-        tokio::time::sleep(BOOT).await;
-        self.come_up(node);
-    }
-
-    fn go_down(&self, node: usize) {
-        let running: Vec<ContainerId> = {
-            let mut state = self.state();
-            state.hosts[node].is_up = false;
-            state.hosts[node].starts.send_modify(|_| {});
-            let all = state.hosts[node].containers.iter();
-            all.filter(|(_, stored)| stored.process.is_some()).map(|(id, _)| id.clone()).collect()
-        };
-        for id in running {
-            self.state().witness.excuse_kill();
-            self.end(node, &id, 137);
-        }
-    }
-
-    fn come_up(&self, node: usize) {
-        let returning: Vec<ContainerId> = {
-            let mut state = self.state();
-            state.hosts[node].is_up = true;
-            let all = state.hosts[node].containers.iter();
-            let returns = |stored: &Stored| match stored.state.restart_policy {
-                // Whether or not somebody had stopped it.
-                RestartPolicy::Always => stored.runs > 0,
-                RestartPolicy::UnlessStopped => stored.runs > 0 && !stored.is_stopped,
-                RestartPolicy::No | RestartPolicy::OnFailure { .. } => false,
-            };
-            all.filter(|(_, stored)| returns(stored)).map(|(id, _)| id.clone()).collect()
-        };
-        for id in returning {
-            let _ = self.start(node, &id, Cause::Policy);
-        }
-    }
-
-    /// Somebody is on the database for a while.
-    pub fn visit(&self, length: Duration) {
-        self.note("somebody's psql is on the database");
-        let since = self.millis();
-        let address = "10.0.0.99".to_owned();
-        let client = Client { application: "psql".to_owned(), address, of: None, since };
-        let pid = self.state().database.connect(client);
-        let world = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(length).await;
-            world.state().database.clients.remove(&pid);
-        });
-    }
-
-    /// The database's standby takes over; `true` = something was lost.
-    pub fn fail_over(&self) {
-        let loses = self.state().database.fail_over();
-        let millis = self.millis();
-        self.state().witness.excuse_failover(millis, loses);
-        self.note(format!("the database fails over; loses a revision: {loses}"));
-        let world = self.clone();
-        // As quick as an operator's switchover, or as slow as a cluster manager.
-        let millis = if self.state().chance.once_in(2) { 20 } else { 2000 };
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-            world.state().database.is_down = false;
-        });
-        self.state().database.is_down = true;
-    }
-
-    /// The database as a node's agent sees it.
-    pub fn look_at_database(
-        &self,
-        node: usize,
-        sessions: bool,
-        counts: bool,
-    ) -> Result<DatabaseLook, String> {
-        let at = self.clock_of(node);
-        let state = self.state();
-        let database = &state.database;
-        if database.is_down {
-            return Err("connection refused".to_owned());
-        }
-        let session = |(pid, client): (&i64, &Client)| Session {
-            pid: *pid,
-            user: "quay".to_owned(),
-            application: client.application.clone(),
-            address: client.address.clone(),
-            since: None,
-        };
-        Ok(DatabaseLook {
-            at,
-            identity: DatabaseIdentity::new("postgresql:7000000000000000001/16384")
-                .expect("an identity"),
-            kind: "postgresql".to_owned(),
-            revision: database.revision.to_owned(),
-            in_recovery: database.in_recovery,
-            sessions: sessions.then(|| database.clients.iter().map(session).collect()),
-            counts: counts.then_some(TagCounts { visible: TAGS, unmapped: TAGS - database.mapped }),
-            server_version: "12.4".to_owned(),
-            shown_as: "db.example.com:5432/quay".to_owned(),
-        })
-    }
-
-    /// What the Quay at an address answers: status and body.
-    pub fn answer(&self, address: &str, path: &str) -> Result<(u16, String), String> {
-        let state = self.state();
-        let all = state.hosts.iter().flat_map(|host| host.containers.values());
-        let found = all.filter_map(|stored| Some((stored, stored.process.as_ref()?))).find(
-            |(stored, _)| {
-                let ports = published(stored);
-                ports.iter().any(|port| address == format!("http://{port}"))
-            },
-        );
-        let Some((stored, process)) = found.filter(|(_, it)| it.phase != Phase::Starting) else {
-            return Err("connection refused".to_owned());
-        };
-        let is_new = release_of(&stored.state.image) == Release::New;
-        let background = is_new && process.mode.as_deref() == Some("background");
-        match path {
-            _ if process.phase != Phase::Well => Ok((502, "<html>".to_owned())),
-            "/health/instance" | "/health/endtoend" => Ok((
-                200,
-                r#"{"data":{"services":{"auth":true,"database":true}},"status_code":200}"#
-                    .to_owned(),
-            )),
-            "/upgradeprogress/" if background => {
-                let left = TAGS - state.database.mapped;
-                #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-                let progress = state.database.mapped as f64 / TAGS as f64;
-                Ok((
-                    200,
-                    format!(
-                        r#"{{"progress":{progress},"tags_remaining":{left},"total_tags":{TAGS}}}"#
-                    ),
-                ))
-            }
-            "manifest-list" if background => Ok((415, String::new())),
-            "manifest-list" if is_new => Ok((401, String::new())),
-            _ => Ok((404, String::new())),
-        }
-    }
 }
 
 /// Which file lies there, and since when.
@@ -656,7 +467,7 @@ pub fn digest() -> ImageDigest {
 }
 
 /// Where a container's ports are on its host.
-fn published(stored: &Stored) -> Vec<String> {
+pub(crate) fn published(stored: &Stored) -> Vec<String> {
     let hosts = stored.spec.network.ports.values().flatten();
     hosts.map(|host| format!("{}:{}", host.address, host.port)).collect()
 }
