@@ -54,24 +54,11 @@ fn events(window: usize, fault: usize, deaths: &[usize]) -> (Stage, Vec<Event>) 
     })
 }
 
-/// The first process may have got its epoch right behind the start.
+/// Of every process, in their order.
 fn epochs(events: &[Event]) -> Vec<Epoch> {
-    let driven = events.iter().filter_map(|event| match event {
-        Event::Driven { epoch, .. } => Some(*epoch),
-        Event::Started { .. }
-        | Event::Intended { .. }
-        | Event::Settled { .. }
-        | Event::Failed { .. }
-        | Event::Waiting { .. }
-        | Event::Passed { .. }
-        | Event::Closed { .. }
-        | Event::Approved { .. }
-        | Event::LeftBehind { .. }
-        | Event::TurnedBack { .. }
-        | Event::Retried { .. }
-        | Event::HandedOver { .. }
-        | Event::Finished { .. }
-        | Event::WentBack { .. } => None,
+    let driven = events.iter().filter_map(|event| {
+        let Event::Driven { epoch, .. } = event else { return None };
+        Some(*epoch)
     });
     driven.collect()
 }
