@@ -5,7 +5,9 @@
 //! the words for a node, `turn` why a run goes back, `log` what the log of a
 //! migration says. All of it is pure.
 
+pub mod act_state;
 pub mod event;
+pub mod illegal;
 pub mod log;
 pub mod next;
 pub mod order;
@@ -13,8 +15,10 @@ pub mod rebuild;
 pub mod state;
 pub mod turn;
 
+pub use act_state::ActState;
 pub use event::{Event, Evidence, GateFailure, Problem, Settlement, WaitingOn};
+pub use illegal::IllegalEvent;
 pub use next::{Next, next};
 pub use order::{Task, task};
-pub use state::{ActState, Direction, GateState, IllegalEvent, RunState};
+pub use state::{Direction, GateState, RunState};
 pub use turn::{Cause, Crossing};

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use quaymaster_proto::{Component, NodeName};
 
 use crate::plan::{Gate, Plan, Stage, Step, Verb, What};
+use crate::run::act_state::ActState;
 use crate::run::event::{Evidence, GateFailure, Problem};
-use crate::run::state::{ActState, Direction, GateState, RunState};
+use crate::run::state::{Direction, GateState, RunState};
 use crate::run::turn::Crossing;
 
 /// What a run does next.

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use quaymaster_proto::{
-    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, Reason, RunId, StepNumber,
+    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
 };
 
 use crate::plan::{Gate, Plan};
+use crate::run::act_state::{ActEvent, ActState, Intent, may_be_done};
 use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, WaitingOn};
+use crate::run::illegal::IllegalEvent;
 use crate::run::turn::{Cause, Crossing};
 
 /// No plan has so many steps: what tells two attempts of a step apart.
@@ -97,34 +99,6 @@ pub struct Approval {
     pub because: Option<String>,
 }
 
-/// Where one node stands in one step.
-#[derive(Clone, PartialEq, Debug)]
-pub enum ActState {
-    /// The node is to be asked (again).
-    Pending,
-    /// It was asked; the answer is not known.
-    InFlight {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// It is done.
-    Done {
-        /// What came of it.
-        settlement: Settlement,
-        /// When it was asked.
-        since: Timestamp,
-        /// When it was known.
-        at: Timestamp,
-    },
-    /// It was not done.
-    Failed {
-        /// Why.
-        problem: Problem,
-        /// When.
-        at: Timestamp,
-    },
-}
-
 /// Where a gate stands.
 #[derive(Clone, PartialEq, Debug)]
 pub enum GateState {
@@ -150,51 +124,6 @@ pub enum GateState {
         failure: GateFailure,
         /// When.
         at: Timestamp,
-    },
-}
-
-/// An event that cannot follow what happened before it.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
-pub enum IllegalEvent {
-    /// Only `Started` can be the first, and only the first.
-    #[error("a run begins once, with its start: {event}")]
-    OutOfPlace {
-        /// What came.
-        event: String,
-    },
-    /// Epochs grow.
-    #[error("epoch {epoch} does not follow epoch {before}")]
-    EpochNotHigher {
-        /// What came.
-        epoch: Epoch,
-        /// What was.
-        before: Epoch,
-    },
-    /// A node's answer without its question, or after its end.
-    #[error("step {step} on {node} cannot become {event}: it is {state}")]
-    Act {
-        /// The step.
-        step: StepNumber,
-        /// The node.
-        node: NodeName,
-        /// What it was.
-        state: &'static str,
-        /// What came.
-        event: &'static str,
-    },
-    /// A gate that opened stays open for the process that saw it open.
-    #[error("gate {step} cannot become {event}: it has passed")]
-    Gate {
-        /// The step.
-        step: StepNumber,
-        /// What came.
-        event: &'static str,
-    },
-    /// Nothing follows the end.
-    #[error("the run has finished, nothing follows: {event}")]
-    AfterEnd {
-        /// What came.
-        event: String,
     },
 }
 
@@ -520,93 +449,6 @@ impl RunState {
             | ActState::Pending
             | ActState::InFlight { .. }
             | ActState::Failed { .. } => None,
-        }
-    }
-}
-
-/// Whether a node may have done it all the same: there was no answer, or its
-/// engine or its disk failed it when it had begun.
-fn may_be_done(problem: &Problem) -> bool {
-    match problem {
-        Problem::Unreachable { .. } | Problem::Nonsense { .. } => true,
-        Problem::Refused { reason, .. } => match reason {
-            Reason::Engine | Reason::Ledger => true,
-            Reason::Invalid
-            | Reason::WrongCluster
-            | Reason::Role
-            | Reason::NoComponent
-            | Reason::Superseded
-            | Reason::Busy
-            | Reason::Drifted
-            | Reason::NotOurs
-            | Reason::Database
-            | Reason::Config
-            | Reason::Spec
-            | Reason::Image
-            | Reason::AlreadyRan
-            | Reason::Lease
-            | Reason::Floor => false,
-        },
-        Problem::AtGate { .. } => false,
-    }
-}
-
-/// What can happen to one node's part of a step.
-enum ActEvent {
-    Intended(Intent),
-    Settled { settlement: Settlement, at: Timestamp },
-    Failed { problem: Problem, at: Timestamp },
-}
-
-struct Intent {
-    at: Timestamp,
-}
-
-impl ActEvent {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Intended(_) => "intended",
-            Self::Settled { .. } => "settled",
-            Self::Failed { .. } => "failed",
-        }
-    }
-}
-
-impl ActState {
-    /// Whether the node may have done it, whatever is known.
-    pub(super) fn may_be_done(&self) -> bool {
-        match self {
-            Self::Pending => false,
-            Self::InFlight { .. } | Self::Done { .. } => true,
-            Self::Failed { problem, at: _ } => may_be_done(problem),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::InFlight { .. } => "in flight",
-            Self::Done { .. } => "done",
-            Self::Failed { .. } => "failed",
-        }
-    }
-
-    /// Every legal pair; `None` for the others.
-    fn after(self, event: ActEvent) -> Option<Self> {
-        match (self, event) {
-            // In flight may be asked again: after a crash nobody knows.
-            (Self::Pending, ActEvent::Intended(Intent { at })) => {
-                Some(Self::InFlight { since: at })
-            }
-            (Self::InFlight { since }, ActEvent::Intended(_)) => Some(Self::InFlight { since }),
-            (Self::InFlight { since }, ActEvent::Settled { settlement, at }) => {
-                Some(Self::Done { settlement, since, at })
-            }
-            (Self::InFlight { .. }, ActEvent::Failed { problem, at }) => {
-                Some(Self::Failed { problem, at })
-            }
-            (Self::Pending, ActEvent::Settled { .. } | ActEvent::Failed { .. })
-            | (Self::Done { .. } | Self::Failed { .. }, _) => None,
         }
     }
 }
