@@ -15,6 +15,8 @@ pub enum Guard {
     OwnDatabase,
     /// Restart policy `no` comes before the stop.
     PolicyBeforeStop,
+    /// A stop names its container by id, whatever has its name by now.
+    IdsNotNames,
     /// New config bytes lie beside the file until no Quay of the node lives.
     SiblingUntilDark,
 }

@@ -86,17 +86,16 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// Bytes that no file system stores in fewer blocks.
 fn filling() -> Vec<u8> {
-    let mut number: u32 = 0x9E37_79B9;
-    std::iter::repeat_with(|| {
+    let mut number: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut bytes = vec![0; SIZE];
+    for word in bytes.chunks_exact_mut(size_of::<u64>()) {
         // xorshift: not secret, only unlike.
         number ^= number << 13;
-        number ^= number >> 17;
-        number ^= number << 5;
-        number.to_le_bytes()
-    })
-    .take(SIZE / 4)
-    .flatten()
-    .collect()
+        number ^= number >> 7;
+        number ^= number << 17;
+        word.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ pub enum Guard {
     DarkGate,
     /// The first one is at the target and well before another one starts.
     FirstNodeGate,
+    /// Each process claims leases under an epoch that nobody had before.
+    FreshEpoch,
 }
 
 /// Those that are on.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quaymaster_proto::act::EnsureStopped;
 use quaymaster_proto::{
-    ActOutcome, Component, ContainerState, How, Reason, Refusal, RestartPolicy,
+    ActOutcome, Component, ContainerId, ContainerState, How, Reason, Refusal, RestartPolicy,
 };
 
 use super::{Turn, names};
@@ -21,7 +21,8 @@ pub(super) async fn ensure_stopped<E: Engine>(
     let EnsureStopped { component, container: id, generation, grace_seconds, restart_policy: _ } =
         order;
     let node = turn.node;
-    let mut seen = node.ours(*component, id).await?;
+    let mut seen = turn.to_stop(*component, id).await?;
+    let id = &seen.state.id.clone();
     if seen.state.image != generation.image {
         return Err(super::other_image(&seen.state, &generation.image));
     }
@@ -111,6 +112,19 @@ fn outcome(how: How, seen: &Container) -> ActOutcome {
 }
 
 impl<E: Engine> Turn<'_, E> {
+    /// The container that the order means: by its id, for its name may be
+    /// another one's by now.
+    async fn to_stop(&self, component: Component, id: &ContainerId) -> Result<Container, Refusal> {
+        #[cfg(feature = "simulation")]
+        if !self.node.guards.has(Guard::IdsNotNames)
+            && let well_known = self.node.component(component)?.container.as_str()
+            && let Some(named) = self.node.engine.container(well_known).await?
+        {
+            return Ok(named);
+        }
+        self.node.ours(component, id).await
+    }
+
     /// Between its migrating start and the proof of its end a container is not
     /// stopped. The proof: it has ended, or its Quay serves, which
     /// it does only when its migration is over (quay-facts 1.3).

@@ -12,6 +12,7 @@ use quaymaster_proto::{Epoch, Lease, NodeName, Reason, RunId, StepNumber};
 use ulid::Ulid;
 
 use super::{Book, Ended, RunError, Runner};
+use crate::guards::Guard;
 use crate::nodes::{CallError, Looks, Orders};
 use crate::plan::Plan;
 use crate::run::{Event, Problem};
@@ -68,8 +69,10 @@ impl Held {
 
     fn is_mine_to_take(&self, lease: &Lease, run: RunId, epoch: Epoch) -> bool {
         if lease.run == run {
-            // Of an earlier process: its epoch is in the journal.
-            return lease.epoch < epoch;
+            // Of an earlier process: its epoch is in the journal. Or this one's
+            // own, and the answer to its claim was lost.
+            let is_own = (lease.epoch, lease.process) == (epoch, self.claimant.process);
+            return lease.epoch < epoch || is_own;
         }
         self.claimant.takes_over || self.claimant.over.contains(&lease.run)
     }
@@ -203,7 +206,8 @@ where
 
     /// A run is always taken in hand before it is driven.
     pub(super) fn epoch(&self) -> Epoch {
-        self.state.epoch.unwrap_or(Epoch::FIRST)
+        let taken = self.state.epoch.filter(|_| self.guards.has(Guard::FreshEpoch));
+        taken.unwrap_or(Epoch::FIRST)
     }
 }
 

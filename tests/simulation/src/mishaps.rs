@@ -1,5 +1,5 @@
 //! What befalls hosts, engines and the database, whoever is to blame.
-#![expect(clippy::disallowed_methods, reason = "it waits in tokio's time")]
+#![expect(clippy::disallowed_methods, reason = "it waits in tokio's time and edits files")]
 
 use std::time::Duration;
 
@@ -93,6 +93,33 @@ impl World {
         for id in returning {
             let _ = self.start(node, &id, Cause::Policy);
         }
+    }
+
+    /// Whether no Quay lives.
+    pub fn is_dark(&self) -> bool {
+        self.state().quays().next().is_none()
+    }
+
+    /// Somebody does on a node what is left of the documented procedure: the
+    /// new config everywhere, the well-known name, and the start.
+    pub fn go_on_by_hand(&self, node: usize) {
+        self.note("somebody goes on by hand");
+        let staged = {
+            let mut state = self.state();
+            let Some(text) = state.witness.texts.last().cloned() else { return };
+            for host in &state.hosts {
+                let beside = host.config.with_extension("by-hand");
+                let written = std::fs::write(&beside, &text);
+                written.and_then(|()| std::fs::rename(&beside, &host.config)).expect("config.yaml");
+            }
+            let mut all = state.hosts[node].containers.values_mut();
+            let Some(staged) = all.find(|stored| stored.state.name.ends_with("-next")) else {
+                return;
+            };
+            "quay".clone_into(&mut staged.state.name);
+            staged.state.id.clone()
+        };
+        let _ = self.start(node, &staged, Cause::Foreign);
     }
 
     /// Somebody is on the database for a while.

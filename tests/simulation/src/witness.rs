@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use quaymaster_proto::ContainerId;
 
 use crate::database::{BACKGROUND, COMPLETE};
-use crate::world::{Cause, Release, State, mode_in, release_of};
+use crate::world::{Cause, Phase, Process, Release, State, mode_in, release_of};
 
 /// What nobody could have seen in time, in milliseconds: a start by somebody
 /// else, between an agent's look and what it does next.
@@ -130,7 +130,12 @@ impl Witness {
                     && release_of(&stored.state.image) == Release::New
                     && process.mode == mode
             });
-            if is_second && !state.witness.was_well {
+            // One that is well on what was restored is a first one too.
+            let is_well = state.database.revision == state.witness.target
+                && state.quays().any(|(_, stored, process)| {
+                    stored.is_well() && process.mode == mode && process.number != number
+                });
+            if is_second && !state.witness.was_well && !is_well {
                 found.push((1, format!("{node_name}: {name} starts and no first one was well")));
             }
             let modes: Vec<_> = state.witness.configs.iter().map(|text| mode_in(text)).collect();
@@ -230,12 +235,19 @@ impl Witness {
 
     /// An agent has its engine stop a Quay.
     pub(crate) fn see_stop(state: &mut State, millis: u64, node: usize, id: &ContainerId) {
+        let revision = state.database.revision;
         let Some(stored) = state.stored(node, id) else { return };
         let name = stored.state.name.clone();
-        let migrates = stored.process.as_ref().is_some_and(|process| process.migrates);
+        let is_new = release_of(&stored.state.image) == Release::New;
+        let is_about_to = |process: &Process| {
+            is_new
+                && process.phase == Phase::Starting
+                && target_of(process.mode.as_deref()) != revision
+        };
+        let migrates = stored.process.as_ref().is_some_and(|it| it.migrates || is_about_to(it));
         state.witness.stopped.insert(id.clone());
         if migrates {
-            let words = format!("quay-{}: {name} is stopped while it migrates", node + 1);
+            let words = format!("quay-{}: {name} is stopped before it has migrated", node + 1);
             state.witness.blame(millis, 2, &words);
         }
     }

@@ -139,6 +139,8 @@ pub struct Host {
     pub floor_since: Option<u64>,
     /// So often the host was started again.
     pub boots: u64,
+    /// The process that claimed the node last.
+    pub driver: Option<u128>,
 }
 
 /// All of it.
@@ -515,5 +517,6 @@ fn host(number: usize, config: PathBuf) -> Host {
         agent_since: None,
         floor_since: None,
         boots: 0,
+        driver: None,
     }
 }

@@ -48,6 +48,9 @@ pub(crate) enum Fault {
     Clock(usize, i64),
     /// Somebody, or cron, starts a container that does not run.
     ForeignStart(usize),
+    /// Somebody goes on by hand once it is dark: the new config, the well-known
+    /// name, and the first one's start.
+    ByHand,
     /// Somebody is on the database for a while.
     ForeignClient,
     /// The database's standby takes over, without its last revision.
@@ -64,6 +67,7 @@ impl Fault {
             | Self::Reboot(_)
             | Self::EngineRestart(_)
             | Self::ForeignStart(_)
+            | Self::ByHand
             | Self::FailOver => true,
             Self::Network(_)
             | Self::CoordinatorDies { .. }
@@ -83,7 +87,7 @@ impl Fault {
     /// second time never becomes well.
     pub(crate) fn may_spoil(self) -> bool {
         match self {
-            Self::Reboot(_) | Self::EngineRestart(_) | Self::ForeignStart(_) => true,
+            Self::Reboot(_) | Self::EngineRestart(_) | Self::ForeignStart(_) | Self::ByHand => true,
             Self::Network(_)
             | Self::CoordinatorDies { .. }
             | Self::CoordinatorKilled
@@ -104,7 +108,7 @@ impl Fault {
 
     pub(crate) fn by_chance(chance: &mut Chance, nodes: usize) -> Self {
         let node = usize::try_from(chance.below(nodes as u64)).unwrap();
-        match chance.below(21) {
+        match chance.below(22) {
             0 | 1 => Self::Network(4 + chance.below(40)),
             2 | 3 => Self::CoordinatorDies {
                 appends: usize::try_from(chance.below(45)).unwrap(),
@@ -121,6 +125,7 @@ impl Fault {
             13 => Self::Reboot(node),
             14 => Self::EngineRestart(node),
             15 => Self::Clock(node, i64::try_from(chance.below(7_200_000)).unwrap() - 3_600_000),
+            20 if chance.once_in(3) => Self::ByHand,
             16 if chance.once_in(3) => Self::FailOver,
             16 => Self::ForeignClient,
             19 => Self::Abort,
@@ -164,6 +169,9 @@ pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Ve
             return vec![Fault::ForeignStart(node), Fault::CoordinatorDies { appends, writes }];
         }
         Removed::OfCoordinator(Gate::FirstNodeGate) => return vec![Fault::CoordinatorKilled],
+        Removed::OfCoordinator(Gate::FreshEpoch) => {
+            return vec![Fault::SecondCoordinator, Fault::Abort];
+        }
     };
     match guard {
         Guard::Lease => {
@@ -182,6 +190,10 @@ pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Ve
         }
         Guard::OwnDatabase => vec![Fault::FailOver],
         Guard::PolicyBeforeStop => vec![Fault::EngineRestart(node)],
+        Guard::IdsNotNames => {
+            // In the second window: right when all of them are down.
+            vec![Fault::ByHand, Fault::CoordinatorDies { appends: 10, writes: false }]
+        }
         Guard::SiblingUntilDark => {
             let late = Ordeal::OutlivesSender(chance.millis(2000, 12_000));
             vec![Fault::Order("put-config", late), Fault::ForeignStart(0)]
@@ -200,8 +212,16 @@ pub(crate) async fn befall(
         cluster.network.lock().unwrap().ordeal = Some((Chosen::Verb(verb), ordeal));
         return;
     }
-    sleep(after).await;
     let world = &cluster.world;
+    if fault == Fault::ByHand {
+        until(|| world.is_dark()).await;
+        sleep(after / 10).await;
+        if world.is_dark() {
+            world.go_on_by_hand(0);
+        }
+        return;
+    }
+    sleep(after).await;
     let length = chance.millis(200, 9000);
     match fault {
         Fault::Network(times) => {
@@ -221,18 +241,7 @@ pub(crate) async fn befall(
             world.note(format!("quay-{}: its clock jumps by {by} ms", node + 1));
             world.state().hosts[node].ahead += by;
         }
-        Fault::ForeignStart(node) => {
-            let is_busy =
-                || world.state().hosts[node].containers.values().any(|it| it.process.is_some());
-            // When it hurts most: somebody has just stopped it.
-            if chance.once_in(2) {
-                until(|| !is_busy()).await;
-            }
-            for _ in 0..=chance.below(3) {
-                foreign_start(&cluster, node, &mut chance);
-                sleep(chance.millis(1000, 6000)).await;
-            }
-        }
+        Fault::ForeignStart(node) => start_by_chance(&cluster, node, &mut chance).await,
         Fault::ForeignClient => world.visit(length),
         Fault::FailOver => {
             // When it hurts most: the first one is there, the others are not.
@@ -244,14 +253,30 @@ pub(crate) async fn befall(
             sleep(chance.millis(0, 1500)).await;
             world.fail_over();
         }
-        // These befall the coordinator.
-        Fault::CoordinatorDies { .. }
+        // These befall the coordinator, or have befallen.
+        Fault::ByHand
+        | Fault::CoordinatorDies { .. }
         | Fault::CoordinatorKilled
         | Fault::Order(..)
         | Fault::Abort
         | Fault::JournalFull
         | Fault::JournalRestored
         | Fault::SecondCoordinator => {}
+    }
+}
+
+/// When it hurts most, half of the time: somebody has just stopped it.
+async fn start_by_chance(cluster: &Cluster, node: usize, chance: &mut Chance) {
+    let is_busy = || {
+        let state = cluster.world.state();
+        state.hosts[node].containers.values().any(|it| it.process.is_some())
+    };
+    if chance.once_in(2) {
+        until(|| !is_busy()).await;
+    }
+    for _ in 0..=chance.below(3) {
+        foreign_start(cluster, node, chance);
+        sleep(chance.millis(1000, 6000)).await;
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Fleet {
     pub(crate) life: Life,
     /// Who it is.
     pub(crate) who: String,
+    /// Which of all processes it is.
+    pub(crate) process: u128,
 }
 
 /// What becomes of a message.
@@ -321,10 +323,15 @@ impl Looks for Fleet {
 
 impl Orders for Fleet {
     async fn claim(&self, node: &NodeName, claim: ClaimLease) -> Result<Claimed, CallError> {
-        let who = self.who.clone();
+        let (who, process) = (self.who.clone(), self.process);
+        let (world, index) = (self.cluster.world.clone(), number(node));
         self.call(node, "claim the lease", move |agent: Arc<Agent>| {
-            let (who, claim) = (who.clone(), claim.clone());
-            async move { agent.claim(&who, claim).await }
+            let (who, claim, world) = (who.clone(), claim.clone(), world.clone());
+            async move {
+                let claimed = agent.claim(&who, claim).await?;
+                world.state().hosts[index].driver = Some(process);
+                Ok(claimed)
+            }
         })
         .await
     }
@@ -344,7 +351,7 @@ impl Orders for Fleet {
         act: Act,
         order: Order,
     ) -> Result<ActOutcome, CallError> {
-        let (who, verb) = (self.who.clone(), order.verb());
+        let (who, process, verb) = (self.who.clone(), self.process, order.verb());
         let (world, index) = (self.cluster.world.clone(), number(node));
         self.send(node, verb, move |agent: Arc<Agent>| {
             let (who, act, order) = (who.clone(), act.clone(), order.clone());
@@ -352,7 +359,8 @@ impl Orders for Fleet {
             async move {
                 let is_holder = || {
                     let lease = agent.lease();
-                    lease.is_some_and(|lease| lease.is_of(act.run, act.epoch))
+                    world.state().hosts[index].driver == Some(process)
+                        && lease.is_some_and(|lease| lease.is_of(act.run, act.epoch))
                 };
                 let before = is_holder();
                 let floor = match &order {
@@ -380,7 +388,7 @@ impl Orders for Fleet {
                 }
                 if outcome.how == How::Changed && !before && !is_holder() {
                     let millis = world.millis();
-                    let words = format!("{verb} of epoch {} without its lease", act.epoch);
+                    let words = format!("{verb} of {who} in epoch {} without its lease", act.epoch);
                     world.state().witness.blame(millis, 6, &words);
                 }
                 Ok(outcome)

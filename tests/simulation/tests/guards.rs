@@ -60,3 +60,13 @@ fn a_policy_is_taken_before_the_stop() {
 fn a_config_waits_beside_until_it_is_dark() {
     bites(Removed::OfAgent(Guard::SiblingUntilDark));
 }
+
+#[test]
+fn a_process_drives_under_an_epoch_of_its_own() {
+    bites(Removed::OfCoordinator(Gate::FreshEpoch));
+}
+
+#[test]
+fn a_stop_is_of_a_container_and_not_of_a_name() {
+    bites(Removed::OfAgent(Guard::IdsNotNames));
+}

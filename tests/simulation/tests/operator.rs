@@ -22,7 +22,7 @@ use quaymaster_proto::{Epoch, Mode, RunId};
 use quaymaster_simulation::life::Life;
 use quaymaster_simulation::world::{Cause, IMAGES, World};
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use ulid::Ulid;
 
 use crate::cluster::{Cluster, Kind};
@@ -229,6 +229,7 @@ impl Operator {
             cluster: Arc::clone(&cluster),
             life: Life::default(),
             who: "alice@host".to_owned(),
+            process: 0,
         };
         let file = cluster_file(cluster.nodes);
         let catalogue = Catalogue::built_in();
@@ -374,8 +375,15 @@ impl Operator {
         (fuse, life): (Option<Fuse>, Life),
     ) -> Runner<Fleet, Pen> {
         let world = &self.cluster.world;
-        let fleet =
-            Fleet { cluster: Arc::clone(&self.cluster), life: life.clone(), who: who.to_owned() };
+        let process = self.processes();
+        let fleet = Fleet {
+            cluster: Arc::clone(&self.cluster),
+            life: life.clone(),
+            who: who.to_owned(),
+            process,
+        };
+        // Where processes are not told apart, all of them are the same one.
+        let process = if self.without == Some(Guard::FreshEpoch) { 0 } else { process };
         let book = Pen {
             journal: journal.clone(),
             life,
@@ -395,7 +403,7 @@ impl Operator {
             key: SurveyKey::new([3; 32]),
             progress: unbounded_channel().0,
             claimant: Claimant {
-                process: Ulid::from_parts(0, self.processes()),
+                process: Ulid::from_parts(0, process),
                 over: Default::default(),
                 takes_over: false,
             },
@@ -408,7 +416,8 @@ impl Operator {
     /// journal.
     pub(crate) async fn rebuild(&self) {
         let who = "alice@host".to_owned();
-        let fleet = Fleet { cluster: Arc::clone(&self.cluster), life: Life::default(), who };
+        let fleet =
+            Fleet { cluster: Arc::clone(&self.cluster), life: Life::default(), who, process: 0 };
         let mut nodes = std::collections::BTreeMap::new();
         let mut epoch = Epoch::FIRST;
         for node in self.plan.plan().nodes.iter().map(|node| &node.name) {
@@ -432,6 +441,17 @@ impl Operator {
             events.push(Event::Approved { gate, by, because, at });
         }
         *self.journal.0.lock().unwrap() = events;
+    }
+
+    /// Waits until config files change, so long at most.
+    pub(crate) async fn is_about_to_cross(&self, longest: Duration) {
+        let put = self.plan.plan().first_step(What::Act(Verb::PutConfig));
+        let put = put.map(|step| step.number);
+        let begins = |event: &Event| matches!(event, Event::Intended { step, node: _, at: _ } if Some(*step) == put);
+        let begun = Instant::now();
+        while !self.journal.0.lock().unwrap().iter().any(begins) && begun.elapsed() < longest {
+            sleep(Duration::from_millis(4)).await;
+        }
     }
 
     /// One more process than there were.

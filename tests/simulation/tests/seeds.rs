@@ -183,9 +183,18 @@ fn fill_the_disk(operator: &Operator, chance: &mut Chance) {
 /// Somebody elsewhere, with what the journal held then.
 async fn beside(operator: &Operator, faults: &[Fault], after: Duration) {
     if faults.contains(&Fault::SecondCoordinator) {
-        sleep(after).await;
+        let is_aborted = faults.contains(&Fault::Abort);
+        if is_aborted {
+            // When it hurts most: right before the migrating start.
+            operator.is_about_to_cross(PATIENCE).await;
+            sleep(after / 600).await;
+        } else {
+            sleep(after).await;
+        }
         let journal = operator.journal.copy();
-        let _ = operator.drive_as("bob@other", &journal, Process::default()).await;
+        let process = Process { is_aborted, ..Process::default() };
+        let outcome = operator.drive_as("bob@other", &journal, process).await;
+        operator.cluster.world.note(format!("bob@other: {outcome:?}"));
     }
 }
 
