@@ -4,24 +4,23 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use quaymaster_proto::{Act, NodeName, RunId, StepNumber};
+use quaymaster_proto::{NodeName, RunId, StepNumber};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::Instrument as _;
 
 use crate::guards::Guards;
 use crate::journal::store::{Journal, JournalError};
 use crate::nodes::{Looks, Orders, SurveyKey};
-use crate::plan::{self, CheckedPlan, Plan, Stage, Step, Verb, What};
+use crate::plan::{self, CheckedPlan, Plan, Step};
 use crate::run::order::NoTask;
 use crate::run::{
     Cause, Direction, Event, GateFailure, IllegalEvent, Next, Problem, RunState, Settlement,
-    WaitingOn, next, task,
+    WaitingOn, next,
 };
 use crate::telemetry;
 
+mod ask;
 mod back;
 mod backfill;
 mod clock;
@@ -41,7 +40,6 @@ pub use lease::{Claimant, Unclaimed};
 pub use person::Declined;
 pub use progress::Progress;
 
-use errand::Errand;
 use followers::Followers;
 use lease::Held;
 
@@ -297,94 +295,6 @@ where
             self.record(vec![last]).await?;
         }
         Ok(ended)
-    }
-
-    /// Asks these nodes, where this process holds them.
-    async fn ask(
-        &mut self,
-        plan: &Plan,
-        step: &Step,
-        nodes: &[NodeName],
-    ) -> Result<Option<Ended>, RunError> {
-        if let Some(ended) = self.claim(plan).await? {
-            return Ok(Some(ended));
-        }
-        let (held, out_of_reach): (Vec<_>, Vec<_>) =
-            nodes.iter().cloned().partition(|node| self.held.has(node));
-        if !out_of_reach.is_empty() {
-            let detail = "its lease could not be claimed".to_owned();
-            let problem = Problem::Unreachable { detail };
-            let failures = out_of_reach.iter().map(|node| (node.clone(), problem.clone()));
-            // An intent would be the point of no return, and nothing was asked.
-            if step.what == What::Act(Verb::StartMigrating) {
-                return self
-                    .react(plan, Ended::Failed { step: step.clone(), failures: failures.collect() })
-                    .await;
-            }
-            let (at, step) = (self.clock.now(), step.number);
-            let events = failures.flat_map(|(node, problem)| {
-                let intended = Event::Intended { step, node: node.clone(), at };
-                [intended, Event::Failed { step, node, problem, at }]
-            });
-            self.record(events.collect()).await?;
-        }
-        if !held.is_empty() {
-            self.order(plan, step, &held).await?;
-        }
-        Ok(None)
-    }
-
-    /// Asks these nodes, all at once, and writes each answer down as it comes.
-    async fn order(
-        &mut self,
-        plan: &Plan,
-        step: &Step,
-        nodes: &[NodeName],
-    ) -> Result<(), RunError> {
-        let mut errands = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            errands.push(Errand {
-                nodes: Arc::clone(&self.nodes),
-                node: node.clone(),
-                act: self.act(plan, step, node),
-                task: task(plan, &self.state, step, node)?,
-                progress: self.progress.clone(),
-            });
-        }
-        if step.stage >= Stage::Dark {
-            // Ready before they are needed: nothing waits for a stream later.
-            self.followers.open(plan, &self.state, step.component, &self.nodes);
-        }
-        let at = self.clock.now();
-        let number = step.number;
-        let intents =
-            nodes.iter().map(|node| Event::Intended { step: number, node: node.clone(), at });
-        self.record(intents.collect()).await?;
-
-        let asked: FuturesUnordered<_> = errands.into_iter().map(Errand::run).collect();
-        let mut answers = asked.ready_chunks(nodes.len().max(1));
-        while let Some(batch) = answers.next().await {
-            let at = self.clock.now();
-            let events = batch.into_iter().map(|(node, answer)| match answer {
-                Ok(settlement) => Event::Settled { step: number, node, settlement, at },
-                Err(problem) => {
-                    telemetry::step_failed(&node, &problem);
-                    Event::Failed { step: number, node, problem, at }
-                }
-            });
-            self.record(events.collect()).await?;
-        }
-        Ok(())
-    }
-
-    fn act(&self, plan: &Plan, step: &Step, node: &NodeName) -> Act {
-        Act {
-            cluster: plan.cluster.clone(),
-            run: self.state.run,
-            epoch: self.epoch(),
-            step: self.state.wire_step(step.number, node),
-            plan: self.plan.digest().clone(),
-        }
     }
 
     /// Folds, writes down, tells: an event that does not fit is never written.

@@ -58,6 +58,7 @@ struct World {
     refusals: BTreeMap<(NodeName, &'static str), Refusal>,
     silent: BTreeSet<NodeName>,
     lost: BTreeSet<(NodeName, &'static str)>,
+    unheard_claims: BTreeSet<NodeName>,
     first_exits_with: Option<i64>,
     /// Nodes whose next fresh container ends at once.
     dying: BTreeSet<NodeName>,
@@ -120,6 +121,7 @@ impl FakeFleet {
             refusals: BTreeMap::new(),
             silent: BTreeSet::new(),
             lost: BTreeSet::new(),
+            unheard_claims: BTreeSet::new(),
             first_exits_with: None,
             dying: BTreeSet::new(),
             log: Vec::new(),
@@ -164,6 +166,11 @@ impl FakeFleet {
     /// Orders of this kind do not reach the node.
     pub(crate) fn lose(&self, node: &str, verb: &'static str) {
         self.world().lost.insert((node.parse().unwrap(), verb));
+    }
+
+    /// The next claim does reach the node, and its answer is lost.
+    pub(crate) fn mute_claim(&self, node: &str) {
+        self.world().unheard_claims.insert(node.parse().unwrap());
     }
 
     pub(crate) fn connect(&self, session: Session) {
@@ -353,6 +360,9 @@ impl Orders for FakeFleet {
     async fn claim(&self, node: &NodeName, claim: ClaimLease) -> Result<Claimed, CallError> {
         self.reach(node, "claim").await?;
         let granted = self.world().node(node).kept.claim(claim, self.now());
+        if self.world().unheard_claims.remove(node) {
+            return Err(Self::unreachable(node, "claim", Unreachable::Unknown));
+        }
         granted.map_err(|refusal| Self::refused(node, "claim", refusal))
     }
 

@@ -6,7 +6,7 @@ use quaymaster_proto::NodeName;
 use super::lease::is_lost;
 use super::{Book, Ended, RunError, Runner};
 use crate::nodes::{Looks, Orders};
-use crate::plan::{Plan, Verb, What};
+use crate::plan::{Plan, Step, Verb, What};
 use crate::run::{ActState, Cause, Crossing, Direction, Event, RunState};
 
 impl<N, B> Runner<N, B>
@@ -34,6 +34,13 @@ where
         self.take_fresh_epoch().await?;
         if let Some(unclaimed) = self.claim(plan).await? {
             return Ok(Some(unclaimed));
+        }
+        if is_intended && let Some(proof) = self.proof(plan) {
+            // It alone can take the intent back.
+            let first = std::slice::from_ref(&plan.first);
+            if let Some(unclaimed) = self.claim_patiently(proof.number, first).await? {
+                return Ok(Some(unclaimed));
+            }
         }
         if self.has_moved(plan).await.is_some() {
             return Ok(Some(held));
@@ -79,13 +86,16 @@ where
         matches!(self.state.act_state(step, &plan.first), ActState::Done { .. })
     }
 
+    /// The step of the way back that removes what may have started.
+    fn proof<'a>(&self, plan: &'a Plan) -> Option<&'a Step> {
+        plan.back.first().filter(|step| step.nodes.contains(&plan.first))
+    }
+
     /// The intent of the migrating start is taken back by this alone: under a
     /// fresh epoch the first node's agent has removed the staged container, and
     /// its engine says that it never started.
     pub async fn proves_uncrossed(&mut self, plan: &Plan) -> Result<bool, RunError> {
-        let Some(step) = plan.back.first().filter(|step| step.nodes.contains(&plan.first)) else {
-            return Ok(false);
-        };
+        let Some(step) = self.proof(plan) else { return Ok(false) };
         let is_proven = |state: &RunState| {
             matches!(state.act_state(step.number, &plan.first), ActState::Done { .. })
         };

@@ -21,10 +21,10 @@ use crate::run::{Problem, Settlement, Task};
 use crate::telemetry;
 
 /// How long a node may stay silent during an act.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 /// Between the first two tries; doubled up to `LONGEST_PAUSE`.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Between two looks at a pull; long before the dark, so nothing hurries.
 const JOB_POLL: Duration = Duration::from_millis(200);
 

@@ -2,16 +2,19 @@
 //! other and in the plan's order, so that of two that claim at once one loses
 //! at the first node. A claim names the lease that was seen; nobody is
 //! overruled by accident.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits between two tries")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease};
 use quaymaster_proto::node::{LedgerHead, NodeFacts};
 use quaymaster_proto::{Epoch, Lease, NodeName, Reason, RunId, StepNumber};
+use tokio::time::{Instant, sleep};
 use ulid::Ulid;
 
-use super::{Book, Ended, RunError, Runner};
+use super::errand::{LONGEST_PAUSE, SHORTEST_PAUSE, SILENCE};
+use super::{Book, Ended, Progress, RunError, Runner};
 use crate::guards::Guard;
 use crate::nodes::{CallError, Looks, Orders};
 use crate::plan::Plan;
@@ -21,6 +24,8 @@ use crate::run::{Event, Problem};
 #[derive(Debug)]
 pub(super) struct Held {
     nodes: BTreeSet<NodeName>,
+    /// Nodes that did not answer when they were asked last, and how that was.
+    silent: BTreeMap<NodeName, String>,
     claimant: Claimant,
 }
 
@@ -55,11 +60,21 @@ pub enum Unclaimed {
 
 impl Held {
     pub(super) fn new(claimant: Claimant) -> Self {
-        Self { nodes: BTreeSet::new(), claimant }
+        Self { nodes: BTreeSet::new(), silent: BTreeMap::new(), claimant }
     }
 
     pub(super) fn has(&self, node: &NodeName) -> bool {
         self.nodes.contains(node)
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Why a node is not held that nobody else holds.
+    pub(super) fn why_not(&self, node: &NodeName) -> String {
+        let silence = self.silent.get(node).map(|reason| format!(": {reason}"));
+        format!("its lease could not be claimed{}", silence.unwrap_or_default())
     }
 
     /// Whatever was held was held in another epoch.
@@ -87,8 +102,40 @@ where
     /// Until the run has begun to change anything all of them are needed; later
     /// a node that does not answer is left for the step that needs it.
     pub(super) async fn claim(&mut self, plan: &Plan) -> Result<Option<Ended>, RunError> {
-        let names = plan.nodes.iter().map(|node| &node.name);
-        let missing: Vec<NodeName> = names.filter(|node| !self.held.has(node)).cloned().collect();
+        let all: Vec<NodeName> = plan.nodes.iter().map(|node| node.name.clone()).collect();
+        self.claim_these(&all).await
+    }
+
+    /// The same for nodes that something cannot do without: an agent that is
+    /// just being started again costs no window.
+    pub(super) async fn claim_patiently(
+        &mut self,
+        step: StepNumber,
+        nodes: &[NodeName],
+    ) -> Result<Option<Ended>, RunError> {
+        let (begun, mut pause) = (Instant::now(), SHORTEST_PAUSE);
+        loop {
+            let ended = self.claim_these(nodes).await?;
+            let missing = nodes.iter().filter(|node| !self.held.has(node));
+            let missing: Vec<_> = missing.cloned().collect();
+            if ended.is_some() || missing.is_empty() || begun.elapsed() + pause > SILENCE {
+                return Ok(ended);
+            }
+            for node in missing {
+                let problem = self.held.why_not(&node);
+                self.tell(Progress::Retrying { step, node, problem });
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    pub(super) async fn claim_these(
+        &mut self,
+        nodes: &[NodeName],
+    ) -> Result<Option<Ended>, RunError> {
+        let missing: Vec<NodeName> =
+            nodes.iter().filter(|node| !self.held.has(node)).cloned().collect();
         if missing.is_empty() {
             return Ok(None);
         }
@@ -106,7 +153,10 @@ where
                     Some(why) => against.push((node, why)),
                     None => free.push((node, facts.lease)),
                 },
-                Err(error) => silent.push((node, Unclaimed::Refused(error.into()))),
+                Err(error) => {
+                    self.held.silent.insert(node.clone(), error.reason());
+                    silent.push((node, why(error)));
+                }
             }
         }
         if needs_all {
@@ -123,7 +173,9 @@ where
                         against.push((node, why));
                     }
                 }
-                Err(error) if !needs_all && error.is_unreachable() => {}
+                Err(error) if !needs_all && error.is_unreachable() => {
+                    self.held.silent.insert(node, error.reason());
+                }
                 Err(error) => against.push((node.clone(), why(error))),
             }
         }

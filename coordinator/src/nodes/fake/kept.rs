@@ -27,10 +27,12 @@ impl Kept {
     pub(super) fn claim(&mut self, claim: ClaimLease, at: Timestamp) -> Result<Claimed, Refusal> {
         let ClaimLease { cluster: _, run, epoch, holder, process, plan, plan_bytes, seen } = claim;
         let key = |lease: &Lease| (lease.run, lease.epoch, lease.process);
-        if self.lease.as_ref().map(key) != seen.as_ref().map(key) {
+        // The very claim that was granted: its answer was lost.
+        let is_held = self.lease.as_ref().map(key) == Some((run, epoch, process));
+        if !is_held && self.lease.as_ref().map(key) != seen.as_ref().map(key) {
             return Err(refused("the lease is another's"));
         }
-        if self.epochs.get(&run).is_some_and(|known| *known >= epoch) {
+        if !is_held && self.epochs.get(&run).is_some_and(|known| *known >= epoch) {
             return Err(refused("the epoch is not fresh"));
         }
         let lease = Lease { run, epoch, holder, since: at, process, plan: plan.clone() };

@@ -51,6 +51,23 @@ async fn a_start_that_is_refused_is_proven_never_to_have_been_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_node_that_is_silent_for_a_moment_still_proves_it() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.refuse("quay-1", "start-migrating", Reason::Database);
+    let mut runner = stage.runner(true).await;
+    let driving = tokio::spawn(async move { runner.drive(Patience::Leave).await });
+    while !stage.book.events().iter().any(|event| is_intent_of(&stage, event, Verb::PutConfig)) {
+        tokio::task::yield_now().await;
+        tokio::time::advance(std::time::Duration::from_millis(10)).await;
+    }
+    stage.fleet.mute_claim("quay-1");
+    let ended = driving.await.unwrap().unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    assert_eq!(crossing(&stage), Crossing::NeverStarted);
+    stage.assert_as_before();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_that_is_not_answered_leads_back_by_the_same_proof() {
     let stage = Stage::new(3, &first_window(Mode::Background));
     stage.fleet.lose("quay-1", "start-migrating");

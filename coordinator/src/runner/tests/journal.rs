@@ -100,7 +100,7 @@ proptest! {
             if let Next::Ask { step, nodes } = next(plan, &state) {
                 prop_assert!(nodes.iter().all(|node| step.nodes.contains(node)));
                 for node in &nodes {
-                    let worded = task(plan, &state, step, node);
+                    let worded = crate::run::task(plan, &state, step, node);
                     prop_assert!(worded.is_ok(), "{:?}", worded);
                 }
             }

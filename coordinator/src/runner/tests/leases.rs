@@ -88,6 +88,16 @@ async fn a_process_that_was_overtaken_does_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_is_not_somebody_elses() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::PutConfig)).await;
+    stage.fleet.mute_claim("quay-3");
+    let ended = stage.runner(false).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(ended, Ended::Done);
+    stage.assert_well_done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_earlier_copy_of_the_journal_is_refused_and_the_nodes_know_the_rest() {
     let stage = Stage::new(3, &first_window(Mode::Background));
     die_before(&stage, |event| is_answer_to(&stage, event, Verb::StartMigrating)).await;
