@@ -1,13 +1,15 @@
 //! Every boundary of every window: the coordinator dies at each write of its
 //! journal, the agent at each point of each act, and each order comes twice,
-//! late, or from a process that is dead. The window ends as the undisturbed one.
+//! late, or from a process that is dead. The window ends as the undisturbed one,
+//! whether that gets there or, from its last moment before the point of no
+//! return, goes back.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::cluster::{Chosen, Cluster, Kind, Made, Ordeal};
-use crate::operator::{Fuse, Operator, Outcome};
+use crate::operator::{Fuse, Moment, Operator, Outcome, Visitor};
 use crate::whole::simulate;
 
 const NODES: usize = 2;
@@ -25,18 +27,35 @@ enum Disturbance {
     Order(usize, Ordeal),
 }
 
+/// Where an undisturbed window leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    There,
+    Back,
+}
+
+/// A window.
+#[derive(Clone, Copy, Debug)]
+struct Window(Kind, Way);
+
 /// What an undisturbed window showed.
 struct Seen {
     appends: usize,
     orders: Vec<(usize, u64, u64)>,
+    /// Points that each node's agent has passed.
+    points: Vec<u64>,
+    /// When it began to go back.
+    turned: Option<Moment>,
 }
 
 /// Drives a window to its end, and returns what is wrong with it.
-fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
+fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, String> {
     simulate(async {
         let made = Made { kind, nodes: NODES, shares_config: false, seed: 1, without: None };
         let (cluster, _directory) = Cluster::new(made).await;
         let operator = Operator::plan(cluster, 1).await;
+        let visitor = (way == Way::Back).then(Visitor::default);
+        *operator.visitor.lock().unwrap() = visitor;
         let cluster = &operator.cluster;
         let mut fuse = None;
         match disturbance {
@@ -66,59 +85,74 @@ fn run(kind: Kind, disturbance: Disturbance) -> Result<Seen, String> {
             assert_eq!(cluster.world.state().hosts[node].fuse, None, "{disturbance:?}");
         }
         let mut wrong = cluster.world.violations();
-        if outcome.is_end() {
-            wrong.extend(operator.unfinished(&outcome));
-        } else {
-            wrong.push(format!("{outcome:?}"));
+        match (&outcome, way) {
+            (Outcome::Done, Way::There) | (Outcome::Back, _) => {
+                wrong.extend(operator.unfinished(&outcome));
+            }
+            (Outcome::Done, Way::Back) | (Outcome::Holds(_) | Outcome::Died, _) => {
+                wrong.push(format!("{outcome:?}"));
+            }
         }
         let trace = cluster.world.state().trace.join("\n");
         if !wrong.is_empty() {
-            return Err(format!("{kind:?}, {disturbance:?}: {wrong:#?}\n{trace}"));
+            return Err(format!("{kind:?} {way:?}, {disturbance:?}: {wrong:#?}\n{trace}"));
         }
         let orders = cluster.network.lock().unwrap().orders.clone();
         let appends = *operator.appends.lock().unwrap();
-        Ok(Seen { appends, orders })
+        let visitor = operator.visitor.lock().unwrap().take();
+        let turned = visitor.and_then(|visitor| visitor.since);
+        Ok(Seen { appends, orders, points: cluster.points(), turned })
     })
 }
 
 /// Every case; the failed ones are told, the first in full.
-fn all(what: &str, kind: Kind, cases: impl IntoIterator<Item = Disturbance>) {
+fn all(what: &str, window: Window, cases: impl IntoIterator<Item = Disturbance>) {
     let mut count = 0;
     let mut failed: Vec<String> = Vec::new();
     for case in cases {
         count += 1;
-        failed.extend(run(kind, case).err());
+        failed.extend(run(window, case).err());
     }
-    println!("{what}, {kind:?}: {count} cases");
+    println!("{what}, {window:?}: {count} cases");
     assert!(count > 10, "{count} cases are not every one");
     let heads = failed.iter().filter_map(|text| text.lines().next()).collect::<Vec<_>>();
     assert!(failed.is_empty(), "{} of {count} failed: {heads:#?}\n{}", failed.len(), failed[0]);
 }
 
-fn undisturbed(kind: Kind) -> Seen {
-    run(kind, Disturbance::Nothing).unwrap_or_else(|wrong| panic!("{wrong}"))
+/// A window that nothing disturbs; of one that goes back, where that begins.
+fn undisturbed(window: Window) -> (Seen, Moment) {
+    let seen = run(window, Disturbance::Nothing).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let beginning = Moment { appends: 0, orders: 0, points: vec![0; NODES] };
+    let from = seen.turned.clone().unwrap_or(beginning);
+    (seen, from)
 }
 
-fn at_the_journal(kind: Kind) {
-    let appends = undisturbed(kind).appends;
-    let fuses = (0..appends).flat_map(|appends| {
+fn at_the_journal(window: Window) {
+    let (seen, from) = undisturbed(window);
+    let fuses = (from.appends..seen.appends).flat_map(|appends| {
         [false, true].map(|writes| Disturbance::Coordinator(Fuse { appends, writes }))
     });
-    all("the coordinator dies at its journal", kind, fuses);
+    all("the coordinator dies at its journal", window, fuses);
 }
 
-fn in_the_agent(kind: Kind) {
-    let orders = undisturbed(kind).orders;
-    let points = orders
-        .into_iter()
-        .flat_map(|(node, from, to)| (from + 1..=to).map(move |point| (node, point)));
-    let points: std::collections::BTreeSet<_> = points.collect();
+fn in_the_agent(window: Window) {
+    let (seen, from) = undisturbed(window);
+    let orders = seen.orders.into_iter().skip(from.orders);
+    let points =
+        orders.flat_map(|(node, from, to)| (from + 1..=to).map(move |point| (node, point)));
+    let mut points: std::collections::BTreeSet<_> = points.collect();
+    if seen.turned.is_some() {
+        // Claims, looks and whatever else there is on the way.
+        let all = seen.points.iter().zip(&from.points).enumerate();
+        points
+            .extend(all.flat_map(|(node, (to, from))| (from + 1..=*to).map(move |it| (node, it))));
+    }
     let cases = points.into_iter().map(|(node, point)| Disturbance::Agent(node, point));
-    all("the agent dies in an act", kind, cases);
+    all("the agent dies", window, cases);
 }
 
-fn on_the_way(kind: Kind) {
-    let orders = undisturbed(kind).orders.len();
+fn on_the_way(window: Window) {
+    let (seen, from) = undisturbed(window);
     let millis = Duration::from_millis;
     let ordeals = [
         Ordeal::ComesTwice(millis(1)),
@@ -128,52 +162,42 @@ fn on_the_way(kind: Kind) {
         Ordeal::OutlivesSender(PAUSE + millis(500)),
         Ordeal::OutlivesSender(millis(9000)),
     ];
-    let cases =
-        (0..orders).flat_map(|place| ordeals.map(|ordeal| Disturbance::Order(place, ordeal)));
-    all("an order comes twice, late, or from the dead", kind, cases);
+    let cases = (from.orders..seen.orders.len())
+        .flat_map(|place| ordeals.map(|ordeal| Disturbance::Order(place, ordeal)));
+    all("an order comes twice, late, or from the dead", window, cases);
 }
 
-#[test]
-fn the_coordinator_dies_at_any_write_synchronous() {
-    at_the_journal(Kind::Synchronous);
+/// One test for each window.
+macro_rules! each_window {
+    ($($name:ident: $kind:ident $way:ident;)*) => {$(
+        mod $name {
+            use super::*;
+
+            const WINDOW: Window = Window(Kind::$kind, Way::$way);
+
+            #[test]
+            fn the_coordinator_dies_at_any_write() {
+                at_the_journal(WINDOW);
+            }
+
+            #[test]
+            fn the_agent_dies_at_any_point() {
+                in_the_agent(WINDOW);
+            }
+
+            #[test]
+            fn an_order_comes_twice_late_or_from_the_dead() {
+                on_the_way(WINDOW);
+            }
+        }
+    )*};
 }
 
-#[test]
-fn the_coordinator_dies_at_any_write_first_window() {
-    at_the_journal(Kind::First);
-}
-
-#[test]
-fn the_coordinator_dies_at_any_write_second_window() {
-    at_the_journal(Kind::Second);
-}
-
-#[test]
-fn the_agent_dies_at_any_point_synchronous() {
-    in_the_agent(Kind::Synchronous);
-}
-
-#[test]
-fn the_agent_dies_at_any_point_first_window() {
-    in_the_agent(Kind::First);
-}
-
-#[test]
-fn the_agent_dies_at_any_point_second_window() {
-    in_the_agent(Kind::Second);
-}
-
-#[test]
-fn an_order_comes_twice_late_or_from_the_dead_synchronous() {
-    on_the_way(Kind::Synchronous);
-}
-
-#[test]
-fn an_order_comes_twice_late_or_from_the_dead_first_window() {
-    on_the_way(Kind::First);
-}
-
-#[test]
-fn an_order_comes_twice_late_or_from_the_dead_second_window() {
-    on_the_way(Kind::Second);
+each_window! {
+    synchronous: Synchronous There;
+    first_window: First There;
+    second_window: Second There;
+    synchronous_back: Synchronous Back;
+    first_window_back: First Back;
+    second_window_back: Second Back;
 }

@@ -157,6 +157,11 @@ impl Cluster {
         self.slots.lock().unwrap()[node].agent.clone()
     }
 
+    /// How many points each node's agents have passed.
+    pub(crate) fn points(&self) -> Vec<u64> {
+        self.world.state().hosts.iter().map(|host| host.points).collect()
+    }
+
     /// Ends an agent's process.
     pub(crate) fn kill_agent(&self, node: usize) {
         self.world.note(format!("quay-{}: its agent is killed", node + 1));

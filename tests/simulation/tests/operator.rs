@@ -15,12 +15,12 @@ use quaymaster::plan::situation::Situation;
 use quaymaster::plan::{CheckedPlan, Gate, Verb, What, build};
 use quaymaster::preflight;
 use quaymaster::run::rebuild::{Kept, rebuild};
-use quaymaster::run::{Event, RunState, Settlement, next};
+use quaymaster::run::{Event, Evidence, RunState, Settlement, next};
 use quaymaster::runner::{Book, Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
 use quaymaster::survey::Reader;
 use quaymaster_proto::{Epoch, Mode, RunId};
 use quaymaster_simulation::life::Life;
-use quaymaster_simulation::world::{Cause, IMAGES, World};
+use quaymaster_simulation::world::{Cause, IMAGES};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep};
 use ulid::Ulid;
@@ -33,6 +33,9 @@ pub(crate) const UNCLAIMED: &str = "leases are not to be had: ";
 
 /// How long a process stays with a run that only waits.
 const LONGEST: Duration = Duration::from_secs(150);
+
+/// Longer than any window.
+const FOR_EVER: Duration = Duration::from_secs(7200);
 
 /// A journal, which outlives the processes that write it.
 #[derive(Clone, Default)]
@@ -75,7 +78,25 @@ pub(crate) struct Pen {
     plan: Arc<CheckedPlan>,
     pub(crate) is_full: Arc<Mutex<bool>>,
     pub(crate) appends: Arc<Mutex<usize>>,
-    world: World,
+    visitor: Arc<Mutex<Option<Visitor>>>,
+    cluster: Arc<Cluster>,
+}
+
+/// Somebody who is on the database from right before the migrating start on,
+/// so that the window goes back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Visitor {
+    /// What had happened when they came.
+    pub(crate) since: Option<Moment>,
+}
+
+/// How far a window has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    pub(crate) appends: usize,
+    pub(crate) orders: usize,
+    /// Points that each node's agent has passed.
+    pub(crate) points: Vec<u64>,
 }
 
 impl Book for Pen {
@@ -103,12 +124,13 @@ impl Book for Pen {
             self.journal.0.lock().unwrap().extend_from_slice(events);
             *self.appends.lock().unwrap() += 1;
             for event in events {
-                self.world.note(format!("journal: {}", brief(event)));
+                self.cluster.world.note(format!("journal: {}", brief(event)));
                 self.compare(event);
+                self.let_in(event);
             }
         }
         if last.is_some() {
-            self.world.note("the coordinator dies");
+            self.cluster.world.note("the coordinator dies");
             self.life.end();
             return Err(dead());
         }
@@ -121,6 +143,24 @@ impl Book for Pen {
 }
 
 impl Pen {
+    /// Behind the last gate before the migrating start the visitor comes.
+    fn let_in(&self, event: &Event) {
+        let Event::Passed { step, evidence: Evidence::Dark { .. }, .. } = event else { return };
+        let put = self.plan.plan().first_step(What::Act(Verb::PutConfig));
+        if put.is_none_or(|put| *step < put.number) {
+            return;
+        }
+        if let Some(visitor) = self.visitor.lock().unwrap().as_mut() {
+            let moment = Moment {
+                appends: *self.appends.lock().unwrap(),
+                orders: self.cluster.network.lock().unwrap().orders.len(),
+                points: self.cluster.points(),
+            };
+            visitor.since.get_or_insert(moment);
+            self.cluster.world.visit(FOR_EVER);
+        }
+    }
+
     /// Whatever the journal says happened did happen.
     fn compare(&self, event: &Event) {
         let Event::Settled { step, node, settlement: Settlement::Met(outcome), at: _ } = event
@@ -131,8 +171,8 @@ impl Pen {
         let plan = self.plan.plan();
         let step = plan.steps.iter().chain(&plan.back).find(|known| known.number == *step);
         let Some(What::Act(verb)) = step.map(|step| step.what) else { return };
-        let millis = self.world.millis();
-        let mut state = self.world.state();
+        let millis = self.cluster.world.millis();
+        let mut state = self.cluster.world.state();
         let Some(stored) = state.stored(number(node), &container.id) else { return };
         let since = stored.process.as_ref().map(|process| (process.cause, process.since));
         let did_happen = match verb {
@@ -202,6 +242,8 @@ pub(crate) struct Operator {
     pub(crate) journal: Journal,
     pub(crate) appends: Arc<Mutex<usize>>,
     pub(crate) is_full: Arc<Mutex<bool>>,
+    /// Whoever keeps the window from its migration.
+    pub(crate) visitor: Arc<Mutex<Option<Visitor>>>,
     /// The gate that is off.
     pub(crate) without: Option<Guard>,
     run: RunId,
@@ -276,6 +318,7 @@ impl Operator {
             journal: Journal::default(),
             appends: Arc::default(),
             is_full: Arc::default(),
+            visitor: Arc::default(),
             without: None,
             count: Mutex::new(0),
             run: RunId::new(Ulid::from_parts(1_700_000_000_000, seed.into())),
@@ -391,7 +434,8 @@ impl Operator {
             plan: Arc::clone(&self.plan),
             is_full: Arc::clone(&self.is_full),
             appends: Arc::clone(&self.appends),
-            world: world.clone(),
+            visitor: Arc::clone(&self.visitor),
+            cluster: Arc::clone(&self.cluster),
         };
         let clock = world.clone();
         let mut runner = Runner::new(Parts {
