@@ -72,7 +72,6 @@ impl World {
             all.filter(|(_, stored)| stored.process.is_some()).map(|(id, _)| id.clone()).collect()
         };
         for id in running {
-            self.state().witness.excuse_kill();
             self.end(node, &id, 137);
         }
     }

@@ -28,7 +28,8 @@ pub struct Witness {
     pub target: &'static str,
     /// Processes that migrated, with whether the product started them.
     pub migrations: Vec<(u64, Cause)>,
-    excused_kills: u64,
+    /// So often a person ordered the migrating start once more.
+    pub retries: usize,
     lost_revision: bool,
     lost_at: u64,
     /// The first of the new ones was well.
@@ -45,7 +46,7 @@ impl Witness {
             configs: vec![text.to_owned(); nodes],
             target: COMPLETE,
             migrations: Vec::new(),
-            excused_kills: 0,
+            retries: 0,
             lost_revision: false,
             lost_at: 0,
             was_well: false,
@@ -66,10 +67,6 @@ impl Witness {
     pub fn blame(&mut self, millis: u64, number: u32, words: &str) {
         let line = format!("invariant {number} at {millis}: {words}");
         self.violations.push(line);
-    }
-
-    pub(crate) fn excuse_kill(&mut self) {
-        self.excused_kills += 1;
     }
 
     pub(crate) fn excuse_failover(&mut self, millis: u64, loses: bool) {
@@ -220,8 +217,20 @@ impl Witness {
         let is_lost = cause == Cause::Policy && state.witness.lost_revision;
         if cause != Cause::Foreign && !is_lost {
             let earlier = state.witness.migrations.len() - 1;
-            if earlier > 0 {
+            if earlier > state.witness.retries {
                 state.witness.blame(millis, 2, &format!("{words}, and another one did before"));
+            }
+            // No person may order it there either (quay-facts 10.2).
+            let is_half_there = state.database.midst.is_some() || state.database.is_ruined();
+            let is_ours = state.witness.migrations.iter().all(|(_, by)| *by != Cause::Foreign);
+            if is_half_there && is_ours {
+                state.witness.blame(millis, 2, &format!("{words}, where half of it is there"));
+            }
+            let other = state.quays().find(|(_, _, other)| {
+                other.migrates && other.number != number && other.cause != Cause::Foreign
+            });
+            if other.is_some() {
+                state.witness.blame(millis, 2, &format!("{words}, while another one does"));
             }
             let foreign = state.database.clients.values().find(|client| {
                 client.of != Some(number) && millis.saturating_sub(client.since) > INSTANT

@@ -18,7 +18,7 @@ use quaymaster::run::rebuild::{Kept, rebuild};
 use quaymaster::run::{Event, Evidence, RunState, Settlement, next};
 use quaymaster::runner::{Book, Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
 use quaymaster::survey::Reader;
-use quaymaster_proto::{Epoch, Mode, RunId};
+use quaymaster_proto::{Epoch, Mode, NodeName, RunId};
 use quaymaster_simulation::life::Life;
 use quaymaster_simulation::world::{Cause, IMAGES};
 use tokio::sync::mpsc::unbounded_channel;
@@ -127,6 +127,9 @@ impl Book for Pen {
                 self.cluster.world.note(format!("journal: {}", brief(event)));
                 self.compare(event);
                 self.let_in(event);
+                if matches!(event, Event::Retried { node, .. } if *node == self.plan.plan().first) {
+                    self.cluster.world.state().witness.retries += 1;
+                }
             }
         }
         if last.is_some() {
@@ -208,8 +211,16 @@ fn brief(event: &Event) -> String {
 pub(crate) struct Process {
     pub(crate) fuse: Option<Fuse>,
     pub(crate) life: Life,
-    /// It is told to go back.
-    pub(crate) is_aborted: bool,
+    /// What a person orders besides.
+    pub(crate) ordered: Option<Ordered>,
+}
+
+/// What only a person orders.
+#[derive(Clone, Debug)]
+pub(crate) enum Ordered {
+    Abort,
+    Retry(NodeName),
+    HandOver(NodeName),
 }
 
 /// How a window came to its end.
@@ -335,7 +346,7 @@ impl Operator {
         &self,
         who: &str,
         journal: &Journal,
-        Process { fuse, life, is_aborted }: Process,
+        Process { fuse, life, ordered }: Process,
     ) -> Outcome {
         let world = &self.cluster.world;
         let at = world.now();
@@ -351,11 +362,17 @@ impl Operator {
         if let Err(error) = runner.note(driven).await {
             return ended(error, &life);
         }
-        if is_aborted {
-            world.note(format!("{who} orders the way back"));
-            match runner.abort(self.plan.plan(), None).await {
+        if let Some(ordered) = ordered {
+            world.note(format!("{who} orders {ordered:?}"));
+            let plan = self.plan.plan();
+            let heard = match &ordered {
+                Ordered::Abort => runner.abort(plan, None).await,
+                Ordered::Retry(node) => runner.retry(plan, node).await,
+                Ordered::HandOver(node) => runner.hand_over(plan, node).await,
+            };
+            match heard {
                 Ok(Ok(())) => {}
-                Ok(Err(declined)) => return Outcome::Holds(format!("no way back: {declined:?}")),
+                Ok(Err(declined)) => return Outcome::Holds(format!("{ordered:?}: {declined:?}")),
                 Err(error) => return ended(error, &life),
             }
         }

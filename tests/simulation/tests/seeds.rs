@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, Kind, Made};
 use crate::faults::{self, Fault, Removed};
-use crate::operator::{Fuse, Operator, Outcome, Process, UNCLAIMED};
+use crate::operator::{Fuse, Operator, Ordered, Outcome, Process, UNCLAIMED};
 use crate::whole::simulate;
 
 /// How many, where nobody says.
@@ -119,11 +119,11 @@ async fn operate(operator: &Operator, faults: &[Fault], chance: &mut Chance) -> 
     }
     while begun.elapsed() < PATIENCE {
         let life = Life::default();
-        let is_aborted = aborts == Some(true);
-        if is_aborted {
+        let ordered = (aborts == Some(true)).then_some(Ordered::Abort);
+        if ordered.is_some() {
             aborts = Some(false);
         }
-        let process = Process { fuse: fuse.take(), life: life.clone(), is_aborted };
+        let process = Process { fuse: fuse.take(), life: life.clone(), ordered };
         let process = operator.drive_as("alice@host", &operator.journal, process);
         let mut process = std::pin::pin!(process);
         let interruption = async {
@@ -192,16 +192,23 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) {
             sleep(after).await;
         }
         let journal = operator.journal.copy();
-        let process = Process { is_aborted, ..Process::default() };
+        let ordered = is_aborted.then_some(Ordered::Abort);
+        let process = Process { ordered, ..Process::default() };
         let outcome = operator.drive_as("bob@other", &journal, process).await;
         operator.cluster.world.note(format!("bob@other: {outcome:?}"));
     }
 }
 
-/// Once more, when the faults have stopped.
+/// Once more, when the faults have stopped; and where that is not enough, what a
+/// person may order.
 async fn finish(operator: &Operator, mut outcome: Outcome) -> Outcome {
     operator.cluster.network.lock().unwrap().trouble = None;
-    for _ in 0..TRIES {
+    let plan = operator.plan.plan();
+    let names = || plan.nodes.iter().map(|node| node.name.clone());
+    let others = names().filter(|name| *name != plan.first);
+    let resumed = std::iter::repeat_n(None, TRIES);
+    let persons = names().map(Ordered::Retry).chain(others.map(Ordered::HandOver));
+    for ordered in resumed.chain(persons.map(Some)) {
         if outcome.is_end() {
             break;
         }
@@ -209,7 +216,8 @@ async fn finish(operator: &Operator, mut outcome: Outcome) -> Outcome {
             operator.rebuild().await;
         }
         sleep(Duration::from_secs(2)).await;
-        outcome = operator.drive(None).await;
+        let process = Process { ordered, ..Process::default() };
+        outcome = operator.drive_as("alice@host", &operator.journal, process).await;
     }
     outcome
 }
