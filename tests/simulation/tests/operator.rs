@@ -362,19 +362,10 @@ impl Operator {
         if let Err(error) = runner.note(driven).await {
             return ended(error, &life);
         }
-        if let Some(ordered) = ordered {
-            world.note(format!("{who} orders {ordered:?}"));
-            let plan = self.plan.plan();
-            let heard = match &ordered {
-                Ordered::Abort => runner.abort(plan, None).await,
-                Ordered::Retry(node) => runner.retry(plan, node).await,
-                Ordered::HandOver(node) => runner.hand_over(plan, node).await,
-            };
-            match heard {
-                Ok(Ok(())) => {}
-                Ok(Err(declined)) => return Outcome::Holds(format!("{ordered:?}: {declined:?}")),
-                Err(error) => return ended(error, &life),
-            }
+        if let Some(ordered) = ordered
+            && let Err(outcome) = self.obey(&mut runner, ordered, &life).await
+        {
+            return outcome;
         }
         let driven = tokio::select! {
             biased;
@@ -411,6 +402,27 @@ impl Operator {
                 Outcome::Holds(format!("step {}: {failure:?}", step.number))
             }
             Err(error) => ended(error, &life),
+        }
+    }
+
+    /// What a person orders, or why that cannot be.
+    async fn obey(
+        &self,
+        runner: &mut Runner<Fleet, Pen>,
+        ordered: Ordered,
+        life: &Life,
+    ) -> Result<(), Outcome> {
+        self.cluster.world.note(format!("a person orders {ordered:?}"));
+        let plan = self.plan.plan();
+        let heard = match &ordered {
+            Ordered::Abort => runner.abort(plan, None).await,
+            Ordered::Retry(node) => runner.retry(plan, node).await,
+            Ordered::HandOver(node) => runner.hand_over(plan, node).await,
+        };
+        match heard {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(declined)) => Err(Outcome::Holds(format!("{ordered:?}: {declined:?}"))),
+            Err(error) => Err(ended(error, life)),
         }
     }
 
