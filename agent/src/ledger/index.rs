@@ -28,6 +28,8 @@ pub(crate) struct Index {
     given_up: BTreeMap<ContainerId, RunId>,
     /// Whatever these runs staged of a component.
     given_up_all: BTreeSet<(RunId, Component)>,
+    /// Seen to have started, whatever was given up before.
+    started: BTreeSet<ContainerId>,
     /// What their owners had given to containers that were stopped.
     policies: BTreeMap<ContainerId, RestartPolicy>,
 }
@@ -52,6 +54,9 @@ impl Index {
                 if run.add(*at, act, work, event) {
                     self.last = Some(act.run);
                     self.add_accepted(act, work, event);
+                }
+                if let Some(container) = seen_started(work, event) {
+                    self.started.insert(container.clone());
                 }
             }
             Entry::Claimed(lease) => {
@@ -207,6 +212,12 @@ impl Index {
         self.given_up.get(container).copied()
     }
 
+    /// Whether `run` gave `container` up, and nothing on record says that it
+    /// started all the same, before its removal.
+    pub(crate) fn gave_up_unstarted(&self, run: RunId, container: &ContainerId) -> bool {
+        self.given_up(container) == Some(run) && !self.started.contains(container)
+    }
+
     /// The run itself, where it gave up whatever it staged of a component.
     pub(crate) fn gave_up_all(&self, run: RunId, component: Component) -> Option<RunId> {
         self.given_up_all.contains(&(run, component)).then_some(run)
@@ -244,5 +255,31 @@ impl Index {
     pub(crate) fn admit_process(&self, act: &Act) -> Result<(), Refusal> {
         self.admit_holder(act.run, act.epoch)?;
         self.runs.get(&act.run).map_or(Ok(()), |run| run.admit_plan(act.run, &act.plan))
+    }
+}
+
+/// The container that had started by the word of this record.
+fn seen_started<'a>(work: &'a Work, event: &Event) -> Option<&'a ContainerId> {
+    let Work::Act(order) = work else { return None };
+    let already_ran =
+        matches!(event, Event::Refused(refusal) if refusal.reason == Reason::AlreadyRan);
+    let is_met = matches!(event, Event::Settled(_));
+    match order {
+        Order::RemoveStaged(order) if already_ran => order.container.as_ref(),
+        Order::EnsureRunning(order) if already_ran || is_met => Some(&order.container),
+        Order::StartMigrating(order) if is_met => Some(&order.container),
+        Order::StageContainer(_)
+        | Order::StageConfig(_)
+        | Order::EnsureStopped(_)
+        | Order::PutConfig(_)
+        | Order::StartMigrating(_)
+        | Order::EnsureRunning(_)
+        | Order::Promote(_)
+        | Order::SetFloor(_)
+        | Order::LowerFloor(_)
+        | Order::RestoreConfig(_)
+        | Order::RemoveStagedConfig(_)
+        | Order::RemoveStaged(_)
+        | Order::Recreate(_) => None,
     }
 }

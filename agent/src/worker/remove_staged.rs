@@ -94,19 +94,18 @@ impl<E: Engine> Turn<'_, E> {
     }
 
     /// What proves of a container that is not there that it never started: this
-    /// run's own removal is on record. It was looked at right before that, and
-    /// this agent has accepted no start of it since. Whoever else removed it
-    /// may have started it before.
+    /// run's own removal is on record, and no record says that it had started by
+    /// then. It was looked at right before that, and this agent has accepted no
+    /// start of it since. Whoever else removed it may have started it before.
     fn gone(&self, id: &ContainerId) -> Result<ActOutcome, Refusal> {
-        let given_up = self.node.ledger().get()?.index().given_up(id);
-        if given_up == Some(self.act.run) {
+        if self.node.ledger().get()?.index().gave_up_unstarted(self.act.run, id) {
             return Ok(outcome(How::Already));
         }
         Err(Refusal::new(
             Reason::Drifted,
             format!(
-                "container {} is not on this node's engine, and this agent did not remove it: \
-                 nothing proves that it never started",
+                "container {} is not on this node's engine, and this agent did not remove it \
+                 unstarted: nothing proves that it never started",
                 id.short()
             ),
         )

@@ -111,6 +111,14 @@ impl Rig {
         self.engine().state().faults.clear();
     }
 
+    /// As an agent that starts anew finds it.
+    fn reopen_ledger(&self) {
+        let (state, elsewhere) = (&self.worker.node.config.state, tempfile::tempdir().unwrap());
+        let mut slot = self.worker.node.ledger();
+        *slot = LedgerSlot::open(elsewhere.path()); // closed first, for its lock
+        *slot = LedgerSlot::open(state);
+    }
+
     fn config(&self) -> PathBuf {
         self.directory.path().join("config/config.yaml")
     }

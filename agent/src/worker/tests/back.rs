@@ -98,6 +98,23 @@ async fn a_start_that_comes_between_look_and_removal_is_seen() {
     rig.fault(Fault::StartsBeforeRemoval);
     refused(rig.next(remove(&staged)).await, Reason::AlreadyRan, "is running");
     assert!(rig.engine().state().containers.contains_key(&staged));
+    // It ends, and somebody prunes it: what was once on record stays.
+    rig.engine().end(&staged, 1);
+    rig.engine().state().containers.remove(&staged);
+    refused(rig.again(remove(&staged)).await, Reason::Drifted, "nothing proves");
+    rig.reopen_ledger();
+    refused(rig.at(2, 21, remove(&staged)).await, Reason::Drifted, "nothing proves");
+}
+
+#[tokio::test]
+async fn a_removal_that_a_crash_cut_off_is_found_done() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    let (act, work) = (rig.act(1, rig.step + 1), Work::Act(remove(&staged).order()));
+    rig.worker.node.record(&act, &work, Event::Intended).unwrap();
+    rig.engine().state().containers.remove(&staged);
+    rig.reopen_ledger();
+    assert_eq!(rig.next(remove(&staged)).await.unwrap().how, How::Already);
 }
 
 #[tokio::test]
