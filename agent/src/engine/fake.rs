@@ -38,6 +38,10 @@ pub(crate) enum Fault {
     Away,
     /// Somebody starts what is about to be removed.
     StartsBeforeRemoval,
+    /// Somebody starts whatever was never started, when all are listed.
+    StartsWhenListed,
+    /// The same with a restart policy given, and no start.
+    GetsPolicyWhenListed,
     /// Starts, and then says that it failed.
     StartSaysFailed,
     /// A pull ends with an error inside its stream; the registry refuses.
@@ -191,6 +195,25 @@ impl FakeEngine {
         Ok(())
     }
 
+    /// What somebody else does to what was never started.
+    fn meddle(&self) {
+        let (starts, gets_policy) =
+            (self.has(Fault::StartsWhenListed), self.has(Fault::GetsPolicyWhenListed));
+        for stored in self.state().containers.values_mut() {
+            let state = &mut stored.container.state;
+            if state.ever_started() {
+                continue;
+            }
+            if starts {
+                state.status = ContainerStatus::Running;
+                state.started_at = Some(Timestamp::UNIX_EPOCH);
+            }
+            if gets_policy {
+                state.restart_policy = RestartPolicy::Always;
+            }
+        }
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.state().faults.contains(&fault)
     }
@@ -247,6 +270,7 @@ impl EngineLooks for FakeEngine {
         if self.has(Fault::Away) {
             return Err(error("list the containers", 503));
         }
+        self.meddle();
         let state = self.state();
         let listed = |Stored { container, spec: _ }: &Stored| Listed {
             id: container.state.id.clone(),

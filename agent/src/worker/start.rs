@@ -1,8 +1,13 @@
 //! The two starts: the one that may migrate, at most once; and every other,
 //! which proves its own ground first.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits between two looks")]
+
+mod sessions;
+
+use std::time::Duration;
 
 use quaymaster_proto::act::{EnsureRunning, ExpectedDatabase, Ground, StartMigrating};
-use quaymaster_proto::database::{DatabaseLook, Session};
+use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::{
     ActOutcome, Component, ContainerId, FileDigest, Generation, How, Reason, Refusal,
 };
@@ -10,7 +15,15 @@ use quaymaster_proto::{
 use super::{Turn, names};
 use crate::engine::{Container, Engine};
 use crate::guards::Guard;
+use crate::node::QuayView;
 use crate::quay::database::Asked;
+
+/// Looks for sessions in all. One that has just begun has not said its name
+/// yet, and one that is being ended is gone soon.
+const LOOKS: usize = 4;
+
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What must hold right before a Quay starts.
 struct Proof<'a> {
@@ -32,8 +45,13 @@ pub(super) async fn start_migrating<E: Engine>(
     let seen = turn.node.ours(component, id).await?;
     turn.staged_as(component, generation, &seen)?;
     // Whoever asks and however often: it started once, and that is the answer.
-    if seen.state.ever_started() && turn.node.guards.has(Guard::AtMostOnce) {
-        return Ok(outcome(How::Already, &seen));
+    let is_spent = turn.node.guards.has(Guard::AtMostOnce);
+    let met = |seen: &Container| {
+        let started = seen.state.ever_started() && is_spent;
+        Ok(started.then(|| outcome(How::Already, seen)))
+    };
+    if let Some(outcome) = met(&seen)? {
+        return Ok(outcome);
     }
     let expected_sessions = Some(expected_sessions.as_slice());
     let proof = Proof { component, id, generation, database, config, expected_sessions };
@@ -41,7 +59,7 @@ pub(super) async fn start_migrating<E: Engine>(
     turn.refuse_given_up(component, id)?;
     turn.refuse_below_floor(component, generation)?;
     turn.prove(&proof).await?;
-    start(turn, id).await
+    start(turn, id, met).await
 }
 
 pub(super) async fn ensure_running<E: Engine>(
@@ -51,20 +69,8 @@ pub(super) async fn ensure_running<E: Engine>(
     let EnsureRunning { component, container: id, generation, ground } = order;
     let seen = turn.node.ours(*component, id).await?;
     turn.found_or_staged_as(*component, generation, &seen)?;
-    if seen.state.status.is_alive() {
-        return Ok(outcome(How::Already, &seen));
-    }
-    if seen.state.ever_started() {
-        return Err(Refusal::new(
-            Reason::AlreadyRan,
-            format!(
-                "container {} ran and has ended with exit code {}; one that has run is not \
-                 started again",
-                id.short(),
-                seen.state.exit_code
-            ),
-        )
-        .with_remedy("see its log; stage a fresh container"));
+    if let Some(outcome) = runs(&seen)? {
+        return Ok(outcome);
     }
     turn.refuse_policy(&seen)?;
     turn.refuse_given_up(*component, id)?;
@@ -84,12 +90,44 @@ pub(super) async fn ensure_running<E: Engine>(
         // The wire leaves it out for components that read no database only.
         None => turn.prove_companion(*component)?,
     }
-    start(turn, id).await
+    start(turn, id, runs).await
 }
 
-/// The start itself. What counts is what the engine shows afterwards.
-async fn start<E: Engine>(turn: &mut Turn<'_, E>, id: &ContainerId) -> Result<ActOutcome, Refusal> {
+/// The answer where it runs already; one that has ended is refused.
+fn runs(seen: &Container) -> Result<Option<ActOutcome>, Refusal> {
+    let state = &seen.state;
+    if state.status.is_alive() {
+        return Ok(Some(outcome(How::Already, seen)));
+    }
+    if !state.ever_started() {
+        return Ok(None);
+    }
+    Err(Refusal::new(
+        Reason::AlreadyRan,
+        format!(
+            "container {} ran and has ended with exit code {}; one that has run is not started \
+             again",
+            state.id.short(),
+            state.exit_code
+        ),
+    )
+    .with_remedy("see its log; stage a fresh container"))
+}
+
+/// The start itself. The proof took its time: what somebody else did to the
+/// container meanwhile is looked for once more, and `met` says what to answer.
+/// What counts is what the engine shows afterwards.
+async fn start<E: Engine>(
+    turn: &mut Turn<'_, E>,
+    id: &ContainerId,
+    met: impl Fn(&Container) -> Result<Option<ActOutcome>, Refusal>,
+) -> Result<ActOutcome, Refusal> {
     turn.intend()?;
+    let seen = turn.node.again(id).await?;
+    if let Some(outcome) = met(&seen)? {
+        return Ok(outcome);
+    }
+    turn.refuse_policy(&seen)?;
     let done = turn.changes()?.start(id).await;
     let seen = turn.node.again(id).await?;
     if !seen.state.ever_started() {
@@ -208,14 +246,30 @@ impl<E: Engine> Turn<'_, E> {
         if self.node.guards.has(Guard::OwnDatabase) {
             prove_revision(expected, &look)?;
         }
-        let Some(expected_sessions) = expected_sessions else { return Ok(()) };
-        let foreign = foreign(expected_sessions, look);
-        if foreign.is_empty() {
-            return Ok(());
+        let Some(expected) = expected_sessions else { return Ok(()) };
+        self.prove_sessions(&view, expected, look).await
+    }
+
+    /// Passes as soon as one look shows nobody but agents and who is expected: a
+    /// Quay that nobody stopped would write into a database in the midst of its
+    /// migration, and may have another session at every look.
+    async fn prove_sessions(
+        &self,
+        view: &QuayView,
+        expected: &[String],
+        first: DatabaseLook,
+    ) -> Result<(), Refusal> {
+        let mut others = sessions::foreign(expected, first.sessions);
+        for _ in 1..LOOKS {
+            if others.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+            let asked = Asked { sessions: true, counts: false };
+            let look = self.node.look_at_database(view, asked).await?;
+            others = sessions::foreign(expected, look.sessions);
         }
-        // A session that has just begun has not said its name yet.
-        let again = self.node.look_at_database(&view, asked).await?;
-        refuse_sessions(foreign, &self::foreign(expected_sessions, again))
+        sessions::refuse(&others)
     }
 }
 
@@ -251,86 +305,4 @@ fn prove_revision(expected: &ExpectedDatabase, look: &DatabaseLook) -> Result<()
         );
     }
     Ok(())
-}
-
-/// The sessions that are neither an agent's nor named. SQLite has none.
-fn foreign(expected: &[String], look: DatabaseLook) -> Vec<Session> {
-    let sessions = look.sessions.unwrap_or_default().into_iter();
-    sessions.filter(|session| !session.is_agent() && !session.is_among(expected)).collect()
-}
-
-/// Refuses what two looks in a row found: a Quay that nobody stopped would
-/// write into a database in the midst of its migration.
-fn refuse_sessions(first: Vec<Session>, second: &[Session]) -> Result<(), Refusal> {
-    let stays = |session: &Session| second.iter().any(|other| other.pid == session.pid);
-    let words = |session: &Session| {
-        let Session { pid, user, application, address, since: _ } = session;
-        let said = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-        format!("{pid} ({}, {}, {})", said(user), said(application), said(address))
-    };
-    let staying: Vec<String> = first.iter().filter(|session| stays(session)).map(words).collect();
-    if staying.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        Reason::Database,
-        format!(
-            "others are on the database, by process (user, application, address): {}",
-            staying.join(", ")
-        ),
-    )
-    .with_remedy(
-        "end them; a session that may stay belongs into database.expected_sessions of \
-         cluster.yaml and into a new plan",
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn session(pid: i64, application: &str, address: &str) -> Session {
-        Session {
-            pid,
-            user: "quay".to_owned(),
-            application: application.to_owned(),
-            address: address.to_owned(),
-            since: None,
-        }
-    }
-
-    fn look(sessions: Option<Vec<Session>>) -> DatabaseLook {
-        DatabaseLook {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            identity: quaymaster_proto::database::DatabaseIdentity::new("postgresql:7/1").unwrap(),
-            kind: "postgresql".to_owned(),
-            revision: "5b7503aada1b".to_owned(),
-            in_recovery: false,
-            sessions,
-            counts: None,
-            server_version: "12".to_owned(),
-            shown_as: "db:5432/quay".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_session_that_nobody_named_stands_against_a_migration() {
-        let expected = ["pg_exporter".to_owned(), "10.0.0.7".to_owned()];
-        let seen = look(Some(vec![
-            session(1, "quaymaster-agent/prod/quay-2", "10.0.0.2"),
-            session(2, "pg_exporter", "10.0.0.9"),
-            session(3, "", "10.0.0.7"),
-            session(4, "", "10.0.0.3"),
-        ]));
-        let foreign = foreign(&expected, seen);
-        let refusal = refuse_sessions(foreign.clone(), &foreign).unwrap_err();
-        assert_eq!(refusal.reason, Reason::Database);
-        assert!(refusal.message.ends_with(": 4 (quay, -, 10.0.0.3)"), "{refusal}");
-    }
-
-    #[test]
-    fn a_session_that_only_one_look_found_does_not() {
-        assert_eq!(refuse_sessions(vec![session(4, "", "10.0.0.3")], &[]), Ok(()));
-        assert_eq!(foreign(&[], look(None)), []);
-    }
 }

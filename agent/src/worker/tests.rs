@@ -6,6 +6,7 @@ mod companions;
 mod fence;
 mod floors;
 mod leases;
+mod sessions;
 mod starts;
 
 use crate::node::Kept;

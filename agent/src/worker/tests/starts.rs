@@ -2,6 +2,7 @@
 //! migration.
 
 use quaymaster_proto::RestartPolicy;
+use quaymaster_proto::database::Session;
 
 use super::*;
 
@@ -185,4 +186,53 @@ async fn a_quay_that_had_nothing_to_migrate_may_be_stopped_before_it_serves() {
         restart_policy: RestartPolicy::Always,
     };
     assert_eq!(rig.next(stop).await.unwrap().how, How::Changed);
+}
+
+#[tokio::test]
+async fn a_start_by_somebody_else_during_the_proof_is_seen() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    rig.fault(Fault::StartsWhenListed);
+    let outcome = rig.next(rig.migrate(&staged)).await.unwrap();
+    assert_eq!((outcome.how, rig.engine().starts()), (How::Already, 0));
+
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    rig.set_revision(TARGET).await;
+    rig.fault(Fault::StartsWhenListed);
+    let outcome = rig.next(rig.start(&staged)).await.unwrap();
+    assert_eq!((outcome.how, rig.engine().starts()), (How::Already, 0));
+}
+
+#[tokio::test]
+async fn a_policy_that_is_given_during_the_proof_is_seen() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    rig.fault(Fault::GetsPolicyWhenListed);
+    refused(rig.next(rig.migrate(&staged)).await, Reason::Drifted, "restart policy");
+    assert_eq!(rig.engine().starts(), 0);
+}
+
+/// One session of a Quay that nobody stopped, anew at every look.
+fn stranger(pid: i64) -> Vec<Session> {
+    vec![Session {
+        pid,
+        user: "quay".to_owned(),
+        application: String::new(),
+        address: "10.0.0.3".to_owned(),
+        since: None,
+    }]
+}
+
+#[tokio::test]
+async fn sessions_that_come_and_go_stand_against_a_migration_until_a_look_finds_none() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    let order = rig.migrate(&staged);
+    rig.show_sessions((1..=9).map(stranger).collect());
+    refused(rig.next(order.clone()).await, Reason::Database, "(quay, -, 10.0.0.3)");
+    assert_eq!(rig.engine().starts(), 0);
+    // One that has just begun says its name, or ends, a moment later.
+    rig.show_sessions(vec![stranger(1), stranger(2), Vec::new()]);
+    assert_eq!(rig.next(order).await.unwrap().how, How::Changed);
 }
