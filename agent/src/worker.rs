@@ -43,7 +43,7 @@ pub(crate) struct Worker<E> {
 /// Who is at work.
 #[derive(Default, Debug)]
 struct Desk {
-    baton: tokio::sync::Mutex<()>,
+    baton: Arc<tokio::sync::Mutex<()>>,
     in_flight: Mutex<Option<InFlight>>,
     pulse: pulse::Pulse,
 }

@@ -5,21 +5,24 @@ use std::sync::Arc;
 
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease};
 use quaymaster_proto::{Lease, Reason, Refusal};
+use tokio::sync::OwnedMutexGuard;
 
 use super::Worker;
 use crate::engine::Engine;
 use crate::node::Node;
 
 impl<E: Engine> Worker<E> {
-    /// Grants a claim, or says why not. `granted` is done before anybody is
-    /// told, also where the caller hangs up.
+    /// Grants a claim, or says why not. Where the caller hangs up while the act
+    /// in flight settles, it is never granted: nobody would drive by it. From
+    /// there on `granted` is done whoever hangs up, before anybody is told.
     pub(crate) async fn claim(
         &self,
         who: String,
         claim: ClaimLease,
         granted: impl FnOnce(&Lease) + Send + 'static,
     ) -> Result<Claimed, Refusal> {
-        self.at_the_desk(move |node| {
+        let baton = Arc::clone(&self.desk.baton).lock_owned().await;
+        self.on_a_thread(std::future::ready(baton), move |node| {
             let result = node.claim(&claim);
             let ClaimLease { run, epoch, holder, .. } = &claim;
             match &result {
@@ -36,9 +39,10 @@ impl<E: Engine> Worker<E> {
         .await
     }
 
-    /// Takes a lease back, or says why not.
+    /// Takes a lease back, or says why not; also where the caller hangs up.
     pub(crate) async fn release(&self, who: String, release: ReleaseLease) -> Result<(), Refusal> {
-        self.at_the_desk(move |node| {
+        let baton = Arc::clone(&self.desk.baton);
+        self.on_a_thread(baton.lock_owned(), move |node| {
             let result = node.release(&release);
             let ReleaseLease { cluster: _, run, epoch } = &release;
             match &result {
@@ -52,15 +56,16 @@ impl<E: Engine> Worker<E> {
         .await
     }
 
-    /// Does something while no act is at work.
-    async fn at_the_desk<T: Send + 'static>(
+    /// Does something with the baton: no act is at work meanwhile.
+    async fn on_a_thread<T: Send + 'static>(
         &self,
+        baton: impl Future<Output = OwnedMutexGuard<()>> + Send + 'static,
         work: impl FnOnce(&Node<E>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
+        let node = Arc::clone(&self.node);
         let threads = node.surroundings.threads;
         let task = threads.run(async move {
-            let _baton = desk.baton.lock().await;
+            let _baton = baton.await;
             work(&node)
         });
         task.await.unwrap_or_else(|_| {

@@ -107,3 +107,24 @@ async fn the_plan_stays_with_the_agent_and_is_read_with_the_run() {
     foreign.holder = "two\nlines".to_owned();
     assert_eq!(rig.worker.node.claim(&foreign).unwrap_err().reason, Reason::Invalid);
 }
+
+#[tokio::test]
+async fn a_claim_whose_caller_hung_up_while_it_waited_is_never_granted() {
+    let rig = Rig::new().await;
+    rig.claim(1).await.unwrap();
+    let held = rig.worker.desk.baton.lock().await;
+    tokio::select! {
+        _ = rig.claim(2) => panic!("the act in flight has not settled"),
+        () = tokio::time::sleep(std::time::Duration::from_millis(50)) => {}
+    }
+    drop(held);
+    // Whatever still waits for the desk comes before this.
+    rig.worker.drain().await;
+    let wait =
+        async { until(|| rig.worker.node.lease().is_some_and(|l| l.epoch.get() == 2)).await };
+    tokio::select! {
+        () = wait => panic!("nobody waits for this lease"),
+        () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {}
+    }
+    assert_eq!(rig.worker.node.lease().unwrap().epoch.get(), 1);
+}
