@@ -2,7 +2,8 @@
 //!
 //! It has a file of its own, so that a damaged ledger does not lose it, and is
 //! read whenever it matters: the file is the truth, and mended it counts at
-//! once. A floor that cannot be read lets no Quay be started.
+//! once. A floor that cannot be read lets no Quay be started; nor does one
+//! whose file is gone, where the ledger knows of it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,14 @@ pub(crate) enum FloorError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The file is gone, and nobody took the floor back.
+    #[error("floor `{}` is gone, yet by the ledger it is {}", path.display(), in_words(Some(floor)))]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// What it held.
+        floor: Box<Floor>,
+    },
     /// Another agent wrote it.
     #[error("floor `{}` has version {version}, this agent reads {VERSION}", path.display())]
     Version {
@@ -57,6 +66,14 @@ pub(crate) enum FloorError {
 }
 
 impl FloorError {
+    /// What is known of the floor all the same.
+    pub(crate) fn last_known(self) -> Option<Floor> {
+        match self {
+            Self::Lost { path: _, floor } => Some(*floor),
+            Self::Disk { .. } | Self::Damaged { .. } | Self::Version { .. } => None,
+        }
+    }
+
     /// What to do about it.
     fn remedy(&self) -> &'static str {
         match self {
@@ -65,6 +82,11 @@ impl FloorError {
                 "no Quay is started here meanwhile; put the file back from a backup of the state \
                  directory, or move it aside once you know that nothing old can start here, and \
                  have the floor set again"
+            }
+            Self::Lost { .. } => {
+                "no Quay is started here meanwhile; put the file back from a backup of the state \
+                 directory, or have the floor set again: a new plan goes on from what the ledger \
+                 has"
             }
             Self::Version { .. } => "run the agent version that wrote it",
         }
@@ -77,8 +99,30 @@ impl From<FloorError> for Refusal {
     }
 }
 
-/// The floor in `state`; `None` = none was ever set, or it was taken back.
-pub(crate) fn read(state: &Path) -> Result<Option<Floor>, FloorError> {
+/// The floor's file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum OnDisk {
+    /// There is none.
+    Absent,
+    /// It holds this; `None` = the floor was taken back.
+    Holds(Option<Floor>),
+}
+
+/// The floor of this node; `None` = none was ever set, or it was taken back.
+/// `recorded` is what the ledger knows of it: taken back, it leaves a file too,
+/// so one that is not there was lost.
+pub(crate) fn read(state: &Path, recorded: Option<Floor>) -> Result<Option<Floor>, FloorError> {
+    match (look(state)?, recorded) {
+        (OnDisk::Holds(floor), _) => Ok(floor),
+        (OnDisk::Absent, None) => Ok(None),
+        (OnDisk::Absent, Some(floor)) => {
+            Err(FloorError::Lost { path: state.join(FILE_NAME), floor: Box::new(floor) })
+        }
+    }
+}
+
+/// What the file in `state` holds.
+pub(crate) fn look(state: &Path) -> Result<OnDisk, FloorError> {
     /// Read before anything else.
     #[derive(Deserialize)]
     struct Versioned {
@@ -87,7 +131,7 @@ pub(crate) fn read(state: &Path) -> Result<Option<Floor>, FloorError> {
     let path = state.join(FILE_NAME);
     let bytes = match whole_file::read(&path) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Ok(None),
+        Ok(None) => return Ok(OnDisk::Absent),
         Err(source) => return Err(FloorError::Disk { verb: "read", path, source }),
     };
     let damaged = |source| FloorError::Damaged { path: path.clone(), source };
@@ -96,7 +140,7 @@ pub(crate) fn read(state: &Path) -> Result<Option<Floor>, FloorError> {
         return Err(FloorError::Version { path, version });
     }
     let FloorFile { version: _, floor } = serde_json::from_slice(&bytes).map_err(damaged)?;
-    Ok(floor)
+    Ok(OnDisk::Holds(floor))
 }
 
 /// A floor as people name it.
@@ -135,23 +179,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_floor_is_kept_and_a_damaged_one_is_not_taken_for_none() {
+    fn a_floor_is_kept_and_neither_a_lost_nor_a_damaged_one_is_not_taken_for_none() {
         let state = tempfile::tempdir().unwrap();
-        assert_eq!(read(state.path()).unwrap(), None);
+        let read = |recorded| read(state.path(), recorded);
+        assert_eq!(read(None).unwrap(), None);
         let image = |digit: &str| format!("sha256:{}", digit.repeat(64)).parse().unwrap();
         let floor = Floor {
             generation: Generation { image: image("3"), mode: Mode::Complete },
             below: vec![Below { image: image("2"), mode: None }],
         };
+        let lost = Refusal::from(read(Some(floor.clone())).unwrap_err());
+        assert!(lost.message.contains("is gone, yet by the ledger"), "{lost}");
         write(state.path(), Some(&floor)).unwrap();
-        assert_eq!(read(state.path()).unwrap(), Some(floor));
+        assert_eq!(read(None).unwrap(), Some(floor.clone()));
         take_back(state.path(), None).unwrap();
-        assert_eq!(read(state.path()).unwrap(), None);
+        assert_eq!(read(Some(floor)).unwrap(), None);
         for (text, said) in
             [("{", "is damaged"), ("{\"version\":2}", "has version 2"), ("", "is damaged")]
         {
             std::fs::write(state.path().join(FILE_NAME), text).unwrap();
-            let refusal = Refusal::from(read(state.path()).unwrap_err());
+            let refusal = Refusal::from(read(None).unwrap_err());
             assert_eq!(refusal.reason, Reason::Floor);
             assert!(refusal.message.contains(said), "{refusal}");
         }

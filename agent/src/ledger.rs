@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use quaymaster_proto::act::Order;
 use quaymaster_proto::job::{JobState, PullImage};
 use quaymaster_proto::lease::ClaimLease;
-use quaymaster_proto::{Act, ActOutcome, Epoch, Lease, Reason, Refusal, RunId, StepNumber};
+use quaymaster_proto::{Act, ActOutcome, Epoch, Floor, Lease, Reason, Refusal, RunId, StepNumber};
 use serde::{Deserialize, Serialize};
 
 use crate::reserve;
@@ -51,6 +51,29 @@ impl Work {
         match self {
             Self::Act(order) => order.verb(),
             Self::Pull(_) => "pull-image",
+        }
+    }
+
+    fn leads_back(&self) -> bool {
+        match self {
+            Self::Act(
+                Order::RestoreConfig(_)
+                | Order::RemoveStaged(_)
+                | Order::RemoveStagedConfig(_)
+                | Order::LowerFloor(_)
+                | Order::Recreate(_)
+                | Order::EnsureRunning(_)
+                | Order::Promote(_),
+            ) => true,
+            Self::Act(
+                Order::StageContainer(_)
+                | Order::StageConfig(_)
+                | Order::EnsureStopped(_)
+                | Order::PutConfig(_)
+                | Order::StartMigrating(_)
+                | Order::SetFloor(_),
+            )
+            | Self::Pull(_) => false,
         }
     }
 }
@@ -98,29 +121,16 @@ enum Entry {
 impl Entry {
     /// Whether the reserve is for it: the way back, and what lets somebody go
     /// it. A start and a promotion are the same orders on the way on, and there
-    /// too nothing is gained where they stop half-way.
-    fn leads_back(&self) -> bool {
+    /// too nothing is gained where they stop half-way. And the end of whatever
+    /// was done, which would be answered as a full disk for ever; that the disk
+    /// is full needs no room.
+    fn may_use_reserve(&self) -> bool {
         match self {
             Self::Claimed(_) | Self::Released { .. } => true,
-            Self::Step(step) => match &step.work {
-                Work::Act(
-                    Order::RestoreConfig(_)
-                    | Order::RemoveStaged(_)
-                    | Order::RemoveStagedConfig(_)
-                    | Order::LowerFloor(_)
-                    | Order::Recreate(_)
-                    | Order::EnsureRunning(_)
-                    | Order::Promote(_),
-                ) => true,
-                Work::Act(
-                    Order::StageContainer(_)
-                    | Order::StageConfig(_)
-                    | Order::EnsureStopped(_)
-                    | Order::PutConfig(_)
-                    | Order::StartMigrating(_)
-                    | Order::SetFloor(_),
-                )
-                | Work::Pull(_) => false,
+            Self::Step(step) => match &step.event {
+                Event::Settled(_) | Event::JobEnded(_) => true,
+                Event::Refused(refusal) if refusal.reason != Reason::Ledger => true,
+                Event::Intended | Event::Refused(_) => step.work.leads_back(),
             },
         }
     }
@@ -311,7 +321,7 @@ impl Ledger {
         let mut line = serde_json::to_vec(&record).map_err(LedgerError::Encode)?;
         line.push(b'\n');
         let state = self.path.with_file_name("");
-        let written = if record.what.leads_back() {
+        let written = if record.what.may_use_reserve() {
             reserve::with_room(&state, || self.write(&line))
         } else {
             self.write(&line)
@@ -322,7 +332,7 @@ impl Ledger {
             source,
         })?;
         self.index.add(&record);
-        if !self.has_reserve || record.what.leads_back() {
+        if !self.has_reserve || record.what.may_use_reserve() {
             self.has_reserve = reserve::renew(&state);
         }
         Ok(())
@@ -330,6 +340,9 @@ impl Ledger {
 
     /// Writes a whole line or leaves the file as it was.
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            return Err(io::Error::other("the last record was written in half"));
+        }
         let before = self.file.stream_position()?;
         let written = self.file.write_all(line).and_then(|()| self.file.sync_data());
         if written.is_err() {
@@ -348,6 +361,8 @@ pub(crate) struct Looked {
     pub(crate) records: usize,
     /// Who drives.
     pub(crate) lease: Option<Lease>,
+    /// The floor that was set last.
+    pub(crate) floor: Option<Floor>,
 }
 
 /// Looks at a ledger without opening it: whether it could be.
@@ -362,7 +377,8 @@ pub(crate) fn look(state: &Path) -> Result<Looked, LedgerError> {
     let records = parse(&bytes[..whole], &path)?;
     let mut index = Index::default();
     records.iter().for_each(|record| index.add(record));
-    Ok(Looked { records: records.len(), lease: index.lease().cloned() })
+    let (lease, floor) = (index.lease().cloned(), index.floor().cloned());
+    Ok(Looked { records: records.len(), lease, floor })
 }
 
 /// The records of whole lines.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use quaymaster_proto::database::DatabaseLook;
-use quaymaster_proto::{Act, Component, ContainerId, FileDigest, Reason, Refusal};
+use quaymaster_proto::{Act, Component, ContainerId, FileDigest, Floor, Reason, Refusal};
 use tracing::Instrument as _;
 
 use crate::config::{AgentConfig, ComponentConfig};
@@ -17,6 +17,7 @@ use crate::container::spec::SpecKey;
 use crate::disk;
 use crate::engine::{Container, Engine, Listed, Mount};
 use crate::fence::Fence;
+use crate::floor::{self, FloorError};
 use crate::guards::{Guard, Guards};
 use crate::ledger::{Admission, Event, LedgerSlot, Work};
 use crate::quay::database::{self, Asked};
@@ -160,6 +161,12 @@ impl<E: Engine> Node<E> {
         #[cfg(feature = "simulation")]
         self.may_write(crate::simulation::Writing::Ended)?;
         written.map_err(|error| error.refusal())
+    }
+
+    /// What may not run on this node any more.
+    pub(crate) fn floor(&self) -> Result<Option<Floor>, FloorError> {
+        let recorded = self.ledger().floor();
+        floor::read(&self.config.state, recorded)
     }
 
     /// The part of agent.yaml about a component.

@@ -134,7 +134,7 @@ fn state(path: &Path) -> Vec<Finding> {
 fn ledger(state: &Path) -> Vec<Finding> {
     let about = "ledger";
     let (records, lease) = match ledger::look(state) {
-        Ok(Looked { records, lease }) => (records, lease),
+        Ok(Looked { records, lease, floor: _ }) => (records, lease),
         Err(error) => {
             let refusal = error.refusal();
             return vec![Finding::bad(about, refusal.message, refusal.remedy)];
@@ -154,7 +154,9 @@ fn ledger(state: &Path) -> Vec<Finding> {
 
 /// What may not run here any more.
 fn floor(state: &Path) -> Finding {
-    match floor::read(state) {
+    // What keeps the ledger from being read is told of the ledger.
+    let recorded = ledger::look(state).ok().and_then(|looked| looked.floor);
+    match floor::read(state, recorded) {
         Ok(None) => Finding::good("floor", "none is set"),
         Ok(floor) => Finding::good("floor", floor::in_words(floor.as_ref())),
         Err(error) => {

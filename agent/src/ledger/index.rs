@@ -7,7 +7,7 @@ use quaymaster_proto::act::Order;
 use quaymaster_proto::lease::{ClaimLease, LedgerEntry, RunLedger};
 use quaymaster_proto::node::LedgerHead;
 use quaymaster_proto::{
-    Act, Component, ContainerId, Epoch, Lease, Reason, Refusal, RestartPolicy, RunId,
+    Act, Component, ContainerId, Epoch, Floor, Lease, Reason, Refusal, RestartPolicy, RunId,
 };
 
 use super::lease::LastLease;
@@ -32,6 +32,8 @@ pub(crate) struct Index {
     started: BTreeSet<ContainerId>,
     /// What their owners had given to containers that were stopped.
     policies: BTreeMap<ContainerId, RestartPolicy>,
+    /// As it was set or lowered last, by whichever run.
+    floor: Option<Floor>,
 }
 
 /// An act that may go on.
@@ -95,6 +97,12 @@ impl Index {
                     self.given_up_all.insert((act.run, order.component));
                 }
             },
+            (Work::Act(Order::SetFloor(order)), Event::Settled(_)) => {
+                self.floor = Some(order.to.clone());
+            }
+            (Work::Act(Order::LowerFloor(order)), Event::Settled(_)) => {
+                self.floor.clone_from(&order.to);
+            }
             // It is gone, and never started.
             (Work::Act(Order::RemoveStaged(order)), Event::Settled(_)) => {
                 if let Some(container) = &order.container {
@@ -232,6 +240,11 @@ impl Index {
     /// migrate, and never to migrate.
     pub(crate) fn was_started_plainly(&self, container: &ContainerId) -> bool {
         self.plain.contains(container) && !self.migrating.contains(container)
+    }
+
+    /// The floor that was set last; `None` = none ever was, or it was taken back.
+    pub(crate) fn floor(&self) -> Option<&Floor> {
+        self.floor.as_ref()
     }
 
     /// The restart policy that its owner had given to a container that this

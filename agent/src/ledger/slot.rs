@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::node::LedgerHead;
-use quaymaster_proto::{ContainerId, Lease, Refusal, RestartPolicy};
+use quaymaster_proto::{ContainerId, Floor, Lease, Refusal, RestartPolicy};
 
 use super::{Ledger, LedgerError};
 
@@ -73,6 +73,15 @@ impl LedgerSlot {
     pub(crate) fn lease(&self) -> Option<Lease> {
         match self {
             Self::Open(ledger) => ledger.index.lease().cloned(),
+            Self::Closed { .. } => None,
+        }
+    }
+
+    /// The floor that was set last; `None` also for a ledger that cannot be
+    /// read, which knows of none.
+    pub(crate) fn floor(&self) -> Option<Floor> {
+        match self {
+            Self::Open(ledger) => ledger.index.floor().cloned(),
             Self::Closed { .. } => None,
         }
     }

@@ -221,3 +221,17 @@ fn a_run_is_told_step_by_step_with_the_latest_that_became_of_each() {
     let unknown = ledger.index().run(Some("01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap()));
     assert!(unknown.unwrap_err().message.contains("01ARZ3NDEKTSV4RRFFQ69G5FAV"));
 }
+
+#[test]
+fn nothing_is_written_behind_half_a_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE_NAME);
+    let mut slot = LedgerSlot::open(directory.path());
+    slot.get().unwrap().append(&act(1), &work(), Event::Intended).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let ledger = slot.get().unwrap();
+    ledger.is_torn = true;
+    assert!(ledger.append(&act(2), &work(), Event::Intended).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
+    slot.get().unwrap().append(&act(2), &work(), Event::Intended).unwrap();
+}

@@ -17,7 +17,6 @@ use crate::config::ComponentConfig;
 use crate::config_file::ConfigFile;
 use crate::disk;
 use crate::engine::{Container, Engine, FullContainer};
-use crate::floor;
 use crate::node::Node;
 use crate::quay::settings::{Settings, SurveyKey, keyed_digest, override_mode};
 use crate::secret::Secret;
@@ -86,13 +85,13 @@ impl<E: Engine> Node<E> {
         })
     }
 
-    /// A floor that nobody can read is told, not taken for none.
+    /// A floor that is lost or that nobody can read is told, not taken for none.
     fn describe_floor(&self) -> (Option<Floor>, Vec<String>) {
         let mut sightings = self.fence.sightings();
-        let floor = floor::read(&self.config.state).unwrap_or_else(|error| {
+        let floor = self.floor().unwrap_or_else(|error| {
             let problem = quaymaster_proto::in_a_line(&error);
             sightings.push(format!("{problem}: no Quay is started here"));
-            None
+            error.last_known()
         });
         sightings.extend(self.fence.blind().map(|why| format!("nobody watches now: {why}")));
         (floor, sightings)

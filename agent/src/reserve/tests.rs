@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use quaymaster_proto::act::{Order, PutConfig, RestoreConfig};
-use quaymaster_proto::{Act, Epoch, Reason, StepNumber};
+use quaymaster_proto::{Act, ActOutcome, Epoch, How, Reason, Refusal, StepNumber};
 
 use super::*;
 use crate::ledger::{Event, Ledger, Work};
@@ -31,6 +31,15 @@ fn onwards() -> Work {
 fn back() -> Work {
     let digest = |letter: &str| letter.repeat(64).parse().unwrap();
     Work::Act(Order::RestoreConfig(RestoreConfig { from: digest("c"), to: digest("b") }))
+}
+
+fn met() -> ActOutcome {
+    ActOutcome { how: How::Changed, container: None, config: None, engine_time: None }
+}
+
+/// How an order ends whose intent cannot be put on record.
+fn refused_by_disk() -> Refusal {
+    Refusal::new(Reason::Ledger, "cannot append to the ledger: no space is left on the device")
 }
 
 /// Writes until nothing more fits.
@@ -69,6 +78,13 @@ fn on_a_small_disk(state: &Path) {
         (1..1000).find_map(|step| ledger.append(&act(step), &onwards(), Event::Intended).err());
     assert_eq!(refused.unwrap().refusal().reason, Reason::Ledger);
     assert_eq!(look(state), Reserve::Kept, "what goes on does not get it");
+    let refusal = refused_by_disk();
+    for step in 1..1000 {
+        if ledger.append(&act(step), &onwards(), Event::Refused(refusal.clone())).is_err() {
+            break;
+        }
+    }
+    assert_eq!(look(state), Reserve::Kept, "nor does the word that the disk is full");
     for step in 1000..1100 {
         ledger.append(&act(step), &back(), Event::Intended).unwrap();
     }
@@ -87,6 +103,8 @@ fn on_a_small_disk(state: &Path) {
             break;
         }
     }
+    // What was done is put on record, whichever way it led.
+    ledger.append(&act(2000), &onwards(), Event::Settled(met())).unwrap();
     // Whoever takes over may, and so may whoever gives up.
     ledger.claim(&crate::lease::claiming(&second, seen)).unwrap();
     ledger.release(second.run, second.epoch).unwrap();

@@ -18,7 +18,6 @@ use quaymaster_proto::{Component, Floor, Mode, Reason, Refusal, RestartPolicy};
 use super::{Desk, Worker, pulse};
 use crate::engine::{Container, Engine};
 use crate::fence::{self, Start, Verdict};
-use crate::floor;
 use crate::guards::Guard;
 use crate::node::Node;
 
@@ -89,13 +88,13 @@ async fn look<E: Engine>(node: &Node<E>, desk: &Desk) -> Result<(), Refusal> {
     desk.pulse.carry(pulse::BESIDE_GRACE, work).await
 }
 
-/// A floor that cannot be read keeps every Quay from being started, and stops
+/// A floor that is lost or cannot be read keeps every Quay from being started, and stops
 /// none.
 fn known_floor<E: Engine>(node: &Node<E>) -> Option<Floor> {
     if !node.guards.has(Guard::Floor) {
         return None;
     }
-    floor::read(&node.config.state).unwrap_or_else(|error| {
+    node.floor().unwrap_or_else(|error| {
         tracing::error!("No Quay is started: {}.", quaymaster_proto::in_a_line(&error));
         None
     })

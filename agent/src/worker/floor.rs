@@ -8,7 +8,7 @@ use quaymaster_proto::{ActOutcome, Component, Floor, Generation, How, Reason, Re
 
 use super::Turn;
 use crate::engine::Engine;
-use crate::floor::{self, FloorError};
+use crate::floor::{self, FloorError, OnDisk};
 use crate::guards::Guard;
 
 pub(super) fn set<E: Engine>(
@@ -16,7 +16,7 @@ pub(super) fn set<E: Engine>(
     order: &SetFloor,
 ) -> Result<ActOutcome, Refusal> {
     let SetFloor { from, to } = order;
-    change(turn, from.as_ref(), Some(to), floor::write)
+    change(turn, &Change { from: from.as_ref(), to: Some(to), lowers: false }, floor::write)
 }
 
 pub(super) fn lower<E: Engine>(
@@ -24,21 +24,35 @@ pub(super) fn lower<E: Engine>(
     order: &LowerFloor,
 ) -> Result<ActOutcome, Refusal> {
     let LowerFloor { from, to } = order;
-    change(turn, Some(from), to.as_ref(), floor::take_back)
+    let change = Change { from: Some(from), to: to.as_ref(), lowers: true };
+    self::change(turn, &change, floor::take_back)
+}
+
+struct Change<'a> {
+    from: Option<&'a Floor>,
+    to: Option<&'a Floor>,
+    lowers: bool,
 }
 
 fn change<E: Engine>(
     turn: &Turn<'_, E>,
-    from: Option<&Floor>,
-    to: Option<&Floor>,
+    change: &Change<'_>,
     write: impl FnOnce(&Path, Option<&Floor>) -> Result<(), FloorError>,
 ) -> Result<ActOutcome, Refusal> {
+    let Change { from, to, lowers } = *change;
     let state = &turn.node.config.state;
-    let found = floor::read(state)?;
-    if found.as_ref() == to {
+    let (found, is_absent) = match floor::look(state)? {
+        OnDisk::Holds(floor) => (floor, false),
+        // Lost, where the ledger knows of one: the change goes on from there.
+        OnDisk::Absent => (turn.node.ledger().floor(), true),
+    };
+    let is_lost = is_absent && found.is_some();
+    if found.as_ref() == to && !is_lost {
         return Ok(outcome(How::Already));
     }
-    if found.as_ref() != from {
+    // Without a file there is no floor, and whatever is written raises it.
+    let is_as_seen = found.as_ref() == from || is_absent && lowers;
+    if found.as_ref() != to && !is_as_seen {
         return Err(Refusal::new(
             Reason::Drifted,
             format!(
@@ -52,7 +66,7 @@ fn change<E: Engine>(
     turn.intend()?;
     turn.changes()?;
     write(state, to)?;
-    if floor::read(state)?.as_ref() != to {
+    if floor::look(state)? != OnDisk::Holds(to.cloned()) {
         return Err(super::not_seen(Ok(()), "the floor is as it was".to_owned()));
     }
     turn.node.fence.look_again();
@@ -74,7 +88,7 @@ impl<E: Engine> Turn<'_, E> {
         if !component.migrates() || !self.node.guards.has(Guard::Floor) {
             return Ok(());
         }
-        let floor = floor::read(&self.node.config.state)?;
+        let floor = self.node.floor()?;
         let Some(floor) = floor.filter(|floor| floor.forbids(&generation.image, generation.mode))
         else {
             return Ok(());

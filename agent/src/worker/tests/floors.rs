@@ -84,3 +84,52 @@ async fn a_damaged_ledger_does_not_lose_the_floor() {
     let facts = rig.worker.node.describe(None).await.unwrap();
     assert_eq!((facts.floor, facts.lease), (Some(new_only()), None));
 }
+
+#[tokio::test]
+async fn a_floor_whose_file_is_gone_is_lost_and_not_taken_for_none() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    let path = rig.directory.path().join("state/floor.json");
+    let set = SetFloor { from: None, to: new_only() };
+    rig.next(set.clone()).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    rig.reopen_ledger();
+    // Whoever plans knows what it was, and is told.
+    let facts = rig.worker.node.describe(None).await.unwrap();
+    assert_eq!(facts.floor, Some(new_only()));
+    let [told] = facts.floor_sightings.as_slice() else { panic!("{facts:?}") };
+    assert!(told.contains("is gone") && told.contains("no Quay is started here"), "{told}");
+    // Asked again, the same step puts it back.
+    assert_eq!(rig.again(set).await.unwrap().how, How::Changed);
+    assert!(path.exists());
+    std::fs::remove_file(&path).unwrap();
+    refused(rig.next(rig.migrate(&staged)).await, Reason::Floor, "is gone");
+    let over = SetFloor { from: None, to: Floor { below: Vec::new(), ..new_only() } };
+    refused(rig.next(over).await, Reason::Drifted, "as the plan saw it");
+    // Gone on from.
+    let to = Floor { generation: generation(7, Mode::Complete), ..new_only() };
+    let onwards = SetFloor { from: Some(new_only()), to: to.clone() };
+    assert_eq!(rig.next(onwards).await.unwrap().how, How::Changed);
+    std::fs::remove_file(&path).unwrap();
+    let lower = LowerFloor { from: to, to: None };
+    assert_eq!(rig.next(lower.clone()).await.unwrap().how, How::Changed);
+    assert_eq!(rig.again(lower).await.unwrap().how, How::Already);
+    assert!(path.exists());
+    // What was taken back may be gone.
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(rig.worker.node.describe(None).await.unwrap().floor, None);
+    assert_eq!(rig.next(rig.migrate(&staged)).await.unwrap().how, How::Changed);
+}
+
+#[tokio::test]
+async fn a_floor_is_lowered_where_nothing_knows_it_any_more() {
+    let rig = Rig::new().await;
+    rig.at(1, 1, SetFloor { from: None, to: new_only() }).await.unwrap();
+    std::fs::remove_file(rig.directory.path().join("state/floor.json")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    *rig.worker.node.ledger() = LedgerSlot::open(elsewhere.path());
+    let to = Floor { generation: generation(OLD_IMAGE, Mode::Absent), below: Vec::new() };
+    let lower = LowerFloor { from: new_only(), to: Some(to.clone()) };
+    assert_eq!(rig.at(1, 2, lower).await.unwrap().how, How::Changed);
+    assert_eq!(rig.worker.node.describe(None).await.unwrap().floor, Some(to));
+}
