@@ -177,6 +177,11 @@ impl FakeFleet {
         self.world().sessions.push(session);
     }
 
+    /// Somebody else has migrated it.
+    pub(crate) fn move_database(&self, revision: &str) {
+        self.world().database.revision = revision.to_owned();
+    }
+
     pub(crate) fn first_exits_with(&self, code: i64) {
         self.world().first_exits_with = Some(code);
     }
@@ -359,6 +364,9 @@ impl Looks for FakeFleet {
 impl Orders for FakeFleet {
     async fn claim(&self, node: &NodeName, claim: ClaimLease) -> Result<Claimed, CallError> {
         self.reach(node, "claim").await?;
+        if let Some(refusal) = self.world().refusals.get(&(node.clone(), "claim")).cloned() {
+            return Err(Self::refused(node, "claim", refusal));
+        }
         let granted = self.world().node(node).kept.claim(claim, self.now());
         if self.world().unheard_claims.remove(node) {
             return Err(Self::unreachable(node, "claim", Unreachable::Unknown));

@@ -140,6 +140,9 @@ pub enum Event {
         attempt: u32,
         /// The steps that begin anew for it.
         steps: Vec<StepNumber>,
+        /// Whether everything before it is proven to have applied nothing.
+        #[serde(default)]
+        is_clean: bool,
         /// Who: user@host.
         by: String,
         /// When.

@@ -87,11 +87,10 @@ fn there<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
 
 fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
     let mut walk = Walk::new(state);
-    for (place, step) in plan.back.iter().enumerate() {
-        let is_proof = place == 0;
-        // Without it nobody is started; with it every other node goes back
-        // whatever becomes of the rest.
-        walk.leaves_behind = !is_proof;
+    // A run turns back only where its crossing is known: whatever becomes of the
+    // rest, every other node goes back.
+    walk.leaves_behind = true;
+    for step in &plan.back {
         let is_undone = |node: &NodeName| {
             takes_back(plan, step)
                 .is_some_and(|there| state.begun.contains(&(there.number, node.clone())))

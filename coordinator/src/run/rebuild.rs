@@ -11,6 +11,7 @@ use quaymaster_proto::lease::{LedgerEnd, LedgerEntry};
 use quaymaster_proto::{Epoch, NodeName, Reason, RunId, StepNumber};
 
 use crate::plan::{CheckedPlan, Gate, Plan, Step, Verb, What};
+use crate::run::attempt;
 use crate::run::event::{Event, Evidence, Problem, Settlement};
 use crate::run::state::ATTEMPT;
 use crate::run::turn::{Cause, Crossing};
@@ -57,13 +58,15 @@ fn anew(kept: &Kept, attempt: u32, way: &[Step], events: &mut Vec<Event>) {
     }
     for (node, entries) in &kept.nodes {
         let is_on_it = |step: &StepNumber| way.iter().any(|of| of.number == *step);
-        let steps: Vec<StepNumber> =
-            of(entries, attempt).filter_map(|entry| number(entry.step)).collect();
         // Its first step says on which way it was ordered.
+        let first = of(entries, attempt).find_map(|entry| number(entry.step));
         let at = of(entries, attempt).map(|entry| entry.at).min();
-        if let (true, Some(at)) = (steps.first().is_some_and(is_on_it), at) {
+        if let (true, Some(at)) = (first.as_ref().is_some_and(is_on_it), at) {
             let (node, by) = (node.clone(), BY.to_owned());
-            events.push(Event::Retried { node, attempt, steps, by, at });
+            let steps = attempt::anew(way, &node).map(|step| step.number).collect();
+            // What was known of the one before is not on record.
+            let is_clean = node != kept.plan.plan().first;
+            events.push(Event::Retried { node, attempt, steps, is_clean, by, at });
         }
     }
 }
@@ -103,7 +106,8 @@ fn back(kept: &Kept, attempts: RangeInclusive<u32>, events: &mut Vec<Event>) {
     for attempt in attempts.clone() {
         answers(kept, proof, attempt, events);
     }
-    let is_proven = is_met(kept, proof, &plan.first);
+    // Of a later attempt a removed container proves nothing.
+    let is_proven = is_met(kept, proof, &plan.first) && !migrated_anew(kept);
     let is_on = plan.back.iter().skip(1).any(|step| began(kept, step).is_some());
     if !is_proven && !is_on {
         return;
@@ -119,6 +123,16 @@ fn back(kept: &Kept, attempts: RangeInclusive<u32>, events: &mut Vec<Event>) {
             answers(kept, step, attempt, events);
         }
     }
+}
+
+/// Whether the first node's part was begun more than once.
+fn migrated_anew(kept: &Kept) -> bool {
+    let plan = kept.plan.plan();
+    let entries = kept.nodes.get(&plan.first).into_iter().flatten();
+    let mut later = entries.filter(|entry| attempt_of(entry.step) > 1);
+    later.any(|entry| {
+        number(entry.step).is_some_and(|step| plan.steps.iter().any(|of| of.number == step))
+    })
 }
 
 fn crossing(kept: &Kept, plan: &Plan, is_proven: bool) -> Crossing {

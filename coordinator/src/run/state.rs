@@ -36,6 +36,8 @@ pub struct RunState {
     pub begun: BTreeSet<(StepNumber, NodeName)>,
     /// Whether it goes to what the window wants, or back to what it found.
     pub direction: Direction,
+    /// Whether an attempt before the present one may have changed the database.
+    pub may_have_applied: bool,
     /// How often a node's part was begun anew; absent = never.
     pub attempts: BTreeMap<NodeName, u32>,
     /// The highest number of a step that each node was ever told.
@@ -152,6 +154,7 @@ impl RunState {
             acts: BTreeMap::new(),
             begun: BTreeSet::new(),
             direction: Direction::There,
+            may_have_applied: false,
             attempts: BTreeMap::new(),
             told: BTreeMap::new(),
             handed_over: None,
@@ -210,8 +213,9 @@ impl RunState {
             Event::TurnedBack { because, crossing, at } => {
                 self.turn_back(because, *crossing, *at)?;
             }
-            Event::Retried { node, attempt, steps, by: _, at: _ } => {
+            Event::Retried { node, attempt, steps, is_clean, by: _, at: _ } => {
                 self.retry(node, *attempt, steps)?;
+                self.may_have_applied |= !is_clean;
             }
             Event::HandedOver { to, by: _, at: _ } => {
                 self.only_on_the_way(event, Direction::is_there)?;

@@ -7,7 +7,7 @@ use super::lease::is_lost;
 use super::{Book, Ended, RunError, Runner};
 use crate::nodes::{Looks, Orders};
 use crate::plan::{Plan, Step, Verb, What};
-use crate::run::{ActState, Cause, Crossing, Direction, Event, RunState};
+use crate::run::{ActState, Cause, Crossing, Direction, Event, GateFailure, Problem};
 
 impl<N, B> Runner<N, B>
 where
@@ -35,25 +35,55 @@ where
         if let Some(unclaimed) = self.claim(plan).await? {
             return Ok(Some(unclaimed));
         }
-        if is_intended && let Some(proof) = self.proof(plan) {
-            // It alone can take the intent back.
+        let is_known = !is_intended && self.held.has_compared(&plan.first);
+        if let Some(proof) = self.proof(plan).filter(|_| !is_known) {
+            // It alone knows whether it was ever asked to migrate.
             let first = std::slice::from_ref(&plan.first);
             if let Some(unclaimed) = self.claim_patiently(proof.number, first).await? {
                 return Ok(Some(unclaimed));
             }
         }
-        if self.has_moved(plan).await.is_some() {
-            return Ok(Some(held));
+        if let Some(words) = self.has_moved(plan).await {
+            return self.stay(moved(held, words)).await;
         }
-        let crossing = if !is_intended {
+        let crossing = if !is_intended && self.held.has_compared(&plan.first) {
             Crossing::NotIntended
-        } else if self.proves_uncrossed(plan).await? {
+        } else if is_intended && self.proves_uncrossed(plan).await? {
             Crossing::NeverStarted
         } else {
-            return Ok(Some(held));
+            return self.stay(held).await;
         };
         self.turn_back(because, crossing).await?;
         Ok(None)
+    }
+
+    /// Nothing leads back: what held the run holds it in this epoch too.
+    async fn stay(&mut self, held: Ended) -> Result<Option<Ended>, RunError> {
+        let at = self.clock.now();
+        let events = match &held {
+            Ended::Failed { step, failures } => {
+                let step = step.number;
+                let again = failures.iter().flat_map(|(node, problem)| {
+                    let (intended, failed) = (node.clone(), node.clone());
+                    let problem = problem.clone();
+                    [
+                        Event::Intended { step, node: intended, at },
+                        Event::Failed { step, node: failed, problem, at },
+                    ]
+                });
+                again.collect()
+            }
+            Ended::Closed { step, failure } => {
+                vec![Event::Closed { step: step.number, failure: failure.clone(), at }]
+            }
+            Ended::Done
+            | Ended::Back { .. }
+            | Ended::Unclaimed { .. }
+            | Ended::LeaseLost { .. }
+            | Ended::Waiting { .. } => Vec::new(),
+        };
+        self.record(events).await?;
+        Ok(Some(held))
     }
 
     /// From here on the run goes back.
@@ -95,19 +125,27 @@ where
     /// fresh epoch the first node's agent has removed the staged container, and
     /// its engine says that it never started.
     pub async fn proves_uncrossed(&mut self, plan: &Plan) -> Result<bool, RunError> {
-        let Some(step) = self.proof(plan) else { return Ok(false) };
-        let is_proven = |state: &RunState| {
-            matches!(state.act_state(step.number, &plan.first), ActState::Done { .. })
-        };
-        // A process that died right behind it.
-        if is_proven(&self.state) {
-            return Ok(true);
-        }
-        if !self.held.has(&plan.first) {
+        // A container that is gone says nothing of the one before it.
+        if self.state.attempt(&plan.first) > 1 {
             return Ok(false);
         }
+        // A process that died right behind it.
+        if self.is_proven_uncrossed(plan) {
+            return Ok(true);
+        }
+        let Some(step) = self.proof(plan).filter(|_| self.held.has(&plan.first)) else {
+            return Ok(false);
+        };
         self.order(plan, step, std::slice::from_ref(&plan.first)).await?;
-        Ok(is_proven(&self.state))
+        Ok(self.is_proven_uncrossed(plan))
+    }
+
+    pub(super) fn is_proven_uncrossed(&self, plan: &Plan) -> bool {
+        let is_first = self.state.attempt(&plan.first) == 1;
+        let removed = |step: &Step| {
+            matches!(self.state.act_state(step.number, &plan.first), ActState::Done { .. })
+        };
+        is_first && self.proof(plan).is_some_and(removed)
     }
 }
 
@@ -125,6 +163,24 @@ fn cause(held: &Ended) -> Option<Cause> {
         | Ended::Waiting { .. }
         | Ended::Unclaimed { .. }
         | Ended::LeaseLost { .. } => None,
+    }
+}
+
+/// The same hold where the database is not any more what the window found.
+fn moved(held: Ended, words: String) -> Ended {
+    let failure = GateFailure::Database { problem: words };
+    match held {
+        Ended::Closed { step, failure: _ } => Ended::Closed { step, failure },
+        Ended::Failed { step, failures } => {
+            let nodes = failures.into_iter().map(|(node, _)| node);
+            let problem = Problem::AtGate { failure: Box::new(failure) };
+            Ended::Failed { step, failures: nodes.map(|node| (node, problem.clone())).collect() }
+        }
+        other @ (Ended::Done
+        | Ended::Back { .. }
+        | Ended::Unclaimed { .. }
+        | Ended::LeaseLost { .. }
+        | Ended::Waiting { .. }) => other,
     }
 }
 

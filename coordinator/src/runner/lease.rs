@@ -16,7 +16,7 @@ use ulid::Ulid;
 use super::errand::{LONGEST_PAUSE, SHORTEST_PAUSE, SILENCE};
 use super::{Book, Ended, Progress, RunError, Runner};
 use crate::guards::Guard;
-use crate::nodes::{CallError, Looks, Orders};
+use crate::nodes::{CallError, Looks, NoAnswer, Orders};
 use crate::plan::Plan;
 use crate::run::{Event, Problem};
 
@@ -24,7 +24,10 @@ use crate::run::{Event, Problem};
 #[derive(Debug)]
 pub(super) struct Held {
     nodes: BTreeSet<NodeName>,
-    /// Nodes that did not answer when they were asked last, and how that was.
+    /// Nodes that had done nothing of which the journal does not know.
+    compared: BTreeSet<NodeName>,
+    /// Nodes that did not answer when they were asked last, or could not grant
+    /// the claim, and how that was.
     silent: BTreeMap<NodeName, String>,
     claimant: Claimant,
 }
@@ -60,11 +63,21 @@ pub enum Unclaimed {
 
 impl Held {
     pub(super) fn new(claimant: Claimant) -> Self {
-        Self { nodes: BTreeSet::new(), silent: BTreeMap::new(), claimant }
+        Self {
+            nodes: BTreeSet::new(),
+            compared: BTreeSet::new(),
+            silent: BTreeMap::new(),
+            claimant,
+        }
     }
 
     pub(super) fn has(&self, node: &NodeName) -> bool {
         self.nodes.contains(node)
+    }
+
+    /// Whether this process knows that the journal knows all of the node.
+    pub(super) fn has_compared(&self, node: &NodeName) -> bool {
+        self.compared.contains(node)
     }
 
     pub(super) fn is_nothing(&self) -> bool {
@@ -169,11 +182,13 @@ where
             match self.claim_one(&node, seen).await {
                 Ok(claimed) => {
                     self.held.nodes.insert(node.clone());
-                    if let Some(why) = self.is_behind(&node, claimed.ledger.as_ref()) {
-                        against.push((node, why));
+                    match self.is_behind(&node, claimed.ledger.as_ref()) {
+                        Some(why) => against.push((node, why)),
+                        None => _ = self.held.compared.insert(node),
                     }
                 }
-                Err(error) if !needs_all && error.is_unreachable() => {
+                // An agent that cannot grant it keeps nobody else from the way back.
+                Err(error) if !needs_all && !is_taken(&error) => {
                     self.held.silent.insert(node, error.reason());
                 }
                 Err(error) => against.push((node.clone(), why(error))),
@@ -188,12 +203,14 @@ where
 
     fn stands_against(&self, node: &NodeName, facts: &NodeFacts) -> Option<Unclaimed> {
         let epoch = self.epoch();
+        let behind = self.is_behind(node, facts.ledger.as_ref());
         if let Some(lease) = &facts.lease
             && !self.held.is_mine_to_take(lease, self.state.run, epoch)
+            && behind.is_none()
         {
             return Some(Unclaimed::Held(Box::new(lease.clone())));
         }
-        self.is_behind(node, facts.ledger.as_ref())
+        behind
     }
 
     /// The same, where nothing is claimed yet: an earlier copy of the journal
@@ -260,6 +277,14 @@ where
     pub(super) fn epoch(&self) -> Epoch {
         let taken = self.state.epoch.filter(|_| self.guards.has(Guard::FreshEpoch));
         taken.unwrap_or(Epoch::FIRST)
+    }
+}
+
+/// Whether an agent said that the lease is another's.
+fn is_taken(error: &CallError) -> bool {
+    match error.why.as_ref() {
+        NoAnswer::Refused(refusal) => refusal.reason == Reason::Lease,
+        NoAnswer::Unreachable(_) | NoAnswer::Malformed(_) => false,
     }
 }
 

@@ -7,8 +7,8 @@ use quaymaster_proto::{Component, NodeName};
 
 use super::{Book, Ended, RunError, Runner};
 use crate::nodes::{Looks, Orders};
-use crate::plan::{Gate, Plan, Step, Verb, What};
-use crate::run::{ActState, Cause, Crossing, Direction, Event, order};
+use crate::plan::{Plan, Step, Verb, What};
+use crate::run::{ActState, Cause, Crossing, Direction, Event, attempt, order};
 
 /// Why an order of a person is not followed.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,6 +41,14 @@ where
             return Ok(Err(Declined::Ended(Box::new(ended))));
         }
         let crossing = if !self.state.has_crossed(plan) {
+            // Of an earlier copy of the journal the first node alone knows more.
+            if !self.state.begun.is_empty() && !self.held.has_compared(&plan.first) {
+                return because(format!(
+                    "{} has to say first that it was never asked to migrate: {}",
+                    plan.first,
+                    self.held.why_not(&plan.first)
+                ));
+            }
             Crossing::NotIntended
         } else if self.proves_uncrossed(plan).await? {
             Crossing::NeverStarted
@@ -83,11 +91,12 @@ where
         if migrates && let Err(why) = self.may_migrate_again(plan).await {
             return because(why);
         }
+        let is_clean = !migrates || self.nothing_was_applied(plan).await;
         let (attempt, by, at) =
             (self.state.attempt(node) + 1, self.state.driver.clone(), self.clock.now());
         let steps = if is_back { &plan.back } else { &plan.steps };
-        let steps = anew(steps, node).map(|step| step.number).collect();
-        let retried = Event::Retried { node: node.clone(), attempt, steps, by, at };
+        let steps = attempt::anew(steps, node).map(|step| step.number).collect();
+        let retried = Event::Retried { node: node.clone(), attempt, steps, is_clean, by, at };
         self.record(vec![retried]).await?;
         Ok(Ok(()))
     }
@@ -133,6 +142,12 @@ where
     /// The middle zone: started, ended, and nothing applied.
     async fn proves_nothing_applied(&self, plan: &Plan) -> Result<(), String> {
         let first = &plan.first;
+        if self.state.may_have_applied {
+            return Err(format!(
+                "an earlier container of {first} may have changed the database, and nothing \
+                 proves that it did not"
+            ));
+        }
         self.is_over(plan, first).await?;
         let found = &plan.database.revision;
         let revision = self.revision(plan).await?;
@@ -142,12 +157,26 @@ where
                 shown(&revision)
             ));
         }
-        if self.log_is_clean(plan).await? {
+        if !self.was_told_to_migrate(plan) || self.log_is_clean(plan).await? {
             return Ok(());
         }
         Err("the log of the migrating container does not prove that nothing was applied: it \
              shows a revision that was begun, or is not there from its beginning to its end"
             .to_owned())
+    }
+
+    /// Whether no container of the first node has changed the database so far.
+    async fn nothing_was_applied(&mut self, plan: &Plan) -> bool {
+        !self.state.may_have_applied
+            && (self.is_proven_uncrossed(plan) || self.proves_nothing_applied(plan).await.is_ok())
+    }
+
+    /// Whether the present container of the first node was ever asked to start.
+    fn was_told_to_migrate(&self, plan: &Plan) -> bool {
+        plan.point_of_no_return().is_none_or(|start| {
+            let told = self.state.wire_step(start, &plan.first);
+            self.state.furthest(&plan.first).is_some_and(|furthest| furthest >= told)
+        })
     }
 
     /// What quay-facts 10.2 says of a start that failed.
@@ -217,25 +246,6 @@ where
         let mut all = quay.into_iter().flat_map(|of| of.containers());
         Ok(all.find(|found| found.state.id == id).cloned())
     }
-}
-
-/// The steps that begin anew for a node: what concerns its next container.
-fn anew<'a>(steps: &'a [Step], node: &'a NodeName) -> impl Iterator<Item = &'a Step> {
-    steps.iter().filter(|step| {
-        step.component == Component::Quay
-            && step.nodes.contains(node)
-            && match step.what {
-                What::Act(
-                    Verb::StageContainer
-                    | Verb::Recreate
-                    | Verb::StartMigrating
-                    | Verb::Start
-                    | Verb::Promote,
-                )
-                | What::Gate(Gate::FirstNode | Gate::Healthy) => true,
-                What::Act(_) | What::Gate(_) => false,
-            }
-    })
 }
 
 /// An empty table is what a migration leaves that was killed in its first

@@ -5,7 +5,7 @@ use quaymaster_proto::{Component, Mode, NodeName};
 
 use super::migration::{Came, by_revision, ended, hand_over, log_by_hand};
 use super::{Answers, Explained, by_hand};
-use crate::plan::{Gate, Step, Verb, What};
+use crate::plan::{Gate, Stage, Step, Verb, What};
 use crate::render::words::{failure, problem, remedy};
 use crate::run::{ActState, Direction, GateFailure, GateState, Problem};
 
@@ -70,8 +70,10 @@ pub(super) fn failed(
             format!("{node}: {}", problem(why))
         }
     };
+    let is_moved = failures.iter().any(|(_, why)| is_database(why));
     Answers {
         why: failures.iter().map(words).collect(),
+        undo: if is_moved { undo_where_it_moved(explained, base.undo) } else { base.undo },
         log: log.unwrap_or_default(),
         since: failures.iter().filter_map(|(node, _)| since(node)).min(),
         ends,
@@ -90,16 +92,11 @@ fn on_from(
     let program = explained.program;
     let resume = format!("{program} resume");
     let plan = explained.plan.plan();
-    let is_proof = plan.back.first().is_some_and(|proof| proof.number == step.number);
     match Zone::of(explained) {
+        Zone::Before if failures.iter().all(|(_, why)| is_database(why)) => Vec::new(),
         Zone::Before => vec![
             format!("then {resume}: what fails again leads back by itself"),
             format!("or back to {} now: {program} abort", plan.window.from),
-        ],
-        Zone::Back if is_proof => vec![
-            "until its agent has said that nothing new ever started there, no node is started"
-                .to_owned(),
-            format!("then {resume}; what is done already is found done"),
         ],
         Zone::Beyond if step.what == What::Act(Verb::StartMigrating) => {
             let first = &plan.first;
@@ -124,6 +121,20 @@ fn on_from(
             vec![format!("then {resume}; what is done already is found done")]
         }
     }
+}
+
+fn is_database(why: &Problem) -> bool {
+    matches!(why, Problem::AtGate { failure } if matches!(**failure, GateFailure::Database { .. }))
+}
+
+/// What can be undone where the database is not what the window found.
+fn undo_where_it_moved(explained: &Explained<'_>, undo: String) -> String {
+    if Zone::of(explained) != Zone::Before {
+        return undo;
+    }
+    "nothing by itself: the database is not what the window found, so no old Quay is started on \
+     it; the old containers and files are kept"
+        .to_owned()
 }
 
 /// The command that leads on, where it is not `resume` alone.
@@ -248,6 +259,11 @@ pub(super) fn closed(
         Some(ways) => ways,
         None => elsewhere(explained, step, why),
     };
+    if let GateFailure::Database { .. } = why
+        && step.stage == Stage::Dark
+    {
+        undo = undo_where_it_moved(explained, undo);
+    }
     if let GateFailure::Exited { revision, log, .. } = why
         && Zone::of(explained) == Zone::Beyond
         && Came::of(explained.plan.plan(), revision.as_deref(), log.as_ref()) == Came::Nowhere

@@ -182,9 +182,6 @@ fn back(plan: &CheckedPlan, stuck: What, node: &str, problem: &Problem) -> Strin
                     happened.extend(done(step, of));
                 }
             }
-            if stuck == step.what && step.nodes.len() == 1 && is_stuck(&step.nodes[0]) {
-                break;
-            }
         }
         happened
     })

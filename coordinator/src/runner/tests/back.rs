@@ -3,6 +3,7 @@
 
 use super::stage::{Stage, first_window, second_window};
 use super::*;
+use crate::nodes::fake::FakeFleet;
 use crate::run::{ActState, Crossing, Direction};
 
 const VERBS: [&str; 6] =
@@ -125,16 +126,23 @@ async fn a_foreign_session_ends_the_window_before_anything_starts() {
     stage.assert_as_before();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_node_that_falls_silent_in_the_dark_does_not_keep_the_others_there() {
-    let stage = Stage::new(3, &first_window(Mode::Complete));
+/// A run whose first stops are being asked.
+async fn driven_into_the_dark(
+    stage: &Stage,
+) -> (FakeFleet, tokio::task::JoinHandle<Result<Ended, RunError>>) {
     let mut runner = stage.runner(true).await;
-    let fleet = stage.fleet.clone();
     let driving = tokio::spawn(async move { runner.drive(Patience::Leave).await });
-    while !stage.book.events().iter().any(|event| is_intent_of(&stage, event, Verb::Stop)) {
+    while !stage.book.events().iter().any(|event| is_intent_of(stage, event, Verb::Stop)) {
         tokio::task::yield_now().await;
         tokio::time::advance(std::time::Duration::from_millis(10)).await;
     }
+    (stage.fleet.clone(), driving)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_falls_silent_in_the_dark_does_not_keep_the_others_there() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    let (fleet, driving) = driven_into_the_dark(&stage).await;
     fleet.silence("quay-3");
     let ended = driving.await.unwrap().unwrap();
     assert!(
@@ -150,6 +158,63 @@ async fn a_node_that_falls_silent_in_the_dark_does_not_keep_the_others_there() {
     let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
     assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
     stage.assert_as_before();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_node_that_was_never_asked_to_migrate_does_not_keep_the_others_there() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    let (fleet, driving) = driven_into_the_dark(&stage).await;
+    fleet.silence("quay-1");
+    let ended = driving.await.unwrap().unwrap();
+    assert!(
+        matches!(&ended, Ended::Failed { failures, .. }
+        if failures.len() == 1 && failures[0].0.as_str() == "quay-1"),
+        "{ended:?}"
+    );
+    let returned: Vec<String> =
+        stage.fleet.tally().returned.iter().map(ToString::to_string).collect();
+    assert_eq!(returned, ["quay-2", "quay-3"]);
+
+    fleet.forgive();
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    stage.assert_as_before();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_agent_that_can_grant_no_lease_does_not_keep_the_others_there() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    let (fleet, driving) = driven_into_the_dark(&stage).await;
+    for verb in ["set-floor", "claim"] {
+        fleet.refuse("quay-3", verb, Reason::Ledger);
+    }
+    let ended = driving.await.unwrap().unwrap();
+    assert!(
+        matches!(&ended, Ended::Failed { failures, .. }
+        if failures.len() == 1 && failures[0].0.as_str() == "quay-3"),
+        "{ended:?}"
+    );
+    let returned: Vec<String> =
+        stage.fleet.tally().returned.iter().map(ToString::to_string).collect();
+    assert_eq!(returned, ["quay-1", "quay-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_migration_in_the_dark_is_told_and_nobody_is_started() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    let (fleet, driving) = driven_into_the_dark(&stage).await;
+    fleet.move_database("b918abdbee43");
+    let ended = driving.await.unwrap().unwrap();
+    let Ended::Closed { failure: GateFailure::Database { problem }, .. } = &ended else {
+        panic!("{ended:?}")
+    };
+    assert!(problem.contains("somebody else has migrated it"), "{problem}");
+    assert!(stage.fleet.tally().returned.is_empty());
+    let state = stage.state();
+    assert!(
+        matches!(next(stage.plan.plan(), &state), Next::Closed { .. }),
+        "the hold is on record"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! What only a person orders, and when it is declined.
 
-use super::stage::{Stage, first_window};
+use super::stage::{Stage, first_window, second_window};
 use super::*;
 use crate::run::{Crossing, Direction};
 
@@ -71,6 +71,73 @@ async fn a_retry_is_another_container_and_a_persons_order() {
     assert_eq!(stage.fleet.tally().violations, Vec::<String>::new());
     assert_eq!(stage.fleet.tally().promoted.len(), 3);
     assert_eq!(stage.state().attempt(&plan.plan().first), 2);
+}
+
+fn somebody() -> quaymaster_proto::database::Session {
+    quaymaster_proto::database::Session {
+        pid: 77,
+        user: "alice".to_owned(),
+        application: "psql".to_owned(),
+        address: "10.9.9.9".to_owned(),
+        since: None,
+    }
+}
+
+/// The second window, whose migration died and is tried again, with somebody on
+/// the database before its second start.
+async fn tried_again(log: &[&'static str]) -> (Stage, Ended) {
+    let stage = Stage::new(3, &second_window());
+    stage.fleet.backfill(&[0.995]);
+    stage.fleet.first_exits_with(1);
+    stage.fleet.first_says(log);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Closed { .. }), "{ended:?}");
+    stage.fleet.mend_first();
+    stage.fleet.connect(somebody());
+    let mut runner = stage.runner(true).await;
+    let plan = Arc::clone(&stage.plan);
+    runner.retry(plan.plan(), &plan.plan().first).await.unwrap().unwrap();
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    (stage, ended)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_container_that_is_removed_says_nothing_of_the_first() {
+    let running = "INFO [alembic.runtime.migration] Running upgrade 481623ba00ba -> b918abdbee43";
+    let (stage, ended) = tried_again(&[running]).await;
+    assert!(
+        matches!(&ended, Ended::Closed { failure: GateFailure::ForeignSessions { .. }, .. }),
+        "{ended:?}"
+    );
+    assert!(stage.fleet.tally().returned.is_empty(), "nobody is started");
+    let plan = Arc::clone(&stage.plan);
+    let declined = stage.runner(true).await.abort(plan.plan(), None).await.unwrap().unwrap_err();
+    assert!(
+        matches!(&declined, Declined::Because(why) if why.contains("an earlier container")),
+        "{declined:?}"
+    );
+    // Nor does a machine that makes the run anew from its nodes.
+    let rebuilt = leases::rebuilt(&stage).await;
+    assert!(rebuilt.state().direction.is_there());
+    stage.fleet.forgive();
+    assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    assert_eq!(stage.fleet.tally().promoted.len(), 3);
+    assert_eq!(stage.fleet.tally().violations, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_attempt_applied_anything_an_abort_still_can_be() {
+    let (stage, ended) = tried_again(&["Exception: Unable to connect"]).await;
+    assert!(matches!(ended, Ended::Closed { .. }), "{ended:?}");
+    assert!(stage.fleet.tally().returned.is_empty(), "never by itself");
+    stage.fleet.forgive();
+    let mut runner = stage.runner(true).await;
+    let plan = Arc::clone(&stage.plan);
+    runner.abort(plan.plan(), None).await.unwrap().unwrap();
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    assert_eq!(stage.fleet.tally().returned.len(), 3);
+    assert_eq!(stage.fleet.tally().migrating_starts, 1);
 }
 
 #[tokio::test(start_paused = true)]
