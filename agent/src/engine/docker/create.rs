@@ -15,8 +15,9 @@ use crate::engine::{EngineChanges as _, EngineError, EngineErrorKind};
 const USUAL_NETWORKS: [&str; 4] = ["bridge", "host", "none", "podman"];
 
 impl DockerEngine {
-    /// Engines connect a new container to one network; it gets its name when it
-    /// is on all of them.
+    /// Engines connect a new container to one network, and make some things
+    /// otherwise; it gets its name when it is on all of them and was compared.
+    /// Whoever finds that name later need not look again.
     pub(super) async fn create_whole(
         &self,
         name: &str,
@@ -24,10 +25,8 @@ impl DockerEngine {
     ) -> Result<ContainerId, EngineError> {
         self.find_networks(name, spec).await?;
         let further = inspect::further_networks(spec);
-        let first_name = if further.is_empty() { name.to_owned() } else { unfinished(name) };
-        if !further.is_empty() {
-            self.remove_leftover(&first_name, spec).await?;
-        }
+        let first_name = unfinished(name);
+        self.remove_leftover(&first_name, spec).await?;
         let id = self.raw.create(&first_name, &inspect::create_body(spec)).await?;
         let id: ContainerId = id.parse().map_err(|error| {
             convert::senseless(format!("create container `{first_name}`"), error)
@@ -62,7 +61,6 @@ impl DockerEngine {
         spec: &ContainerSpec,
         further: Vec<FurtherNetwork>,
     ) -> Result<(), EngineError> {
-        let has_other_name = !further.is_empty();
         for FurtherNetwork { name: network, endpoint } in further {
             let request = NetworkConnectRequest {
                 container: id.to_string(),
@@ -74,12 +72,9 @@ impl DockerEngine {
             })?;
         }
         self.compare(id, name, spec).await?;
-        if has_other_name {
-            let options = RenameContainerOptionsBuilder::default().name(name).build();
-            let renamed = self.docker.rename_container(id.as_str(), options).await;
-            renamed.map_err(|error| failure(error, format!("name a new container `{name}`")))?;
-        }
-        Ok(())
+        let options = RenameContainerOptionsBuilder::default().name(name).build();
+        let renamed = self.docker.rename_container(id.as_str(), options).await;
+        renamed.map_err(|error| failure(error, format!("name a new container `{name}`")))
     }
 
     /// Looks whether the engine made what it was asked for.
@@ -119,7 +114,7 @@ impl DockerEngine {
     }
 }
 
-/// The name of a container that is not on all of its networks yet.
+/// The name of a container that is not known to be what was asked for yet.
 fn unfinished(name: &str) -> String {
     format!("{name}-unfinished")
 }

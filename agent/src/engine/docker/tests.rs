@@ -238,6 +238,24 @@ async fn the_next_container_has_what_its_owner_asked_of_this_one() {
     }
 }
 
+/// One that has its name was compared, on however many networks it is.
+#[tokio::test]
+async fn a_container_gets_its_name_when_it_is_what_was_asked_for() {
+    let bench = Bench::new("single").await;
+    let image = bench.image("one", old_image()).await;
+    let owners = bench.owners_container(&image).await;
+    let mut next = bench.next(&owners, &image).await;
+    next.network.endpoints.remove(&bench.name("b")).unwrap();
+    let staged = bench.name("next");
+    let leftover = format!("{staged}-unfinished");
+    let body = json!({ "Image": image.to_string(), "Labels": next.labels });
+    bench.engine.raw.create(&leftover, &body).await.unwrap();
+    let id = bench.engine.create(&staged, &next).await.unwrap();
+    assert!(!bench.is_there(&leftover).await, "made under this name");
+    let made = bench.engine.container(&staged).await.unwrap().unwrap();
+    assert_eq!(made.state.id, id);
+}
+
 /// The engine itself would only say so at the start, in the dark.
 #[tokio::test]
 async fn a_container_that_cannot_be_on_all_its_networks_is_not_there() {
