@@ -21,6 +21,8 @@ use quaymaster_proto::{FileDigest, RunId};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
+use crate::reserve;
+
 /// No config.yaml comes near this, in bytes.
 const LONGEST: u64 = 8 * 1024 * 1024;
 
@@ -73,6 +75,13 @@ impl ConfigFileError {
     fn disk(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Disk { verb, path, source }
+    }
+
+    fn is_of_full_disk(&self) -> bool {
+        match self {
+            Self::Disk { source, .. } | Self::Attribute { source, .. } => reserve::is_full(source),
+            Self::NotAFile { .. } | Self::TooLong { .. } | Self::Unfaithful { .. } => false,
+        }
     }
 
     /// The error with its cause, in one line.
@@ -182,16 +191,25 @@ impl ConfigFile {
         let mut unfinished = path.to_owned().into_os_string();
         unfinished.push("-unfinished");
         let unfinished = PathBuf::from(unfinished);
-        let mut file = write_anew(&unfinished, bytes)?;
-        attributes::copy(self, &file, &unfinished)?;
-        file.sync_all().map_err(ConfigFileError::disk("sync", &unfinished))?;
-        file.rewind().map_err(ConfigFileError::disk("read", &unfinished))?;
-        if bytes_of(&file, &unfinished)? != bytes {
-            return Err(ConfigFileError::Unfaithful { path: unfinished });
-        }
-        std::fs::rename(&unfinished, path)
-            .map_err(ConfigFileError::disk("give its final name to", &unfinished))?;
+        let finished = self.write_whole(&unfinished, bytes).and_then(|()| {
+            std::fs::rename(&unfinished, path)
+                .map_err(ConfigFileError::disk("give its final name to", &unfinished))
+        });
+        finished.inspect_err(|_| {
+            let _ = std::fs::remove_file(&unfinished); // may not be there
+        })?;
         sync_directory(self.directory())
+    }
+
+    fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), ConfigFileError> {
+        let mut file = write_anew(path, bytes)?;
+        attributes::copy(self, &file, path)?;
+        file.sync_all().map_err(ConfigFileError::disk("sync", path))?;
+        file.rewind().map_err(ConfigFileError::disk("read", path))?;
+        if bytes_of(&file, path)? != bytes {
+            return Err(ConfigFileError::Unfaithful { path: path.to_owned() });
+        }
+        Ok(())
     }
 
     /// Makes a sibling without a byte in it, dressed as the file is, and takes
@@ -222,8 +240,10 @@ impl ConfigFile {
     }
 
     /// Makes the sibling the file, with what the file has beside its bytes now:
-    /// it may have got another owner since the staging.
+    /// it may have got another owner since the staging. The way back is looked
+    /// for first: somebody may have cleaned up.
     pub(crate) fn put(&self, run: RunId) -> Result<(), ConfigFileError> {
+        self.keep()?;
         let staged = self.sibling(run);
         if !self.is_dressed(run)? {
             self.stage(run, &Self::read_own(&staged)?.bytes)?;
@@ -241,17 +261,35 @@ impl ConfigFile {
     }
 
     /// Makes the kept bytes with this digest the file, with what the file has
-    /// beside its bytes now. They stay kept.
+    /// beside its bytes now. They stay kept. A full disk does not stand against
+    /// it.
     pub(crate) fn restore(&self, digest: &FileDigest) -> Result<(), ConfigFileError> {
         let kept = Self::read_own(&self.kept_path(digest))?;
         if kept.digest != *digest {
             return Err(ConfigFileError::Unfaithful { path: kept.path });
         }
         let waiting = self.beside("restored");
-        self.write_beside(&waiting, &kept.bytes)?;
+        match self.write_beside(&waiting, &kept.bytes) {
+            Err(error) if error.is_of_full_disk() => self.link_beside(&waiting, &kept)?,
+            written @ (Ok(()) | Err(_)) => written?,
+        }
         std::fs::rename(&waiting, &self.path)
             .map_err(ConfigFileError::disk("rename into place", &waiting))?;
+        let _ = std::fs::remove_file(&waiting); // left only where both were one file already
         sync_directory(self.directory())
+    }
+
+    /// Gives the kept file itself another name, which takes no room, and what
+    /// the file has beside its bytes now.
+    fn link_beside(&self, path: &Path, kept: &Self) -> Result<(), ConfigFileError> {
+        if !attributes::are_on(self, &kept.path)? {
+            let file =
+                open_itself(&kept.path).map_err(ConfigFileError::disk("open", &kept.path))?;
+            attributes::copy(self, &file, &kept.path)?;
+        }
+        remove_if_there(path)?;
+        std::fs::hard_link(&kept.path, path)
+            .map_err(ConfigFileError::disk("make another name of", &kept.path))
     }
 
     /// Makes sure that a rename that was seen is on disk too.
@@ -324,12 +362,7 @@ fn bytes_of(file: &File, path: &Path) -> Result<Vec<u8>, ConfigFileError> {
 
 /// Writes a file that nobody else reads yet; what was there is replaced.
 fn write_anew(path: &Path, bytes: &[u8]) -> Result<File, ConfigFileError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(ConfigFileError::disk("replace", path)(error));
-        }
-        Ok(()) | Err(_) => {}
-    }
+    remove_if_there(path)?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -341,6 +374,15 @@ fn write_anew(path: &Path, bytes: &[u8]) -> Result<File, ConfigFileError> {
         .and_then(|()| file.sync_all())
         .map_err(ConfigFileError::disk("write", path))?;
     Ok(file)
+}
+
+fn remove_if_there(path: &Path) -> Result<(), ConfigFileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ConfigFileError::disk("replace", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn sync_directory(path: &Path) -> Result<(), ConfigFileError> {

@@ -99,4 +99,4 @@ fn filling() -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

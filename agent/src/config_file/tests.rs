@@ -324,3 +324,46 @@ fn a_list_that_the_directory_gives_is_not_kept() {
     assert_eq!(attribute(&path, ACL), None);
     assert_eq!(permissions(&path), 0o640);
 }
+
+#[test]
+fn the_way_back_is_there_before_another_file_is() {
+    let (_directory, path) = set_up();
+    let file = ConfigFile::read(&path).unwrap();
+    file.stage(run(), b"A: 2\n").unwrap();
+    file.put(run()).unwrap();
+    assert_eq!(std::fs::read(file.kept_path(&file.digest)).unwrap(), b"A: 1\n");
+}
+
+#[test]
+fn what_could_not_be_finished_takes_no_room() {
+    let (directory, path) = set_up();
+    let mut file = ConfigFile::read(&path).unwrap();
+    undressable(&mut file);
+    file.stage(run(), b"A: 2\n").unwrap_err();
+    assert_eq!(directory.path().read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn the_kept_file_comes_back_on_a_full_disk() {
+    reserve::tests::on_a_small_disk(
+        "config_file::tests::the_kept_file_comes_back_on_a_full_disk",
+        |directory| {
+            let path = directory.join("config.yaml");
+            std::fs::write(&path, "A: 1\n").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+            let old = ConfigFile::read(&path).unwrap();
+            old.stage(run(), b"A: 2\n").unwrap();
+            old.put(run()).unwrap();
+            // As somebody wants it from now on.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            reserve::tests::fill(directory);
+            let new = ConfigFile::read(&path).unwrap();
+            new.stage(run(), b"A: 3\n").unwrap_err();
+            new.restore(&old.digest).unwrap();
+            let back = ConfigFile::read(&path).unwrap();
+            assert_eq!((back.digest.clone(), permissions(&path)), (old.digest.clone(), 0o600));
+            // They stay kept.
+            back.restore(&old.digest).unwrap();
+        },
+    );
+}

@@ -43,23 +43,31 @@ fn refused_by_disk() -> Refusal {
 }
 
 /// Writes until nothing more fits.
-fn fill(directory: &Path) {
+pub(crate) fn fill(directory: &Path) {
     let mut file = std::fs::File::create(directory.join("filling")).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
 }
 
 #[test]
 fn the_way_back_is_put_on_record_on_a_full_disk_and_nothing_else_is() {
+    on_a_small_disk(
+        "reserve::tests::the_way_back_is_put_on_record_on_a_full_disk_and_nothing_else_is",
+        put_the_way_back_on_record,
+    );
+}
+
+/// Has a test do this on a disk of 4 MiB, where it runs once more.
+pub(crate) fn on_a_small_disk(test: &str, work: impl FnOnce(&Path)) {
     if let Some(directory) = std::env::var_os(VARIABLE) {
-        return on_a_small_disk(Path::new(&directory));
+        return work(Path::new(&directory));
     }
     let directory = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=4m tmpfs \"$1\" && exec \"$2\" --exact \
-                  reserve::tests::the_way_back_is_put_on_record_on_a_full_disk_and_nothing_else_is";
+    let script = "mount -t tmpfs -o size=4m tmpfs \"$1\" && exec \"$2\" --exact \"$3\"";
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
         .arg(directory.path())
         .arg(std::env::current_exe().unwrap())
+        .arg(test)
         .env(VARIABLE, directory.path())
         .output()
         .unwrap();
@@ -68,7 +76,7 @@ fn the_way_back_is_put_on_record_on_a_full_disk_and_nothing_else_is() {
     assert!(output.status.success() && told.contains("1 passed"), "{told}{problem}");
 }
 
-fn on_a_small_disk(state: &Path) {
+fn put_the_way_back_on_record(state: &Path) {
     let mut ledger = Ledger::open(state).unwrap();
     ledger.claim(&crate::lease::claiming(&act(1), None)).unwrap();
     assert_eq!(look(state), Reserve::Kept);
