@@ -131,13 +131,22 @@ impl<E: Engine> Jobs<E> {
     /// Cancels every pull that runs for another run than the one that drives
     /// from now on; those of its own go on.
     pub(crate) fn leave_to(&self, run: RunId) {
+        self.cancel_all(|of| of != run, "another run drives this node now");
+    }
+
+    /// Cancels every pull that runs for a run which has given its lease back.
+    pub(crate) fn end_with(&self, run: RunId) {
+        self.cancel_all(|of| of == run, "its run gave the lease back");
+    }
+
+    fn cancel_all(&self, is_over: impl Fn(RunId) -> bool, why: &str) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, job) in jobs.iter().filter(|(_, job)| job.act.run != run) {
+        for (id, job) in jobs.iter().filter(|(_, job)| is_over(job.act.run)) {
             if !settle(&job.report, &JobState::Cancelled) {
                 continue;
             }
             job.task.abort();
-            tracing::info!(job = id, %run, "Cancelled: another run drives this node now.");
+            tracing::info!(job = id, "Cancelled: {why}.");
             let (work, end) = (Work::Pull(job.order.clone()), Event::JobEnded(JobState::Cancelled));
             // What is not on record is asked for again, and found.
             if let Err(refusal) = self.node.record(&job.act, &work, end) {

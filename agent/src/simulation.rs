@@ -215,7 +215,8 @@ impl<E: Engine> SimulatedAgent<E> {
 
     /// See `Worker::release`.
     pub async fn release(&self, who: &str, release: ReleaseLease) -> Result<(), Refusal> {
-        self.worker.release(who.to_owned(), release).await
+        let jobs = self.jobs.clone();
+        self.worker.release(who.to_owned(), release, move |run| jobs.end_with(run)).await
     }
 
     /// Whose the node is.

@@ -189,6 +189,20 @@ async fn a_pull_goes_on_for_its_own_run_and_ends_for_another() {
     assert_eq!(report.state, JobState::Cancelled);
 }
 
+#[tokio::test]
+async fn a_pull_ends_with_the_lease_of_its_run_and_is_begun_anew_under_the_next() {
+    let rig = Rig::new(None);
+    rig.engine().state().faults.push(Fault::PullHangs);
+    rig.pull(1).await.unwrap();
+    rig.jobs.end_with("01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap());
+    assert_eq!(rig.pull(1).await.unwrap().state, JobState::Running);
+    rig.jobs.end_with(act(1).run);
+    assert_eq!(rig.end().await.state, JobState::Cancelled);
+    rig.engine().state().faults.clear();
+    assert_eq!(rig.pull(2).await.unwrap().state, JobState::Running);
+    assert_eq!(rig.end().await.state, JobState::Done { image: image_id(305) });
+}
+
 #[test]
 fn a_job_ends_once() {
     let report = watch::Sender::new(untouched("job", JobState::Running));

@@ -64,7 +64,8 @@ impl<E: Engine> Service<E> {
         message: wire::ReleaseLeaseRequest,
     ) -> Answer<wire::ReleaseLeaseReply> {
         let release: ReleaseLease = message.try_into().map_err(Refusal::from)?;
-        self.worker.release(who, release).await?;
+        let jobs = self.jobs.clone();
+        self.worker.release(who, release, move |run| jobs.end_with(run)).await?;
         Ok(Response::new(wire::ReleaseLeaseReply {}))
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease};
-use quaymaster_proto::{Lease, Reason, Refusal};
+use quaymaster_proto::{Lease, Reason, Refusal, RunId};
 use tokio::sync::OwnedMutexGuard;
 
 use super::Worker;
@@ -39,14 +39,23 @@ impl<E: Engine> Worker<E> {
         .await
     }
 
-    /// Takes a lease back, or says why not; also where the caller hangs up.
-    pub(crate) async fn release(&self, who: String, release: ReleaseLease) -> Result<(), Refusal> {
+    /// Takes a lease back, or says why not; also where the caller hangs up. Then
+    /// `released` is done.
+    pub(crate) async fn release(
+        &self,
+        who: String,
+        release: ReleaseLease,
+        released: impl FnOnce(RunId) + Send + 'static,
+    ) -> Result<(), Refusal> {
         let baton = Arc::clone(&self.desk.baton);
         self.on_a_thread(baton.lock_owned(), move |node| {
             let result = node.release(&release);
             let ReleaseLease { cluster: _, run, epoch } = &release;
             match &result {
-                Ok(()) => tracing::info!(who, %run, %epoch, "Drives this node no longer."),
+                Ok(()) => {
+                    released(*run);
+                    tracing::info!(who, %run, %epoch, "Drives this node no longer.");
+                }
                 Err(refusal) => {
                     tracing::info!(who, %run, %epoch, "Refused a release: {refusal}.");
                 }

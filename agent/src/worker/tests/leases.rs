@@ -28,11 +28,16 @@ async fn nobody_acts_without_the_lease_and_everybody_is_told_who_has_it() {
     rig.claim(3).await.unwrap();
     refused(perform(2, 2).await, Reason::Lease, "epoch 3 of run");
     perform(3, 1).await.unwrap();
+    let (told, released) = std::sync::mpsc::channel();
     for _ in 0..2 {
-        rig.worker.release("tester".to_owned(), release(&rig, 3)).await.unwrap();
+        let told = told.clone();
+        let tell = move |run| told.send(run).unwrap();
+        rig.worker.release("tester".to_owned(), release(&rig, 3), tell).await.unwrap();
+        assert_eq!(released.try_recv().unwrap(), rig.act(3, 1).run);
     }
     refused(perform(3, 2).await, Reason::Lease, "the last was epoch 3");
-    let over = rig.worker.release("tester".to_owned(), release(&rig, 2)).await.unwrap_err();
+    let over = rig.worker.release("tester".to_owned(), release(&rig, 2), |_| panic!("refused"));
+    let over = over.await.unwrap_err();
     assert_eq!(over.reason, Reason::Lease);
 }
 
