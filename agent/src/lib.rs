@@ -71,6 +71,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokio::runtime::Runtime;
 
 use self::args::{Args, Command};
 use self::telemetry::Telemetry;
@@ -87,12 +88,12 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     match command {
-        Command::Run { config, host_root } => run(&runtime, &config, &host_root),
+        Command::Run { config, host_root } => run(runtime, &config, &host_root),
         Command::Check { config } => check(&runtime, &config),
     }
 }
 
-fn run(runtime: &tokio::runtime::Runtime, config: &Path, host_root: &Path) -> ExitCode {
+fn run(runtime: Runtime, config: &Path, host_root: &Path) -> ExitCode {
     let config = match app::read_config(config) {
         Ok(config) => config,
         Err(error) => return failed(&error),
@@ -101,15 +102,24 @@ fn run(runtime: &tokio::runtime::Runtime, config: &Path, host_root: &Path) -> Ex
         let _entered = runtime.enter();
         Telemetry::begin(&config)
     };
-    let ended = runtime.block_on(app::run(config, host_root));
-    telemetry.end();
+    let ended = to_the_end(runtime, app::run(config, host_root), || telemetry.end());
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
 }
 
-fn check(runtime: &tokio::runtime::Runtime, config: &Path) -> ExitCode {
+/// Does the work and what belongs to its end, and leaves behind what hangs all
+/// the same: a look at a file server that is gone must not keep the agent from
+/// ending. Acts have settled by then.
+fn to_the_end<T>(runtime: Runtime, work: impl Future<Output = T>, end: impl FnOnce()) -> T {
+    let ended = runtime.block_on(work);
+    end();
+    runtime.shutdown_background();
+    ended
+}
+
+fn check(runtime: &Runtime, config: &Path) -> ExitCode {
     let findings = runtime.block_on(check::check(config));
     let _ = write!(std::io::stdout(), "{findings}"); // a closed pipe is no failure of the node
     if findings.are_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -120,4 +130,33 @@ fn failed(error: &dyn Error) -> ExitCode {
     let prefix = journal::prefix(tracing::Level::ERROR);
     let _ = writeln!(std::io::stderr(), "{prefix}error: {}", quaymaster_proto::in_a_line(error)); // nobody left to tell
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_agent_ends_while_a_look_hangs() {
+        let (answer, server) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = Runtime::new().unwrap();
+            let work = async {
+                let (begin, begun) = tokio::sync::oneshot::channel();
+                tokio::task::spawn_blocking(move || {
+                    begin.send(()).unwrap();
+                    server.recv()
+                });
+                begun.await
+            };
+            to_the_end(runtime, work, || {}).unwrap();
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+        drop(answer);
+    }
 }
