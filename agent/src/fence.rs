@@ -63,6 +63,8 @@ struct Seen {
     told: BTreeSet<Start>,
     /// Why nobody knows what lives here.
     blind: Option<String>,
+    /// The last look could not tell whether something is below the floor.
+    is_unsure: bool,
 }
 
 impl Fence {
@@ -102,6 +104,16 @@ impl Fence {
     /// The same.
     pub(crate) fn blind(&self) -> Option<String> {
         self.seen().blind.clone()
+    }
+
+    /// Whether the last look left something open, which another may settle.
+    pub(crate) fn set_unsure(&self, is_unsure: bool) {
+        self.seen().is_unsure = is_unsure;
+    }
+
+    /// The same.
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.seen().is_unsure
     }
 
     /// There is something to look for: another floor.

@@ -75,6 +75,8 @@ pub(crate) struct State {
     /// Pulls bring an image that has no digest.
     pub(crate) loses_digests: bool,
     pub(crate) faults: Vec<Fault>,
+    /// One that no stop ends, and nothing is said of it.
+    pub(crate) unstoppable: Option<ContainerId>,
     /// Every change, in its order.
     pub(crate) done: Vec<String>,
     /// Whoever follows the starts; `None` = nobody, or the engine hung up.
@@ -404,7 +406,8 @@ impl EngineChanges for FakeEngine {
     }
 
     async fn stop(&self, id: &ContainerId, _: Duration) -> Result<(), EngineError> {
-        let keeps_running = self.has(Fault::KeepsRunning);
+        let keeps_running =
+            self.has(Fault::KeepsRunning) || self.state().unstoppable.as_ref() == Some(id);
         self.change(id, "stop".to_owned(), |state| {
             if !keeps_running {
                 state.status = ContainerStatus::Exited;

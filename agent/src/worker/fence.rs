@@ -1,7 +1,7 @@
 //! The floor on sight: a Quay of this node that lives below it is stopped at
 //! once, at the agent's start, after every silence of the engine, when a floor
 //! is set, and when the engine says that a container starts. Nothing is asked
-//! in between.
+//! in between, but of a Quay whose mode cannot be told yet.
 //!
 //! What may be migrating is never stopped; nor what the floor does not know.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it waits")]
@@ -25,6 +25,9 @@ use crate::node::Node;
 /// must not live.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two looks at a Quay whose mode nobody can tell yet.
+const UNSURE: Duration = Duration::from_secs(2);
+
 impl<E: Engine> Worker<E> {
     /// Watches over the floor.
     pub(crate) async fn keep_fence(&self) -> Infallible {
@@ -41,6 +44,9 @@ impl<E: Engine> Worker<E> {
                 let goes_on = tokio::select! {
                     start = starts.next() => matches!(start, Some(Ok(()))),
                     () = node.fence.asked() => true,
+                    // It reads its config.yaml, or answers, soon; the engine
+                    // says nothing of that.
+                    () = tokio::time::sleep(UNSURE), if node.fence.is_unsure() => true,
                 };
                 if !goes_on || self.look_over_fence().await.is_err() {
                     break;
@@ -71,6 +77,7 @@ impl<E: Engine> Worker<E> {
 }
 
 async fn look<E: Engine>(node: &Node<E>, desk: &Desk) -> Result<(), Refusal> {
+    node.fence.set_unsure(false);
     let Some(floor) = known_floor(node) else { return Ok(()) };
     if below(node, &floor).await?.is_empty() {
         return Ok(());
@@ -80,10 +87,13 @@ async fn look<E: Engine>(node: &Node<E>, desk: &Desk) -> Result<(), Refusal> {
     let work = async {
         // An act may have stopped it, or taken the floor back.
         let Some(floor) = known_floor(node) else { return Ok(()) };
+        let mut all = Ok(());
         for (component, quay) in below(node, &floor).await? {
-            stop(node, component, &quay).await?;
+            // One that does not end keeps no other alive.
+            let stopped = stop(node, component, &quay).await;
+            all = all.and(stopped);
         }
-        Ok(())
+        all
     };
     desk.pulse.carry(pulse::BESIDE_GRACE, work).await
 }
@@ -110,7 +120,7 @@ async fn below<E: Engine>(
     let start = |quay: &Container| -> Start { (quay.state.id.clone(), quay.state.started_at) };
     let starts: BTreeSet<Start> = living.iter().map(|(_, quay)| start(quay)).collect();
     node.fence.keep_told(&starts);
-    let mut below = Vec::new();
+    let (mut below, mut is_unsure) = (Vec::new(), false);
     for (component, quay) in living {
         let image = &quay.state.image;
         let mode = if fence::needs_mode(floor, image) {
@@ -126,6 +136,7 @@ async fn below<E: Engine>(
             }
             Verdict::Below => "is below this node's floor; it may be migrating, and is left alone",
             Verdict::Unsure => {
+                is_unsure = true;
                 "is below this node's floor in some modes; its mode cannot be told, and it is left \
                  alone"
             }
@@ -142,6 +153,7 @@ async fn below<E: Engine>(
             );
         }
     }
+    node.fence.set_unsure(is_unsure);
     Ok(below)
 }
 

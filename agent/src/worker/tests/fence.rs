@@ -198,3 +198,39 @@ async fn the_watch_looks_when_something_starts_and_when_the_engine_is_back() {
         () = seen => {}
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_stopped_keeps_nothing_else_alive() {
+    let rig = Rig::new().await;
+    crate::floor::write(&rig.directory.path().join("state"), Some(&new_only())).unwrap();
+    let other = rig.engine().run(60, "quay-mirror", spec(image_id(OLD_IMAGE), &[]));
+    rig.engine().state().unstoppable = Some(rig.old.clone());
+    let refusal = rig.worker.look_over_fence().await.unwrap_err();
+    assert!(refusal.message.contains("still running"), "{refusal}");
+    assert!(!rig.is_alive(&other) && rig.is_alive(&rig.old));
+}
+
+#[tokio::test]
+async fn a_quay_whose_mode_nobody_can_tell_yet_is_looked_at_again() {
+    let rig = Rig::new().await;
+    rig.engine().end(&rig.old, 0);
+    let floor = Floor {
+        generation: generation(NEW_IMAGE, Mode::Complete),
+        below: vec![Below { image: image_id(NEW_IMAGE), mode: Some(Mode::Background) }],
+    };
+    crate::floor::write(&rig.directory.path().join("state"), Some(&floor)).unwrap();
+    let text = "SETUP_COMPLETE: true\nV3_UPGRADE_MODE: background\n";
+    std::fs::write(rig.config(), text).unwrap();
+    let quay = rig.engine().run(60, "quay", spec(image_id(NEW_IMAGE), &[]));
+    let seen = async {
+        until(|| rig.engine().state().listener.is_some()).await;
+        assert!(rig.is_alive(&quay), "it may have read another file");
+        // Without a word of the engine.
+        rig.started_now(&quay);
+        until(|| !rig.is_alive(&quay)).await;
+    };
+    tokio::select! {
+        never = rig.worker.keep_fence() => match never {},
+        () = seen => {}
+    }
+}
