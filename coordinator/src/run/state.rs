@@ -214,8 +214,7 @@ impl RunState {
                 self.turn_back(because, *crossing, *at)?;
             }
             Event::Retried { node, attempt, steps, is_clean, by: _, at: _ } => {
-                self.retry(node, *attempt, steps)?;
-                self.may_have_applied |= !is_clean;
+                self.retry(node, *attempt, steps, *is_clean)?;
             }
             Event::HandedOver { to, by: _, at: _ } => {
                 self.only_on_the_way(event, Direction::is_there)?;
@@ -324,7 +323,9 @@ impl RunState {
         node: &NodeName,
         attempt: u32,
         steps: &[StepNumber],
+        is_clean: bool,
     ) -> Result<(), IllegalEvent> {
+        self.may_have_applied |= !is_clean;
         if attempt != self.attempt(node) + 1 {
             let event = format!("attempt {attempt} of {node}");
             return Err(IllegalEvent::OutOfPlace { event });
