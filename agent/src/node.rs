@@ -21,7 +21,7 @@ use crate::floor::{self, FloorError};
 use crate::guards::{Guard, Guards};
 use crate::ledger::{Admission, Event, LedgerSlot, Work};
 use crate::quay::database::{self, Asked};
-use crate::quay::settings::Settings;
+use crate::quay::settings::{Settings, passwords_in_address};
 use crate::secret::Secret;
 use crate::standing::Board;
 use crate::starters::files::Starters;
@@ -404,15 +404,23 @@ fn is_place(source: &str, path: &Path) -> bool {
     source == path || source.canonicalize().is_ok_and(|real| real == path)
 }
 
-/// Values of variables whose names say that they are secrets.
+/// Values of variables whose names say that they are secrets, and passwords in
+/// addresses: a proxy's is in a variable whose name says nothing.
 fn secret_values(spec: &ContainerSpec) -> Vec<Secret> {
     const WORDS: [&str; 5] = ["SECRET", "PASS", "TOKEN", "KEY", "CREDENTIAL"];
     let is_secret = |name: &str| {
         let name = name.to_uppercase();
         WORDS.iter().any(|word| name.contains(word))
     };
-    let values = spec.environment.iter().filter(|(name, _)| is_secret(name));
-    values.filter_map(|(_, value)| value.clone()).collect()
+    let mut secrets = Vec::new();
+    for (name, value) in &spec.environment {
+        let Some(value) = value else { continue };
+        secrets.extend(passwords_in_address(value.expose()).into_iter().map(Secret::new));
+        if is_secret(name) {
+            secrets.push(value.clone());
+        }
+    }
+    secrets
 }
 
 fn gone(id: &ContainerId) -> Refusal {
@@ -471,5 +479,24 @@ mod tests {
         assert_eq!(node.viewpoint(None).await.unwrap(), Some(container_id(3).to_string()));
         node.engine.run(4, "quay", staged);
         assert_eq!(node.viewpoint(None).await.unwrap(), Some(container_id(4).to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_password_in_an_address_of_the_environment_is_a_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = node(&directory);
+        std::fs::write(directory.path().join("config.yaml"), "A: 1\n").unwrap();
+        let mut quay = spec(image_id(1), &[]);
+        quay.environment = [
+            ("HTTP_PROXY", "http://proxy:p%40ss@10.0.0.1:3128"),
+            ("QUAY_TOKEN", "t0ken"),
+            ("NO_PROXY", "localhost"),
+        ]
+        .map(|(name, value)| (name.to_owned(), Some(Secret::new(value))))
+        .into();
+        node.engine.run(1, "quay", quay);
+        let secrets = node.quay_view(None).await.unwrap().secrets();
+        let secrets: Vec<&str> = secrets.iter().map(Secret::expose).collect();
+        assert_eq!(secrets, ["p%40ss", "p@ss", "t0ken"]);
     }
 }

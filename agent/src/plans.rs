@@ -2,6 +2,8 @@
 //! go on with a run from what its nodes keep.
 #![expect(clippy::disallowed_methods, reason = "an effect room: plans' files are its job")]
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::{PlanDigest, Reason, Refusal};
@@ -40,12 +42,22 @@ pub(crate) fn keep(state: &Path, plan: &PlanDigest, bytes: &[u8]) -> Result<(), 
     if whole_file::read(&path).is_ok_and(|kept| kept.as_deref() == Some(bytes)) {
         return Ok(());
     }
-    let made = std::fs::create_dir_all(state.join(DIRECTORY));
-    let kept = made.and_then(|()| reserve::with_room(state, || whole_file::write(&path, bytes)));
+    let kept = make_directory(state)
+        .and_then(|()| reserve::with_room(state, || whole_file::write(&path, bytes)));
     kept.map_err(|error| {
         Refusal::new(Reason::Ledger, format!("cannot keep plan `{}`: {error}", path.display()))
             .with_remedy("see that the state directory is writable and has space")
     })
+}
+
+/// On disk when this returns, as the plans in it are.
+fn make_directory(state: &Path) -> io::Result<()> {
+    let directory = state.join(DIRECTORY);
+    if directory.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(directory)?;
+    File::open(state)?.sync_all()
 }
 
 /// A kept plan's bytes.

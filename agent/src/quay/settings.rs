@@ -14,6 +14,7 @@ use quaymaster_proto::Mode;
 
 pub use self::connection::ConnectionArguments;
 pub use self::digest::{SurveyKey, keyed_digest};
+pub(crate) use self::secrets::passwords_in_address;
 use super::config_edit::MODE_KEY;
 use super::database_uri::{DatabaseUri, InvalidDatabaseUri};
 use super::yaml::value::{self, Value};

@@ -60,7 +60,7 @@ fn is_telling(key: &str) -> bool {
 
 /// The password in `scheme://user:password@host`, as it is written and as it
 /// is meant.
-fn passwords_in_address(text: &str) -> Vec<String> {
+pub(crate) fn passwords_in_address(text: &str) -> Vec<String> {
     let password = text
         .split_once("://")
         .and_then(|(_, rest)| rest.rsplit_once('@'))
