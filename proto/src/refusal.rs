@@ -63,6 +63,14 @@ pub enum Reason {
     Floor,
 }
 
+/// In bytes, of what crosses the wire. A status travels in headers, the message
+/// twice: percent-encoded, and in base 64 inside the details. Peers take 16 KiB
+/// of headers, and of more they show nothing.
+const LONGEST_MESSAGE: usize = 2500;
+
+/// The same of a remedy, which travels once.
+const LONGEST_REMEDY: usize = 1000;
+
 impl Refusal {
     /// A refusal without advice.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
@@ -101,8 +109,20 @@ impl From<Refusal> for wire::Refusal {
     }
 }
 
+/// The text, or its beginning: other people's words in it (an engine's answer,
+/// a caller's field) may have any length.
+fn cut(text: String, longest: usize) -> String {
+    if text.len() <= longest {
+        return text;
+    }
+    format!("{} [...]", &text[..text.floor_char_boundary(longest)])
+}
+
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
+        let Refusal { reason, message, remedy } = refusal;
+        let (message, remedy) = (cut(message, LONGEST_MESSAGE), cut(remedy, LONGEST_REMEDY));
+        let refusal = Refusal { reason, message, remedy };
         let (code, message) = (refusal.reason.code(), refusal.message.clone());
         Self::with_details(code, message, wire::Refusal::from(refusal).encode_to_vec().into())
     }
@@ -185,5 +205,17 @@ mod tests {
         let refusal = Refusal::new(Reason::Database, "cannot start").with_remedy("look");
         assert_eq!(Refusal::from_status(&Status::from(refusal.clone())), Some(refusal));
         assert_eq!(Refusal::from_status(&Status::unavailable("broken pipe")), None);
+    }
+
+    #[test]
+    fn a_long_refusal_is_cut_to_what_headers_carry() {
+        let text = "\u{e4}".repeat(100_000);
+        let long = Refusal::new(Reason::Engine, text.clone()).with_remedy(text);
+        let status = Status::from(long);
+        // As headers: percent-encoded, and in base 64.
+        assert!(status.message().len() * 3 + status.details().len() * 4 / 3 < 14 * 1024);
+        let told = Refusal::from_status(&status).unwrap();
+        assert_eq!(told.reason, Reason::Engine);
+        assert!(told.message.ends_with("\u{e4} [...]") && told.message == status.message());
     }
 }
