@@ -10,6 +10,7 @@ mod index;
 mod lease;
 mod run;
 mod slot;
+mod work;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -17,8 +18,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use quaymaster_proto::act::Order;
-use quaymaster_proto::job::{JobState, PullImage};
+use quaymaster_proto::job::JobState;
 use quaymaster_proto::lease::ClaimLease;
 use quaymaster_proto::{Act, ActOutcome, Epoch, Floor, Lease, Reason, Refusal, RunId, StepNumber};
 use serde::{Deserialize, Serialize};
@@ -28,55 +28,13 @@ use crate::reserve;
 pub(crate) use index::{Admission, Index};
 pub(crate) use lease::in_words as lease_in_words;
 pub(crate) use slot::LedgerSlot;
+pub(crate) use work::Work;
 
 /// The only version that this agent writes and the newest that it reads.
 const VERSION: u32 = 1;
 
 /// The ledger's file in the agent's state directory.
 const FILE_NAME: &str = "ledger.jsonl";
-
-/// What was asked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", content = "what")]
-pub(crate) enum Work {
-    /// An act.
-    Act(Order),
-    /// A pull.
-    Pull(PullImage),
-}
-
-impl Work {
-    /// The verb, for logs and refusals.
-    pub(crate) fn verb(&self) -> &'static str {
-        match self {
-            Self::Act(order) => order.verb(),
-            Self::Pull(_) => "pull-image",
-        }
-    }
-
-    fn leads_back(&self) -> bool {
-        match self {
-            Self::Act(
-                Order::RestoreConfig(_)
-                | Order::RemoveStaged(_)
-                | Order::RemoveStagedConfig(_)
-                | Order::LowerFloor(_)
-                | Order::Recreate(_)
-                | Order::EnsureRunning(_)
-                | Order::Promote(_),
-            ) => true,
-            Self::Act(
-                Order::StageContainer(_)
-                | Order::StageConfig(_)
-                | Order::EnsureStopped(_)
-                | Order::PutConfig(_)
-                | Order::StartMigrating(_)
-                | Order::SetFloor(_),
-            )
-            | Self::Pull(_) => false,
-        }
-    }
-}
 
 /// How the job of a step is called.
 pub(crate) fn job_id(run: RunId, step: StepNumber) -> String {

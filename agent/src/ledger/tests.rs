@@ -1,5 +1,5 @@
 use quaymaster_proto::StepNumber;
-use quaymaster_proto::act::PutConfig;
+use quaymaster_proto::act::{Order, PutConfig};
 use quaymaster_proto::lease::LedgerEnd;
 
 use super::*;

@@ -1,0 +1,49 @@
+//! What an agent is asked, as its ledger has it. Pure.
+
+use quaymaster_proto::act::Order;
+use quaymaster_proto::job::PullImage;
+use serde::{Deserialize, Serialize};
+
+/// What was asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "what")]
+pub(crate) enum Work {
+    /// An act.
+    Act(Order),
+    /// A pull.
+    Pull(PullImage),
+}
+
+impl Work {
+    /// The verb, for logs and refusals.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Act(order) => order.verb(),
+            Self::Pull(_) => "pull-image",
+        }
+    }
+
+    /// Whether it is an order of the way back, or of both ways.
+    pub(super) fn leads_back(&self) -> bool {
+        match self {
+            Self::Act(
+                Order::RestoreConfig(_)
+                | Order::RemoveStaged(_)
+                | Order::RemoveStagedConfig(_)
+                | Order::LowerFloor(_)
+                | Order::Recreate(_)
+                | Order::EnsureRunning(_)
+                | Order::Promote(_),
+            ) => true,
+            Self::Act(
+                Order::StageContainer(_)
+                | Order::StageConfig(_)
+                | Order::EnsureStopped(_)
+                | Order::PutConfig(_)
+                | Order::StartMigrating(_)
+                | Order::SetFloor(_),
+            )
+            | Self::Pull(_) => false,
+        }
+    }
+}
