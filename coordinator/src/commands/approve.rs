@@ -25,7 +25,11 @@ pub(super) async fn run(context: &Context, args: &ApproveArgs) -> Result<Exit, C
     let because = args.because.clone();
     let word = Event::Approved { gate, by: whoami(), because, at: context.clock.now() };
     let next = match Journal::open(state_directory).await {
-        Ok((mut journal, _)) => {
+        Ok((mut journal, fresh)) => {
+            // The run may have ended since it was looked at.
+            if unfinished(context, &fresh)?.is_none_or(|now| now.state.run != state.run) {
+                return Err(nothing());
+            }
             // Words keep the order in which they were said.
             journal.collect(state.run).await?;
             journal.append(state.run, &[word]).await?;

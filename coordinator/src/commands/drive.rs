@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use quaymaster_proto::NodeName;
+use quaymaster_proto::{NodeName, Reason};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tracing::Instrument as _;
@@ -103,7 +103,6 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
     let _outlives = Signals::outlive_the_terminal()?;
     let (progress, mut happenings) = unbounded_channel();
     let plan = Arc::new(plan);
-    let mut view = View::new(Arc::clone(&plan), state.clone(), context.program());
     let mut runner = Runner::new(Parts {
         nodes,
         plan: Arc::clone(&plan),
@@ -115,10 +114,11 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
         claimant,
     });
     if let Some(ordered) = ordered
-        && let Some(exit) = order(context, &plan, &mut runner, ordered).await?
+        && let Some(exit) = obey(context, &plan, &mut runner, &mut signals, ordered).await?
     {
         return Ok(exit);
     }
+    let mut view = View::new(Arc::clone(&plan), runner.state().clone(), context.program());
     let patience = match (args.wait, talk::is_someone_there()) {
         (false, _) => Patience::Leave,
         (true, true) => Patience::StayUntilAsked,
@@ -152,6 +152,24 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
                 return finish(context, &plan, runner.state(), &ended);
             }
         }
+    }
+}
+
+/// The same, as long as nobody wants the process to end.
+async fn obey(
+    context: &Context,
+    plan: &CheckedPlan,
+    runner: &mut Runner<Fleet, Journal>,
+    signals: &mut Signals,
+    ordered: Ordered,
+) -> Result<Option<Exit>, CommandError> {
+    tokio::select! {
+        biased;
+        () = signals.end() => {
+            talk::say(&interrupted(context));
+            Ok(Some(Exit::Interrupted))
+        }
+        obeyed = order(context, plan, runner, ordered) => obeyed,
     }
 }
 
@@ -259,10 +277,12 @@ fn finish(
     match ended {
         Ended::Unclaimed { nodes } => {
             let program = context.program();
-            return Err(CommandError::Unclaimed { nodes: nodes.clone(), exit, program });
+            let registry = render::registry(plan.plan(), state, context.clock.now());
+            return Err(CommandError::Unclaimed { nodes: nodes.clone(), exit, program, registry });
         }
         Ended::LeaseLost { node } => {
-            return Err(CommandError::LeaseLost { node: node.clone() });
+            let registry = render::registry(plan.plan(), state, context.clock.now());
+            return Err(CommandError::LeaseLost { node: node.clone(), registry });
         }
         Ended::Done
         | Ended::Back { .. }
@@ -312,13 +332,7 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
             Cause::Closed { step: _, failure: GateFailure::Drifted { .. } } => Exit::Stale,
             Cause::Closed { .. } | Cause::Failed { .. } | Cause::Person { .. } => Exit::PutBack,
         },
-        Ended::Unclaimed { nodes } => {
-            let is_held = |(_, why): &(_, Unclaimed)| match why {
-                Unclaimed::Held(_) | Unclaimed::Behind { .. } => true,
-                Unclaimed::Refused(problem) => !is_silence(problem),
-            };
-            if nodes.iter().any(is_held) { Exit::LeaseHeld } else { Exit::Unreachable }
-        }
+        Ended::Unclaimed { nodes } => exit_unclaimed(nodes),
         Ended::LeaseLost { .. } => Exit::LeaseHeld,
         Ended::Waiting { .. } => Exit::Waiting,
         Ended::Failed { .. } | Ended::Closed { .. } if has_crossed(plan, state) => {
@@ -354,6 +368,27 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
             | GateFailure::Restarted { .. }
             | GateFailure::WrongMode { .. } => Exit::Failed,
         },
+    }
+}
+
+fn exit_unclaimed(nodes: &[(NodeName, Unclaimed)]) -> Exit {
+    let is_held = |(_, why): &(_, Unclaimed)| match why {
+        Unclaimed::Held(_) | Unclaimed::Elsewhere(_) | Unclaimed::Behind { .. } => true,
+        Unclaimed::Refused(problem) => {
+            matches!(problem, Problem::Refused { reason: Reason::Lease, .. })
+        }
+    };
+    let is_silent = |(_, why): &(_, Unclaimed)| match why {
+        Unclaimed::Refused(problem) => is_silence(problem),
+        Unclaimed::Held(_) | Unclaimed::Elsewhere(_) | Unclaimed::Behind { .. } => false,
+    };
+    if nodes.iter().any(is_held) {
+        Exit::LeaseHeld
+    } else if nodes.iter().any(is_silent) {
+        Exit::Unreachable
+    } else {
+        // Only before anything is begun.
+        Exit::Refused
     }
 }
 

@@ -184,12 +184,16 @@ pub enum CommandError {
         exit: Exit,
         /// How the next command begins.
         program: String,
+        /// Whether the registry serves.
+        registry: String,
     },
     /// Another process took over.
     #[error("{node} does not obey this process any more: it was taken over, or its ledger is lost")]
     LeaseLost {
         /// Who said so.
         node: NodeName,
+        /// Whether the registry serves.
+        registry: String,
     },
     /// An agent did not answer.
     #[error(transparent)]

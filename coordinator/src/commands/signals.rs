@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::commands::CommandError;
+use crate::commands::{CommandError, terminal};
 
 /// What somebody said by a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +32,13 @@ impl Signals {
     /// As long as it lives, the end of the terminal ends no process.
     pub(super) fn outlive_the_terminal() -> Result<Signal, CommandError> {
         listen(SignalKind::hangup())
+    }
+
+    /// Until somebody wants the process to end.
+    pub(super) async fn end(&mut self) {
+        while self.next().await == Said::Stand {
+            terminal::stop();
+        }
     }
 
     pub(super) async fn next(&mut self) -> Said {

@@ -110,6 +110,12 @@ pub fn unclaimed(why: &Unclaimed) -> String {
             lease.epoch,
             time(lease.since)
         ),
+        Unclaimed::Elsewhere(lease) => format!(
+            "this very run is driven by {} since {}, in an epoch that this journal does not know: \
+             it is an earlier copy, or another machine took over",
+            lease.holder,
+            time(lease.since)
+        ),
         Unclaimed::Behind { step, known } => {
             let known = known.map_or_else(|| "no step of it".to_owned(), |step| format!("{step}"));
             format!(

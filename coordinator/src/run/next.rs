@@ -72,6 +72,8 @@ fn there<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
                 let start = plan.first_step(What::Act(Verb::Start));
                 start.and_then(|start| walk.act(start, vec![heir.clone()]))
             }
+            // There is no start left to be dark for.
+            (What::Gate(Gate::Dark), Some(_)) => None,
             (What::Gate(Gate::FirstNode), Some(heir)) => {
                 walk.gate(plan, step, Gate::FirstNode, vec![heir.clone()])
             }
@@ -320,10 +322,6 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     let mut states = guarded.nodes.iter().map(|node| state.act_state(guarded.number, node));
     match kind {
         Gate::Unchanged => true,
-        // The first node's part is another's: there is no start left to guard.
-        Gate::Dark if guarded.what == What::Act(Verb::StartMigrating) => {
-            state.handed_over.is_none() && !states.all(|act| matches!(act, ActState::Done { .. }))
-        }
         Gate::Dark | Gate::FirstNode => !states.all(|act| matches!(act, ActState::Done { .. })),
         // A person's word stands, mapped tags stay mapped, and nothing
         // dangerous follows the health of the others.

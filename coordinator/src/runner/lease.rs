@@ -49,6 +49,8 @@ pub struct Claimant {
 pub enum Unclaimed {
     /// Another run, or another process of this one, has it.
     Held(Box<Lease>),
+    /// A process of this very run has it of which the journal does not know.
+    Elsewhere(Box<Lease>),
     /// The node has done more of this run than the journal knows: it is an
     /// earlier copy.
     Behind {
@@ -208,7 +210,13 @@ where
             && !self.held.is_mine_to_take(lease, self.state.run, epoch)
             && behind.is_none()
         {
-            return Some(Unclaimed::Held(Box::new(lease.clone())));
+            let lease = Box::new(lease.clone());
+            let is_this_run = lease.run == self.state.run;
+            return Some(if is_this_run {
+                Unclaimed::Elsewhere(lease)
+            } else {
+                Unclaimed::Held(lease)
+            });
         }
         behind
     }

@@ -70,8 +70,22 @@ impl CommandError {
         if let Self::Heal(HealError::Against { node, against }) = self {
             return heal::of_against(node, against);
         }
-        let standing = self.standing().to_owned();
+        let standing = self.standing_of_run().unwrap_or_else(|| self.standing().to_owned());
         Complaint { standing, ..Complaint::of_error(self, self.next(program)) }
+    }
+
+    /// The same where it depends on what the process had done.
+    fn standing_of_run(&self) -> Option<String> {
+        if let Self::Unclaimed { registry, .. } = self {
+            return Some(format!("what was claimed is given back; the registry {registry}"));
+        }
+        if let Self::LeaseLost { node: _, registry } = self {
+            return Some(format!(
+                "this process does nothing more; what it had begun was settled before the other \
+                 one took over; the registry {registry}"
+            ));
+        }
+        None
     }
 
     /// What is so now, where a reader may wonder.
@@ -86,15 +100,12 @@ impl CommandError {
             | Self::Impossible { .. }
             | Self::Request(_) => UNCHANGED,
             Self::Heal(error) => error.standing(),
-            Self::Unclaimed { .. } => "nothing was changed; what was claimed is given back",
-            Self::LeaseLost { .. } => {
-                "this process does nothing more; what it had begun was settled before the other \
-                 one took over"
-            }
             // What can be undone may have been done by then.
             Self::Declined { .. } | Self::OtherNodes { .. } => "the registry is as it was",
             Self::Run { .. } => "what was done is done, and found done when the run is resumed",
-            Self::Runtime { .. }
+            Self::Unclaimed { .. }
+            | Self::LeaseLost { .. }
+            | Self::Runtime { .. }
             | Self::ReadCluster { .. }
             | Self::Cluster { .. }
             | Self::Tls(_)
@@ -142,7 +153,9 @@ impl CommandError {
                 format!("finish it first: {program} resume; or take it back: {program} abort")
             }
             Self::LeaseHeld { .. } => TAKE_OVER.to_owned(),
-            Self::Unclaimed { nodes, exit: _, program } => unclaimed_next(nodes, program),
+            Self::Unclaimed { nodes, exit: _, program, registry: _ } => {
+                unclaimed_next(nodes, program)
+            }
             Self::LeaseLost { .. } => {
                 format!("see who drives now: {program} status; if nobody does: {program} resume")
             }
@@ -201,12 +214,19 @@ fn lost_plan_next(digest: &PlanDigest, path: &Path, program: &str) -> String {
 
 fn unclaimed_next(nodes: &[(NodeName, Unclaimed)], program: &str) -> String {
     let is_behind = |(_, why): &(_, Unclaimed)| matches!(why, Unclaimed::Behind { .. });
+    let is_elsewhere = |(_, why): &(_, Unclaimed)| matches!(why, Unclaimed::Elsewhere(_));
+    if nodes.iter().any(is_elsewhere) {
+        return format!(
+            "see that whoever drives is gone; then let the nodes say what was done: {program} \
+             resume --from-nodes --take-over"
+        );
+    }
     if nodes.iter().any(is_behind) {
         return format!("let the nodes say what was done: {program} resume --from-nodes");
     }
     let held = nodes.iter().find_map(|(_, why)| match why {
         Unclaimed::Held(lease) => Some(lease),
-        Unclaimed::Behind { .. } | Unclaimed::Refused(_) => None,
+        Unclaimed::Elsewhere(_) | Unclaimed::Behind { .. } | Unclaimed::Refused(_) => None,
     });
     match held {
         Some(_) => TAKE_OVER.to_owned(),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use quaymaster_proto::NodeName;
 
+use super::migration::hand_over;
 use super::{Answers, Explained};
 use crate::plan::{Step, Verb, What};
 use crate::render::figures::duration;
@@ -68,7 +69,8 @@ pub(super) fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> A
 }
 
 fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
-    let timings = &explained.plan.plan().timings;
+    let plan = explained.plan.plan();
+    let timings = &plan.timings;
     let program = explained.program;
     let lines: &[String] = &match on {
         WaitingOn::Approval => vec![
@@ -84,7 +86,7 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
             "standing still is normal at first: each node's worker begins up to 100 min after \
              its container's start"
                 .to_owned(),
-            "you, if what is left may wait: quaymaster approve backfill --because WORDS".to_owned(),
+            format!("you, if what is left may wait: {program} approve backfill --because WORDS"),
         ],
         WaitingOn::Containers { .. } => {
             vec!["the containers' end; the engine kills them after their grace".to_owned()]
@@ -103,7 +105,20 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
             vec!["both health routes of each node answering 200 with every service true".to_owned()]
         }
         WaitingOn::Lasting { needed } => vec![format!("{} of health in a row", duration(*needed))],
-        WaitingOn::Answer { .. } => vec!["their agents' answers".to_owned()],
+        WaitingOn::Answer { nodes } => {
+            let mut lines = vec!["their agents' answers".to_owned()];
+            let is_first = |(node, _): &(NodeName, String)| *node == plan.first;
+            if nodes.iter().any(is_first) && explained.state.has_crossed(plan) {
+                lines.extend(hand_over(explained).map(|way| {
+                    format!(
+                        "if {} is gone for good and the database is at {}: end this process \
+                         (Ctrl-C twice; nothing is undone), then {way}",
+                        plan.first, plan.database.target
+                    )
+                }));
+            }
+            lines
+        }
     };
     lines.to_vec()
 }

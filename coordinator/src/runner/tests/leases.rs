@@ -24,7 +24,7 @@ pub(super) async fn occupy(stage: &Stage, node: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_run_is_not_overruled_and_a_partial_claim_is_given_back() {
+async fn another_run_is_not_overruled() {
     let stage = Stage::new(3, &first_window(Mode::Background));
     occupy(&stage, "quay-3").await;
     let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
@@ -39,6 +39,40 @@ async fn another_run_is_not_overruled_and_a_partial_claim_is_given_back() {
         assert_eq!(facts.unwrap().lease, None, "{node}");
     }
     assert!(stage.state().begun.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_claimed_before_another_one_came_is_given_back() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    // It looks free, and is another's when the claim comes to it.
+    stage.fleet.refuse("quay-3", "claim", Reason::Lease);
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Unclaimed { nodes }
+        if nodes.len() == 1 && nodes[0].0.as_str() == "quay-3"),
+        "{ended:?}"
+    );
+    let key = SurveyKey::new([1; 32]);
+    for node in ["quay-1", "quay-2"].map(|name| name.parse().unwrap()) {
+        let facts = stage.fleet.describe(&node, &key).await.unwrap();
+        assert_eq!(facts.lease, None, "{node}");
+        // Somebody had it: this run's epoch is spent there.
+        let claim = ClaimLease { process: ulid::Ulid(9), ..claim_of(&stage, facts.lease) };
+        stage.fleet.claim(&node, claim).await.unwrap_err();
+    }
+}
+
+fn claim_of(stage: &Stage, seen: Option<quaymaster_proto::Lease>) -> ClaimLease {
+    ClaimLease {
+        cluster: stage.plan.plan().cluster.clone(),
+        run: stage.state().run,
+        epoch: stage.state().epoch.unwrap(),
+        holder: "bob@elsewhere".to_owned(),
+        process: ulid::Ulid(8),
+        plan: stage.plan.digest().clone(),
+        plan_bytes: Vec::new(),
+        seen,
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -183,3 +183,25 @@ async fn the_first_nodes_part_is_another_ones_only_at_the_target() {
     assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
     stage.assert_well_done();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_needs_no_dark_any_more() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_answer_to(&stage, event, Verb::StartMigrating)).await;
+    stage.fleet.silence("quay-1");
+    // Going on alone looks for the dark again, and the first node is silent.
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(&ended, Ended::Closed { .. } | Ended::Failed { .. }), "{ended:?}");
+    assert!(stage.fleet.tally().returned.is_empty());
+    tokio::time::advance(crate::nodes::fake::MIGRATION).await;
+    let plan = Arc::clone(&stage.plan);
+    let mut runner = stage.runner(true).await;
+    runner.hand_over(plan.plan(), &"quay-2".parse().unwrap()).await.unwrap().unwrap();
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Failed { failures, .. }
+        if failures.len() == 1 && failures[0].0.as_str() == "quay-1"),
+        "{ended:?}"
+    );
+    assert_eq!(stage.fleet.tally().promoted.len(), 2);
+}
