@@ -14,6 +14,11 @@ use crate::run::{Evidence, GateFailure, WaitingOn};
 /// registry serves meanwhile, so a person may as well look.
 const COMPANION: Duration = Duration::from_mins(10);
 
+/// Several times the slowest start of a Quay that has nothing to migrate. One
+/// that is not well by then is left behind, so that the others get their names
+/// and restart policies; nothing is done to it.
+const QUAY: Duration = Duration::from_mins(15);
+
 /// Judges what is known of these nodes. Their agents have themselves read the
 /// target revision before they started anything.
 pub fn judge(plan: &Plan, step: &Step, courses: &[Course], waited: Duration) -> Judgement {
@@ -47,9 +52,8 @@ pub fn judge(plan: &Plan, step: &Step, courses: &[Course], waited: Duration) -> 
 }
 
 fn limit(plan: &Plan, component: Component) -> Duration {
-    // The first node needed longer than any other Quay will: it migrated.
-    let longest = plan.timings.first_node_limit;
-    if component.migrates() { longest } else { longest.min(COMPANION) }
+    let own = if component.migrates() { QUAY } else { COMPANION };
+    plan.timings.first_node_limit.min(own)
 }
 
 /// Whose failure it is, where it is not everybody's.
