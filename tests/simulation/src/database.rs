@@ -80,13 +80,15 @@ impl Database {
         self.clients.retain(|_, client| client.of != Some(process));
     }
 
-    /// A process is killed, wherever it was.
-    pub fn kill(&mut self, process: u64) {
-        if self.midst == Some(process) {
+    /// A process is killed, wherever it was; `true` = that ruins it.
+    pub fn kill(&mut self, process: u64) -> bool {
+        let is_midst = self.midst == Some(process);
+        if is_midst {
             let at = self.revision;
             self.damage.push(format!("a migration was killed in the midst, after {at}"));
             self.midst = None;
         }
+        is_midst
     }
 
     /// Whether nothing can be migrated any more.

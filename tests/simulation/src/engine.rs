@@ -332,7 +332,7 @@ impl EngineChanges for AgentEngine {
             sleep(takes).await;
             let is_same = world.state().process(node, &stopped, number).is_some();
             if is_same {
-                world.end(node, &stopped, if takes == STOP { 0 } else { 137 });
+                world.end(node, &stopped, if takes == STOP { 0 } else { 137 }, Cause::Agent);
             }
         });
         let _ = stopping.await;

@@ -72,7 +72,7 @@ impl World {
             all.filter(|(_, stored)| stored.process.is_some()).map(|(id, _)| id.clone()).collect()
         };
         for id in running {
-            self.end(node, &id, 137);
+            self.end(node, &id, 137, Cause::Foreign);
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::database::{BACKGROUND, CHAIN, COMPLETE, Client, OLD, TAGS, place};
 use crate::witness::Witness;
-use crate::world::{Phase, Release, World, release_of};
+use crate::world::{Cause, Phase, Release, World, release_of};
 
 /// Until it reads its config and asks the database.
 const BOOT: Duration = Duration::from_millis(300);
@@ -31,7 +31,7 @@ pub(crate) async fn live(world: World, node: usize, id: ContainerId, number: u64
     let code = quay.run().await;
     let Quay { world, node, id, .. } = quay;
     world.revive(node, &id);
-    world.end(node, &id, code);
+    world.end(node, &id, code, Cause::Foreign);
 }
 
 struct Quay {
@@ -134,17 +134,19 @@ impl Quay {
 
     async fn change_tables(&self, to: &'static str) -> Result<(), ()> {
         {
+            let millis = self.world.millis();
             let mut state = self.world.state();
-            let database = &mut state.database;
-            if database.is_ruined() || database.is_down {
+            if state.database.is_ruined() || state.database.is_down {
                 return Err(());
             }
-            if database.midst.is_some_and(|other| other != self.number) {
-                database.damage.push(format!("two migrations at once on the way to {to}"));
-                Witness::see_damage(&mut state);
+            if let Some(other) = state.database.midst.filter(|other| *other != self.number) {
+                let words = format!("two migrations at once on the way to {to}");
+                state.database.damage.push(words);
+                let both = [self.number, other].map(|number| state.cause_of(number));
+                Witness::see_damage(&mut state, millis, both);
                 return Err(());
             }
-            database.midst = Some(self.number);
+            state.database.midst = Some(self.number);
         }
         sleep(REVISION).await;
         let mut state = self.world.state();
@@ -165,11 +167,11 @@ impl Quay {
     }
 
     fn has_come_to(&self, phase: Phase) {
+        let millis = self.world.millis();
         let mut state = self.world.state();
-        let is_there = state.database.revision == state.witness.target;
-        state.witness.was_well |= phase == Phase::Well && is_there;
         if let Some(process) = state.process(self.node, &self.id, self.number) {
             process.phase = phase;
+            process.well_since = (phase == Phase::Well).then_some(millis);
         }
         if let Some(stored) = state.stored(self.node, &self.id) {
             stored.changed.send_modify(|changes| *changes += 1);

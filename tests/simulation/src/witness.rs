@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use quaymaster_proto::ContainerId;
+use quaymaster_proto::{ContainerId, Floor, Mode};
 
-use crate::database::{BACKGROUND, COMPLETE};
+use crate::database::{BACKGROUND, COMPLETE, TAGS};
 use crate::world::{Cause, Phase, Process, Release, State, mode_in, release_of};
 
 /// What nobody could have seen in time, in milliseconds: a start by somebody
@@ -14,6 +14,14 @@ const INSTANT: u64 = 600;
 
 /// Within so many milliseconds an agent stops what a floor forbids.
 const SIGHT: u64 = 2_000;
+
+/// So long the first one has to be well before another one starts, by a clock
+/// that is never wrong: cluster.yaml's `healthy_for`.
+const SOAK: u64 = 500;
+
+/// So many tags have to be in the new tables before a window to complete mode
+/// goes dark: cluster.yaml's threshold.
+const THRESHOLD: i64 = TAGS * 9 / 10;
 
 /// Who sees it all.
 #[derive(Clone, Debug)]
@@ -24,31 +32,33 @@ pub struct Witness {
     pub texts: Vec<String>,
     /// What it holds on each node.
     configs: Vec<String>,
+    /// Where the window found the database.
+    found: &'static str,
     /// Where the window leads.
     pub target: &'static str,
     /// Processes that migrated, with whether the product started them.
     pub migrations: Vec<(u64, Cause)>,
     /// So often a person ordered the migrating start once more.
     pub retries: usize,
-    lost_revision: bool,
-    lost_at: u64,
-    /// The first of the new ones was well.
-    pub was_well: bool,
+    /// The database lost its last revision then.
+    lost_at: Option<u64>,
+    /// The first of the new ones was well for long enough.
+    was_well: bool,
     /// Asked by an agent to stop.
     stopped: BTreeSet<ContainerId>,
 }
 
 impl Witness {
-    pub(crate) fn new(nodes: usize, text: &str) -> Self {
+    pub(crate) fn new(nodes: usize, text: &str, found: &'static str) -> Self {
         Self {
             violations: Vec::new(),
             texts: vec![text.to_owned()],
             configs: vec![text.to_owned(); nodes],
+            found,
             target: COMPLETE,
             migrations: Vec::new(),
             retries: 0,
-            lost_revision: false,
-            lost_at: 0,
+            lost_at: None,
             was_well: false,
             stopped: BTreeSet::new(),
         }
@@ -70,8 +80,25 @@ impl Witness {
     }
 
     pub(crate) fn excuse_failover(&mut self, millis: u64, loses: bool) {
-        self.lost_revision |= loses;
-        self.lost_at = millis;
+        if loses {
+            self.lost_at = Some(millis);
+        }
+    }
+
+    /// Whether the database ever lost a revision.
+    pub fn has_lost_revision(&self) -> bool {
+        self.lost_at.is_some()
+    }
+
+    /// Whether nobody who started something then could know what was lost.
+    fn has_just_lost(&self, started: u64) -> bool {
+        self.lost_at.is_some_and(|at| started.saturating_sub(at) < INSTANT)
+    }
+
+    /// Whether the window leads from background mode to complete mode.
+    fn is_second_window(&self) -> bool {
+        self.texts.first().is_some_and(|text| mode_in(text) == Some("background"))
+            && self.target == COMPLETE
     }
 
     /// Config files as they are now.
@@ -84,6 +111,10 @@ impl Witness {
             if !state.witness.texts.contains(text) {
                 let words = format!("quay-{}: config.yaml is neither old nor new", node + 1);
                 state.witness.blame(millis, 5, &words);
+            }
+            if mode_in(text) == Some("complete") && is_early(state) {
+                let words = format!("quay-{}: complete mode before the backfill's end", node + 1);
+                state.witness.blame(millis, 3, &words);
             }
             // On the way back a node that comes late gets what the others run with.
             let alive = state.quays().find(|(_, _, process)| {
@@ -113,13 +144,16 @@ impl Witness {
         }
         let was_stopped = state.witness.stopped.contains(id);
         // A revision that the database lost is found again by whatever starts.
-        let is_lost = state.witness.lost_revision
-            && (cause == Cause::Policy || millis - state.witness.lost_at < INSTANT);
+        let is_lost = state.witness.has_just_lost(millis);
         let node_name = format!("quay-{}", node + 1);
         let mut found = Self::meetings(state, millis, &described, is_lost);
         let is_new = release == Release::New && target_of(mode.as_deref()) == state.witness.target;
         if cause == Cause::Agent && runs > 1 {
             found.push((2, format!("{node_name}: {name} is started again")));
+        }
+        if is_new && cause == Cause::Agent && mode.as_deref() == Some("complete") && is_early(state)
+        {
+            found.push((3, format!("{node_name}: {name} starts before the backfill's end")));
         }
         if is_new && cause == Cause::Agent {
             let is_second = state.quays().any(|(_, stored, process)| {
@@ -128,12 +162,16 @@ impl Witness {
                     && process.mode == mode
             });
             // One that is well on what was restored is a first one too.
-            let is_well = state.database.revision == state.witness.target
-                && state.quays().any(|(_, stored, process)| {
-                    stored.is_well() && process.mode == mode && process.number != number
-                });
-            if is_second && !state.witness.was_well && !is_well {
-                found.push((1, format!("{node_name}: {name} starts and no first one was well")));
+            let is_well = state.quays().any(|(_, _, process)| {
+                process.number != number
+                    && process.mode == mode
+                    && has_soaked(state, process, millis)
+            });
+            state.witness.was_well |= is_well;
+            if is_second && !state.witness.was_well {
+                let words =
+                    format!("{node_name}: {name} starts and no first one was well for long");
+                found.push((1, words));
             }
             let modes: Vec<_> = state.witness.configs.iter().map(|text| mode_in(text)).collect();
             if modes.iter().any(|other| *other != mode.as_deref()) {
@@ -152,17 +190,49 @@ impl Witness {
         }
     }
 
+    /// A Quay ends.
+    pub(crate) fn see_end(state: &mut State, millis: u64, process: &Process) {
+        let is_wanted = target_of(process.mode.as_deref()) == state.witness.target;
+        state.witness.was_well |= is_wanted && has_soaked(state, process, millis);
+    }
+
+    /// An agent has another floor.
+    pub(crate) fn see_floor(state: &mut State, millis: u64, node: usize, floor: Option<&Floor>) {
+        let before = state.hosts[node].floor.take();
+        let since = before.as_ref().filter(|(_, before)| Some(before) == floor);
+        let since = since.map_or(millis, |(since, _)| *since);
+        state.hosts[node].floor = floor.map(|floor| (since, floor.clone()));
+        // The proof: nothing new ever started, or nothing was changed by what did.
+        let is_changed =
+            state.database.is_ruined() || state.database.revision != state.witness.found;
+        let has_migrated = state.witness.migrations.iter().any(|(_, by)| *by == Cause::Agent);
+        if before.is_some() && floor.is_none() && has_migrated && is_changed {
+            let words = format!("quay-{}: its floor is lowered behind a migration", node + 1);
+            state.witness.blame(millis, 4, &words);
+        }
+    }
+
     /// What a floor forbids does not live for long where an agent can see it.
     pub(crate) fn see_floors(state: &mut State, millis: u64) {
         let lasts = |since: u64| millis.saturating_sub(since) > SIGHT;
         let mut found = Vec::new();
         for (node, stored, process) in state.quays() {
             let host = &state.hosts[node];
-            let is_old = release_of(&stored.state.image) == Release::Old;
-            let sees = host.is_up
-                && host.floor_since.is_some_and(lasts)
-                && host.agent_since.is_some_and(lasts);
-            if is_old && sees && lasts(process.since) {
+            let sees = host.is_up && host.agent_since.is_some_and(lasts);
+            let mode = match process.mode.as_deref() {
+                Some("background") => Mode::Background,
+                Some(_) => Mode::Complete,
+                None => Mode::Absent,
+            };
+            let is_below = host.floor.as_ref().is_some_and(|(since, floor)| {
+                // The mode that it runs in shows when it is well, and whoever
+                // looked before has not seen it.
+                let looked = host.agent_since.max(Some(*since));
+                let is_seen = release_of(&stored.state.image) == Release::Old
+                    || process.well_since.is_some_and(|well| Some(well) < looked);
+                lasts(*since) && is_seen && floor.forbids(&stored.state.image, mode)
+            });
+            if is_below && sees && lasts(process.since) {
                 found.push(format!("{}: {} lives below its floor", host.name, stored.state.name));
             }
         }
@@ -214,7 +284,8 @@ impl Witness {
         let Some((_, _, cause, _, number, name)) = described(state, node, id) else { return };
         state.witness.migrations.push((number, cause));
         let words = format!("quay-{}: {name} migrates ({cause:?})", node + 1);
-        let is_lost = cause == Cause::Policy && state.witness.lost_revision;
+        let since = state.stored(node, id).and_then(|stored| Some(stored.process.as_ref()?.since));
+        let is_lost = since.is_some_and(|since| state.witness.has_just_lost(since));
         if cause != Cause::Foreign && !is_lost {
             let earlier = state.witness.migrations.len() - 1;
             if earlier > state.witness.retries {
@@ -261,8 +332,14 @@ impl Witness {
         }
     }
 
-    /// The database is ruined: by whom, its other witnesses say.
-    pub(crate) fn see_damage(_: &mut State) {}
+    /// The database is ruined, by two that migrate at once, or by a migration
+    /// and whoever ended it. Where somebody else took part it is theirs.
+    pub(crate) fn see_damage(state: &mut State, millis: u64, took_part: [Cause; 2]) {
+        if took_part == [Cause::Agent; 2] {
+            let words = state.database.damage.last().cloned().unwrap_or_default();
+            state.witness.blame(millis, 2, &words);
+        }
+    }
 }
 
 type Described = (Release, Option<String>, Cause, u32, u64, String);
@@ -278,6 +355,20 @@ fn described(state: &mut State, node: usize, id: &ContainerId) -> Option<Describ
         process.number,
         stored.state.name.clone(),
     ))
+}
+
+/// Whether a Quay has been well for long enough to let another one start.
+fn has_soaked(state: &State, process: &Process, millis: u64) -> bool {
+    state.database.revision == state.witness.target
+        && process.well_since.is_some_and(|since| millis.saturating_sub(since) >= SOAK)
+}
+
+/// Whether the second window's time has not come.
+fn is_early(state: &State) -> bool {
+    let database = &state.database;
+    state.witness.is_second_window()
+        && database.revision == BACKGROUND
+        && database.mapped < THRESHOLD
 }
 
 fn target_of(mode: Option<&str>) -> &'static str {

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use quaymaster_agent::container::ContainerSpec;
 use quaymaster_agent::container::spec::{NetworkSpec, ProcessSpec, StorageSpec};
 use quaymaster_proto::{
-    ContainerId, ContainerState, ContainerStatus, ImageDigest, ImageId, RestartPolicy,
+    ContainerId, ContainerState, ContainerStatus, Floor, ImageDigest, ImageId, RestartPolicy,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::chance::Chance;
-use crate::database::{Database, TAGS};
+use crate::database::Database;
 use crate::quay;
 use crate::witness::Witness;
 
@@ -80,6 +80,8 @@ pub struct Process {
     pub mode: Option<String>,
     /// How far it has come.
     pub phase: Phase,
+    /// Since when it is well, in milliseconds.
+    pub well_since: Option<u64>,
     /// Whether it has anything to migrate left.
     pub migrates: bool,
     task: Option<AbortHandle>,
@@ -123,6 +125,8 @@ pub struct Host {
     pub ahead: i64,
     /// Its config.yaml.
     pub config: PathBuf,
+    /// Whether its agent once lost everything that it knew.
+    pub has_lost_ledger: bool,
     /// Whether its agent's disk is full.
     pub is_full: bool,
     /// After so many points its agent dies.
@@ -135,8 +139,8 @@ pub struct Host {
     pub starts: watch::Sender<Option<Timestamp>>,
     /// Since when its agent is there, in milliseconds.
     pub agent_since: Option<u64>,
-    /// Since when a floor forbids what the window left.
-    pub floor_since: Option<u64>,
+    /// Its floor, and since when.
+    pub floor: Option<(u64, Floor)>,
     /// So often the host was started again.
     pub boots: u64,
     /// The process that claimed the node last.
@@ -154,6 +158,8 @@ pub struct State {
     pub witness: Witness,
     /// What happened, in order.
     pub trace: Vec<String>,
+    /// How far the coordinator's clock is ahead, in milliseconds.
+    pub coordinator_ahead: i64,
     /// Of whatever happens by chance in the world.
     pub chance: Chance,
     numbers: u64,
@@ -179,6 +185,8 @@ pub struct Setting<'a> {
     pub found: (Release, Option<&'static str>),
     /// Where the database stands.
     pub revision: &'static str,
+    /// Tags in the new tables.
+    pub mapped: i64,
     /// All nodes read one config.yaml.
     pub shares_config: bool,
     /// Of everything by chance.
@@ -204,8 +212,7 @@ pub fn mode_in(config: &str) -> Option<&str> {
 impl World {
     /// A cluster that serves.
     pub fn new(setting: Setting<'_>) -> Self {
-        let Setting { nodes, base, found, revision, shares_config, chance } = setting;
-        let mapped = if revision == crate::database::OLD { 0 } else { TAGS * 9 / 10 };
+        let Setting { nodes, base, found, revision, mapped, shares_config, chance } = setting;
         let hosts = (1..=nodes).map(|number| {
             let own = if shares_config { 1 } else { number };
             let directory = base.join(format!("config-{own}"));
@@ -217,10 +224,11 @@ impl World {
         let hosts: Vec<Host> = hosts.collect();
         let text = config_text(found.1);
         let state = State {
-            witness: Witness::new(hosts.len(), &text),
+            witness: Witness::new(hosts.len(), &text, revision),
             hosts,
             database: Database::at(revision, mapped),
             trace: Vec::new(),
+            coordinator_ahead: 0,
             chance,
             numbers: 0,
             files: Vec::new(),
@@ -253,6 +261,12 @@ impl World {
     /// A node's clock.
     pub fn clock_of(&self, node: usize) -> Timestamp {
         let ahead = self.state().hosts[node].ahead;
+        self.now() + SignedDuration::from_millis(ahead)
+    }
+
+    /// The clock of the machine that drives a run.
+    pub fn clock_of_coordinator(&self) -> Timestamp {
+        let ahead = self.state().coordinator_ahead;
         self.now() + SignedDuration::from_millis(ahead)
     }
 
@@ -394,6 +408,7 @@ impl World {
             since: millis,
             mode,
             phase: Phase::Starting,
+            well_since: None,
             migrates: false,
             task: None,
         });
@@ -422,9 +437,15 @@ impl World {
         Witness::see_floors(&mut self.state(), millis);
     }
 
-    /// A Quay ends by itself, or is ended.
-    pub fn end(&self, node: usize, id: &ContainerId, exit_code: i64) {
-        let now = self.clock_of(node);
+    /// An agent was given a floor, or had its floor taken back.
+    pub fn see_floor(&self, node: usize, floor: Option<&Floor>) {
+        let millis = self.millis();
+        Witness::see_floor(&mut self.state(), millis, node, floor);
+    }
+
+    /// A Quay ends by itself, or is ended by somebody.
+    pub fn end(&self, node: usize, id: &ContainerId, exit_code: i64, by: Cause) {
+        let (now, millis) = (self.clock_of(node), self.millis());
         let mut state = self.state();
         let name = state.hosts[node].name.clone();
         let Some(stored) = state.stored(node, id) else { return };
@@ -434,9 +455,9 @@ impl World {
         stored.state.finished_at = Some(now);
         stored.changed.send_modify(|changes| *changes += 1);
         let label = stored.state.name.clone();
-        state.database.kill(process.number);
-        if state.database.is_ruined() {
-            Witness::see_damage(&mut state);
+        Witness::see_end(&mut state, millis, &process);
+        if state.database.kill(process.number) {
+            Witness::see_damage(&mut state, millis, [process.cause, by]);
         }
         drop(state);
         self.note(format!("{name}: {label} ends with {exit_code}"));
@@ -490,6 +511,12 @@ impl State {
         self.stored(node, id)?.process.as_mut().filter(|process| process.number == number)
     }
 
+    /// Who started a Quay; one that is gone was somebody else's.
+    pub(crate) fn cause_of(&self, number: u64) -> Cause {
+        let found = self.quays().find(|(_, _, process)| process.number == number);
+        found.map_or(Cause::Foreign, |(_, _, process)| process.cause)
+    }
+
     /// Every Quay at work.
     pub fn quays(&self) -> impl Iterator<Item = (usize, &Stored, &Process)> {
         let hosts = self.hosts.iter().enumerate();
@@ -509,13 +536,14 @@ fn host(number: usize, config: PathBuf) -> Host {
         has_image: false,
         ahead: 0,
         config,
+        has_lost_ledger: false,
         is_full: false,
         fuse: None,
         points: 0,
         deaths: watch::Sender::new(0),
         starts: watch::Sender::new(None),
         agent_since: None,
-        floor_since: None,
+        floor: None,
         boots: 0,
         driver: None,
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::cluster::{Chosen, Cluster, Kind, Made, Ordeal};
-use crate::operator::{Fuse, Moment, Operator, Outcome, Visitor};
+use crate::operator::{Excuses, Fuse, Moment, Operator, Outcome, Visitor};
 use crate::whole::simulate;
 
 const NODES: usize = 2;
@@ -46,12 +46,15 @@ struct Seen {
     points: Vec<u64>,
     /// When it began to go back.
     turned: Option<Moment>,
+    /// Whether it led back.
+    is_back: bool,
 }
 
 /// Drives a window to its end, and returns what is wrong with it.
 fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, String> {
     simulate(async {
-        let made = Made { kind, nodes: NODES, shares_config: false, seed: 1, without: None };
+        let (nodes, shares_config, mapped) = (NODES, false, 90);
+        let made = Made { kind, nodes, shares_config, mapped, seed: 1, without: None };
         let (cluster, _directory) = Cluster::new(made).await;
         let operator = Operator::plan(cluster, 1).await;
         let visitor = (way == Way::Back).then(Visitor::default);
@@ -87,7 +90,7 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let mut wrong = cluster.world.violations();
         match (&outcome, way) {
             (Outcome::Done, Way::There) | (Outcome::Back, _) => {
-                wrong.extend(operator.unfinished(&outcome));
+                wrong.extend(operator.unfinished(&outcome, Excuses::default()).await);
             }
             (Outcome::Done, Way::Back) | (Outcome::Holds(_) | Outcome::Died, _) => {
                 wrong.push(format!("{outcome:?}"));
@@ -101,19 +104,28 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let appends = *operator.appends.lock().unwrap();
         let visitor = operator.visitor.lock().unwrap().take();
         let turned = visitor.and_then(|visitor| visitor.since);
-        Ok(Seen { appends, orders, points: cluster.points(), turned })
+        Ok(Seen {
+            appends,
+            orders,
+            points: cluster.points(),
+            turned,
+            is_back: outcome == Outcome::Back,
+        })
     })
 }
 
 /// Every case; the failed ones are told, the first in full.
 fn all(what: &str, window: Window, cases: impl IntoIterator<Item = Disturbance>) {
-    let mut count = 0;
+    let (mut count, mut back) = (0, 0);
     let mut failed: Vec<String> = Vec::new();
     for case in cases {
         count += 1;
-        failed.extend(run(window, case).err());
+        match run(window, case) {
+            Ok(seen) => back += usize::from(seen.is_back),
+            Err(wrong) => failed.push(wrong),
+        }
     }
-    println!("{what}, {window:?}: {count} cases");
+    println!("{what}, {window:?}: {count} cases, {back} went back");
     assert!(count > 10, "{count} cases are not every one");
     let heads = failed.iter().filter_map(|text| text.lines().next()).collect::<Vec<_>>();
     assert!(failed.is_empty(), "{} of {count} failed: {heads:#?}\n{}", failed.len(), failed[0]);

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use quaymaster_agent::simulation::{self, Guard, Parts, QuayAnswer, SimulatedAgent, Writing};
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_simulation::chance::Chance;
+use quaymaster_simulation::database::TAGS;
 use quaymaster_simulation::engine::AgentEngine;
 use quaymaster_simulation::life::Life;
 use quaymaster_simulation::world::{Release, Setting, World};
@@ -101,6 +102,8 @@ pub(crate) struct Made {
     pub(crate) kind: Kind,
     pub(crate) nodes: usize,
     pub(crate) shares_config: bool,
+    /// How many of a hundred tags the second window finds in the new tables.
+    pub(crate) mapped: i64,
     pub(crate) seed: u64,
     pub(crate) without: Option<Guard>,
 }
@@ -108,7 +111,7 @@ pub(crate) struct Made {
 impl Cluster {
     /// A cluster that has served for a while, and its directory.
     pub(crate) async fn new(made: Made) -> (Arc<Self>, tempfile::TempDir) {
-        let Made { kind, nodes, shares_config, seed, without } = made;
+        let Made { kind, nodes, shares_config, mapped, seed, without } = made;
         let directory = directory();
         let mut chance = Chance::new(seed);
         let (found, revision) = match kind {
@@ -125,6 +128,7 @@ impl Cluster {
             base: &base,
             found,
             revision,
+            mapped: if kind == Kind::Second { TAGS * mapped / 100 } else { 0 },
             shares_config,
             chance: chance.split(),
         });
@@ -173,6 +177,7 @@ impl Cluster {
         self.world.note(format!("quay-{}: its ledger is lost", node + 1));
         self.kill_agent(node);
         self.slots.lock().unwrap()[node].life.end();
+        self.world.state().hosts[node].has_lost_ledger = true;
         let _ = std::fs::remove_dir_all(self.base.join(format!("state-{}", node + 1)));
     }
 

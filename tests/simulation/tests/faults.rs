@@ -32,6 +32,9 @@ pub(crate) enum Fault {
     JournalRestored,
     /// Somebody takes the run in hand elsewhere, with a copy of the journal.
     SecondCoordinator,
+    /// Somebody applies the same plan elsewhere, and may order that leases are
+    /// taken over.
+    Rival { takes_over: bool },
     /// An agent dies at its so many-th point from then on.
     AgentDies(usize, u64),
     /// An agent is killed.
@@ -46,6 +49,8 @@ pub(crate) enum Fault {
     EngineRestart(usize),
     /// A clock jumps, by so many milliseconds.
     Clock(usize, i64),
+    /// That of the machine that drives the run does.
+    OwnClock(i64),
     /// Somebody, or cron, starts a container that does not run.
     ForeignStart(usize),
     /// Somebody goes on by hand once it is dark: the new config, the well-known
@@ -61,13 +66,12 @@ impl Fault {
     /// Whether a person may be needed where this has happened.
     pub(crate) fn may_hold(self) -> bool {
         match self {
-            Self::JournalRestored
-            | Self::SecondCoordinator
-            | Self::LedgerLost(_)
+            Self::LedgerLost(_)
             | Self::Reboot(_)
             | Self::EngineRestart(_)
             | Self::ForeignStart(_)
             | Self::ByHand
+            | Self::Rival { takes_over: true }
             | Self::FailOver => true,
             Self::Network(_)
             | Self::CoordinatorDies { .. }
@@ -75,10 +79,14 @@ impl Fault {
             | Self::Order(..)
             | Self::Abort
             | Self::JournalFull
+            | Self::JournalRestored
+            | Self::SecondCoordinator
+            | Self::Rival { takes_over: false }
             | Self::AgentDies(..)
             | Self::AgentKilled(_)
             | Self::AgentFull(_)
             | Self::Clock(..)
+            | Self::OwnClock(_)
             | Self::ForeignClient => false,
         }
     }
@@ -96,11 +104,41 @@ impl Fault {
             | Self::JournalFull
             | Self::JournalRestored
             | Self::SecondCoordinator
+            | Self::Rival { .. }
             | Self::AgentDies(..)
             | Self::AgentKilled(_)
             | Self::AgentFull(_)
             | Self::LedgerLost(_)
             | Self::Clock(..)
+            | Self::OwnClock(_)
+            | Self::ForeignClient
+            | Self::FailOver => false,
+        }
+    }
+
+    /// Whether a process may end, or a node not answer, right when a lease is
+    /// given back.
+    pub(crate) fn may_keep_lease(self) -> bool {
+        match self {
+            Self::Network(_)
+            | Self::CoordinatorDies { .. }
+            | Self::CoordinatorKilled
+            | Self::Order(..)
+            | Self::JournalRestored
+            | Self::SecondCoordinator
+            | Self::Rival { .. }
+            | Self::AgentDies(..)
+            | Self::AgentKilled(_)
+            | Self::AgentFull(_)
+            | Self::Reboot(_) => true,
+            Self::Abort
+            | Self::JournalFull
+            | Self::LedgerLost(_)
+            | Self::EngineRestart(_)
+            | Self::Clock(..)
+            | Self::OwnClock(_)
+            | Self::ForeignStart(_)
+            | Self::ByHand
             | Self::ForeignClient
             | Self::FailOver => false,
         }
@@ -117,6 +155,7 @@ impl Fault {
             4 => Self::CoordinatorKilled,
             5 => Self::JournalFull,
             6 => Self::JournalRestored,
+            7 if chance.once_in(2) => Self::Rival { takes_over: chance.once_in(3) },
             7 => Self::SecondCoordinator,
             8 | 9 => Self::AgentDies(node, 1 + chance.below(300)),
             10 => Self::AgentKilled(node),
@@ -124,7 +163,8 @@ impl Fault {
             12 => Self::LedgerLost(node),
             13 => Self::Reboot(node),
             14 => Self::EngineRestart(node),
-            15 => Self::Clock(node, i64::try_from(chance.below(7_200_000)).unwrap() - 3_600_000),
+            15 if chance.once_in(3) => Self::OwnClock(jump(chance)),
+            15 => Self::Clock(node, jump(chance)),
             20 if chance.once_in(3) => Self::ByHand,
             16 if chance.once_in(3) => Self::FailOver,
             16 => Self::ForeignClient,
@@ -146,6 +186,11 @@ const VERBS: [&str; 8] = [
     "ensure-running",
     "promote",
 ];
+
+/// An hour at most, to either side.
+fn jump(chance: &mut Chance) -> i64 {
+    i64::try_from(chance.below(7_200_000)).unwrap() - 3_600_000
+}
 
 fn ordeal(chance: &mut Chance) -> Ordeal {
     let after = chance.millis(1, 12_000);
@@ -237,7 +282,13 @@ pub(crate) async fn befall(
         Fault::LedgerLost(node) => cluster.lose_ledger(node),
         Fault::Reboot(node) => world.reboot(node).await,
         Fault::EngineRestart(node) => world.restart_engine(node).await,
+        Fault::OwnClock(by) => {
+            wait_for_health(&cluster, &mut chance).await;
+            world.note(format!("the coordinator's clock jumps by {by} ms"));
+            world.state().coordinator_ahead += by;
+        }
         Fault::Clock(node, by) => {
+            wait_for_health(&cluster, &mut chance).await;
             world.note(format!("quay-{}: its clock jumps by {by} ms", node + 1));
             world.state().hosts[node].ahead += by;
         }
@@ -261,7 +312,21 @@ pub(crate) async fn befall(
         | Fault::Abort
         | Fault::JournalFull
         | Fault::JournalRestored
-        | Fault::SecondCoordinator => {}
+        | Fault::SecondCoordinator
+        | Fault::Rival { .. } => {}
+    }
+}
+
+/// When it hurts most, half of the time: the first one has just become well.
+async fn wait_for_health(cluster: &Cluster, chance: &mut Chance) {
+    let is_well = || {
+        let state = cluster.world.state();
+        let is_there = state.database.revision == state.witness.target;
+        is_there && state.quays().any(|(_, stored, _)| stored.is_well())
+    };
+    if chance.once_in(2) {
+        until(is_well).await;
+        sleep(chance.millis(0, 500)).await;
     }
 }
 

@@ -364,8 +364,8 @@ impl Orders for Fleet {
                 };
                 let before = is_holder();
                 let floor = match &order {
-                    Order::SetFloor(_) => Some(true),
-                    Order::LowerFloor(_) => Some(false),
+                    Order::SetFloor(set) => Some(Some(set.to.clone())),
+                    Order::LowerFloor(lower) => Some(lower.to.clone()),
                     Order::StageContainer(_)
                     | Order::StageConfig(_)
                     | Order::EnsureStopped(_)
@@ -378,13 +378,9 @@ impl Orders for Fleet {
                     | Order::RemoveStagedConfig(_)
                     | Order::Recreate(_) => None,
                 };
-                if floor == Some(false) {
-                    world.state().hosts[index].floor_since = None;
-                }
                 let outcome = agent.order(&who, act.clone(), order).await?;
-                if floor == Some(true) {
-                    let millis = world.millis();
-                    world.state().hosts[index].floor_since.get_or_insert(millis);
+                if let Some(floor) = floor {
+                    world.see_floor(index, floor.as_ref());
                 }
                 if outcome.how == How::Changed && !before && !is_holder() {
                     let millis = world.millis();

@@ -15,10 +15,10 @@ use quaymaster::plan::situation::Situation;
 use quaymaster::plan::{CheckedPlan, Gate, Verb, What, build};
 use quaymaster::preflight;
 use quaymaster::run::rebuild::{Kept, rebuild};
-use quaymaster::run::{Event, Evidence, RunState, Settlement, next};
+use quaymaster::run::{Event, Evidence, RunState, Settlement, next, order};
 use quaymaster::runner::{Book, Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
 use quaymaster::survey::Reader;
-use quaymaster_proto::{Epoch, Mode, NodeName, RunId};
+use quaymaster_proto::{Epoch, Lease, Mode, NodeName, RunId};
 use quaymaster_simulation::life::Life;
 use quaymaster_simulation::world::{Cause, IMAGES};
 use tokio::sync::mpsc::unbounded_channel;
@@ -213,6 +213,10 @@ pub(crate) struct Process {
     pub(crate) life: Life,
     /// What a person orders besides.
     pub(crate) ordered: Option<Ordered>,
+    /// Whether another's leases are taken.
+    pub(crate) takes_over: bool,
+    /// Which run begins where the journal has none; `None` = the operator's.
+    pub(crate) run: Option<RunId>,
 }
 
 /// What only a person orders.
@@ -246,6 +250,18 @@ impl Outcome {
     }
 }
 
+/// What somebody else may have changed about a window's end.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Excuses {
+    /// A container may have been started a second time, and never becomes well.
+    pub(crate) is_spoiled: bool,
+    /// A lease may not have been given back; the journal knows that the run is
+    /// over, and whoever comes next takes it.
+    pub(crate) may_keep_lease: bool,
+    /// The database lost a revision, and nobody looked at it once more.
+    pub(crate) has_lost_revision: bool,
+}
+
 /// A planned window in the hands of an operator.
 pub(crate) struct Operator {
     pub(crate) cluster: Arc<Cluster>,
@@ -258,6 +274,7 @@ pub(crate) struct Operator {
     /// The gate that is off.
     pub(crate) without: Option<Guard>,
     run: RunId,
+    seed: u64,
     count: Mutex<u128>,
 }
 
@@ -333,6 +350,7 @@ impl Operator {
             without: None,
             count: Mutex::new(0),
             run: RunId::new(Ulid::from_parts(1_700_000_000_000, seed.into())),
+            seed,
         }
     }
 
@@ -346,18 +364,18 @@ impl Operator {
         &self,
         who: &str,
         journal: &Journal,
-        Process { fuse, life, ordered }: Process,
+        Process { fuse, life, ordered, takes_over, run }: Process,
     ) -> Outcome {
         let world = &self.cluster.world;
-        let at = world.now();
-        self.begin(who, journal);
+        let at = world.clock_of_coordinator();
+        self.begin(who, journal, run.unwrap_or(self.run));
         let state = journal.state();
         if state.finished_at.is_some() {
             return if state.direction.is_there() { Outcome::Done } else { Outcome::Back };
         }
         let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
         world.note(format!("{who} takes the run in hand, epoch {epoch}"));
-        let mut runner = self.runner(who, journal, (fuse, life.clone()));
+        let mut runner = self.runner(who, journal, (fuse, life.clone(), takes_over));
         let driven = Event::Driven { epoch, by: who.to_owned(), at };
         if let Err(error) = runner.note(driven).await {
             return ended(error, &life);
@@ -427,16 +445,16 @@ impl Operator {
     }
 
     /// As `apply` does, with the plan agreed to.
-    fn begin(&self, who: &str, journal: &Journal) {
+    fn begin(&self, who: &str, journal: &Journal, run: RunId) {
         if !journal.events().is_empty() {
             return;
         }
-        let at = self.cluster.world.now();
+        let at = self.cluster.world.clock_of_coordinator();
         let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
         let because = None;
         let approved = Event::Approved { gate: Gate::Approval, by: who.to_owned(), because, at };
         let mut events = journal.0.lock().unwrap();
-        events.push(Event::Started { run: self.run, plan, cluster, at });
+        events.push(Event::Started { run, plan, cluster, at });
         events.push(approved);
     }
 
@@ -444,16 +462,11 @@ impl Operator {
         &self,
         who: &str,
         journal: &Journal,
-        (fuse, life): (Option<Fuse>, Life),
+        (fuse, life, takes_over): (Option<Fuse>, Life, bool),
     ) -> Runner<Fleet, Pen> {
         let world = &self.cluster.world;
         let process = self.processes();
-        let fleet = Fleet {
-            cluster: Arc::clone(&self.cluster),
-            life: life.clone(),
-            who: who.to_owned(),
-            process,
-        };
+        let fleet = self.fleet(who, life.clone(), process);
         // Where processes are not told apart, all of them are the same one.
         let process = if self.without == Some(Guard::FreshEpoch) { 0 } else { process };
         let book = Pen {
@@ -472,13 +485,13 @@ impl Operator {
             plan: Arc::clone(&self.plan),
             state: journal.state(),
             book,
-            clock: Clock::of(move || clock.now()),
+            clock: Clock::of(move || clock.clock_of_coordinator()),
             key: SurveyKey::new([3; 32]),
             progress: unbounded_channel().0,
             claimant: Claimant {
                 process: Ulid::from_parts(0, process),
                 over: Default::default(),
-                takes_over: false,
+                takes_over,
             },
         });
         runner.do_without(self.without);
@@ -488,9 +501,7 @@ impl Operator {
     /// As `resume --from-nodes` does: what the nodes know takes the place of the
     /// journal.
     pub(crate) async fn rebuild(&self) {
-        let who = "alice@host".to_owned();
-        let fleet =
-            Fleet { cluster: Arc::clone(&self.cluster), life: Life::default(), who, process: 0 };
+        let fleet = self.fleet("alice@host", Life::default(), 0);
         let mut nodes = std::collections::BTreeMap::new();
         let mut epoch = Epoch::FIRST;
         for node in self.plan.plan().nodes.iter().map(|node| &node.name) {
@@ -507,13 +518,27 @@ impl Operator {
         self.cluster.world.note("the journal is made anew from the nodes");
         let plan = CheckedPlan::clone(&self.plan);
         let kept = Kept { run: self.run, plan, epoch, nodes };
-        let at = self.cluster.world.now();
+        let at = self.cluster.world.clock_of_coordinator();
         let mut events = rebuild(&kept, at);
         if RunState::replay(&events).unwrap().finished_at.is_none() {
             let (gate, by, because) = (Gate::Approval, "alice@host".to_owned(), None);
             events.push(Event::Approved { gate, by, because, at });
         }
         *self.journal.0.lock().unwrap() = events;
+    }
+
+    /// The run of somebody else.
+    pub(crate) fn rival(&self) -> RunId {
+        RunId::new(Ulid::from_parts(1_700_000_000_000, u128::from(self.seed) | 1 << 35))
+    }
+
+    /// Waits until the nodes are asked for something, so long at most.
+    pub(crate) async fn has_begun(&self, longest: Duration) {
+        let begun = Instant::now();
+        let begins = |event: &Event| matches!(event, Event::Intended { .. });
+        while !self.journal.0.lock().unwrap().iter().any(begins) && begun.elapsed() < longest {
+            sleep(Duration::from_millis(4)).await;
+        }
     }
 
     /// Waits until config files change, so long at most.
@@ -535,7 +560,8 @@ impl Operator {
     }
 
     /// What is not as it should be at the end of a window, or of its way back.
-    pub(crate) fn unfinished(&self, outcome: &Outcome) -> Vec<String> {
+    pub(crate) async fn unfinished(&self, outcome: &Outcome, excuses: Excuses) -> Vec<String> {
+        let mut wrong = self.unfinished_agents(outcome, excuses).await;
         let mut state = self.cluster.world.state();
         let is_back = *outcome == Outcome::Back;
         let (image, mode) = match (is_back, self.cluster.kind) {
@@ -543,21 +569,89 @@ impl Operator {
             (true, Kind::Second) => (IMAGES[1], Some("background")),
             (true, Kind::Synchronous | Kind::First) => (IMAGES[0], None),
         };
-        let mut wrong = Vec::new();
+        let wanted = if is_back { state.witness.texts.first() } else { state.witness.texts.last() };
+        let text = wanted.cloned().unwrap_or_default();
         for host in &mut state.hosts {
             let quay = host.containers.values().find(|stored| stored.state.name == "quay");
             let is_there = quay.is_some_and(|stored| {
-                stored.is_well()
+                (stored.is_well() || excuses.is_spoiled)
                     && stored.state.image.as_str() == image
                     && stored.state.restart_policy == quaymaster_proto::RestartPolicy::Always
-                    && stored.process.as_ref().and_then(|it| it.mode.as_deref()) == mode
+                    && stored.process.as_ref().is_some_and(|it| it.mode.as_deref() == mode)
             });
             if !is_there {
                 wrong.push(format!("{}: no well Quay as it should be", host.name));
             }
+            // Of an attempt that failed and was begun anew a person may want to see more.
+            let left = host.containers.values().filter(|stored| {
+                let is_spent = stored.runs > 0 && stored.process.is_none();
+                stored.state.name.contains("-next") && !is_spent
+            });
+            let left =
+                left.map(|stored| format!("{}: {} is left over", host.name, stored.state.name));
+            wrong.extend(left);
+            if std::fs::read_to_string(&host.config).ok().as_ref() != Some(&text) {
+                wrong.push(format!("{}: config.yaml is not as it should be", host.name));
+            }
+            for beside in beside(&host.config) {
+                wrong.push(format!("{}: {beside} is left over", host.name));
+            }
+        }
+        let database = &state.database;
+        let revision = if is_back {
+            self.plan.plan().database.revision.as_str()
+        } else {
+            state.witness.target
+        };
+        if database.revision != revision && !excuses.has_lost_revision {
+            wrong.push(format!("the database is at {}, not {revision}", database.revision));
+        }
+        wrong
+            .extend(database.damage.iter().map(|words| format!("the database is ruined: {words}")));
+        wrong
+    }
+
+    /// The same of what agents keep: floors and leases.
+    async fn unfinished_agents(&self, outcome: &Outcome, excuses: Excuses) -> Vec<String> {
+        let fleet = self.fleet("alice@host", Life::default(), 0);
+        let (plan, run) = (self.plan.plan(), self.journal.state());
+        let mut wrong = Vec::new();
+        for node in &plan.nodes {
+            let facts = match fleet.describe(&node.name, &SurveyKey::new([3; 32])).await {
+                Ok(facts) => facts,
+                Err(error) => {
+                    wrong.push(format!("{}: its agent says nothing: {error}", node.name));
+                    continue;
+                }
+            };
+            let floor = match outcome {
+                Outcome::Done => order::floor(plan, &run, &node.name),
+                Outcome::Back | Outcome::Holds(_) | Outcome::Died => node.floor.clone(),
+            };
+            // With everything that an agent knows its floor may be lost.
+            let has_lost = self.cluster.world.state().hosts[number(&node.name)].has_lost_ledger;
+            if facts.floor != floor && !(has_lost && facts.floor.is_none()) {
+                wrong.push(format!("{}: its floor is {:?}, not {floor:?}", node.name, facts.floor));
+            }
+            let is_left = |lease: &Lease| excuses.may_keep_lease && lease.run == self.run;
+            if let Some(lease) = facts.lease.filter(|lease| !is_left(lease)) {
+                wrong.push(format!("{}: its lease was not given back: {lease:?}", node.name));
+            }
         }
         wrong
     }
+
+    fn fleet(&self, who: &str, life: Life, process: u128) -> Fleet {
+        Fleet { cluster: Arc::clone(&self.cluster), life, who: who.to_owned(), process }
+    }
+}
+
+/// What lies beside a config.yaml and is not kept on purpose.
+fn beside(config: &Path) -> Vec<String> {
+    let directory = config.parent().unwrap_or(config);
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != "config.yaml" && !name.contains(".quaymaster-kept-")).collect()
 }
 
 fn ended(error: RunError, life: &Life) -> Outcome {

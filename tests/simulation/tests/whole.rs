@@ -1,7 +1,7 @@
 //! Whole windows that nothing disturbs.
 
 use crate::cluster::{Cluster, Kind, Made};
-use crate::operator::{Operator, Outcome};
+use crate::operator::{Excuses, Operator, Outcome};
 
 /// Runs in tokio's stopped time, on one thread.
 pub(crate) fn simulate<T>(work: impl Future<Output = T>) -> T {
@@ -18,14 +18,19 @@ fn a_window_that_nothing_disturbs_is_done() {
     for kind in Kind::ALL {
         for nodes in 1..=4 {
             simulate(async {
-                let made = Made { kind, nodes, shares_config: nodes == 3, seed: 1, without: None };
+                let (shares_config, mapped) = (nodes == 3, 90);
+                let made = Made { kind, nodes, shares_config, mapped, seed: 1, without: None };
                 let (cluster, _directory) = Cluster::new(made).await;
                 let operator = Operator::plan(cluster, 1).await;
                 let outcome = operator.drive(None).await;
                 let trace = operator.cluster.world.state().trace.join("\n");
                 assert_eq!(outcome, Outcome::Done, "{trace}");
                 assert_eq!(operator.cluster.world.violations(), [""; 0], "{trace}");
-                assert_eq!(operator.unfinished(&outcome), [""; 0], "{trace}");
+                assert_eq!(
+                    operator.unfinished(&outcome, Excuses::default()).await,
+                    [""; 0],
+                    "{trace}"
+                );
             });
         }
     }
