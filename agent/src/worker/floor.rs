@@ -50,8 +50,8 @@ fn change<E: Engine>(
     if found.as_ref() == to && !is_lost {
         return Ok(outcome(How::Already));
     }
-    // Without a file there is no floor, and whatever is written raises it.
-    let is_as_seen = found.as_ref() == from || is_absent && lowers;
+    // Where nobody knows of a floor, a lower one only raises it.
+    let is_as_seen = found.as_ref() == from || is_absent && found.is_none() && lowers;
     if found.as_ref() != to && !is_as_seen {
         return Err(Refusal::new(
             Reason::Drifted,

@@ -111,6 +111,8 @@ async fn a_floor_whose_file_is_gone_is_lost_and_not_taken_for_none() {
     let onwards = SetFloor { from: Some(new_only()), to: to.clone() };
     assert_eq!(rig.next(onwards).await.unwrap().how, How::Changed);
     std::fs::remove_file(&path).unwrap();
+    let other = LowerFloor { from: new_only(), to: None };
+    refused(rig.next(other).await, Reason::Drifted, "as the plan saw it");
     let lower = LowerFloor { from: to, to: None };
     assert_eq!(rig.next(lower.clone()).await.unwrap().how, How::Changed);
     assert_eq!(rig.again(lower).await.unwrap().how, How::Already);
