@@ -177,6 +177,16 @@ impl FakeFleet {
         self.world().sessions.push(session);
     }
 
+    /// What was staged on a node has ended by itself.
+    pub(crate) fn end_staged(&self, node: &str) {
+        let mut world = self.world();
+        let node = world.node(&node.parse().unwrap());
+        let ids: Vec<_> = node.staged.values().map(|staged| staged.id.clone()).collect();
+        for id in ids {
+            node.find(&id).unwrap().state.status = ContainerStatus::Exited;
+        }
+    }
+
     /// Somebody else has migrated it.
     pub(crate) fn move_database(&self, revision: &str) {
         self.world().database.revision = revision.to_owned();

@@ -97,8 +97,20 @@ where
         let steps = if is_back { &plan.back } else { &plan.steps };
         let steps = attempt::anew(steps, node).map(|step| step.number).collect();
         let retried = Event::Retried { node: node.clone(), attempt, steps, is_clean, by, at };
-        self.record(vec![retried]).await?;
+        let mut events = vec![retried];
+        // Where others serve already, it starts as one of them: there is nothing
+        // left to migrate, and no dark to do it in.
+        if migrates && self.others_were_started(plan) {
+            let (to, by) = (node.clone(), self.state.driver.clone());
+            events.push(Event::HandedOver { to, by, at });
+        }
+        self.record(events).await?;
         Ok(Ok(()))
+    }
+
+    fn others_were_started(&self, plan: &Plan) -> bool {
+        let start = plan.first_step(What::Act(Verb::Start));
+        start.is_some_and(|start| self.state.has_begun(start.number))
     }
 
     /// The first node's part to another one: only where the migration is over.

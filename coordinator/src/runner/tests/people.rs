@@ -205,3 +205,17 @@ async fn a_hand_over_needs_no_dark_any_more() {
     );
     assert_eq!(stage.fleet.tally().promoted.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_node_that_ends_beside_others_starts_again_as_one_of_them() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::Promote)).await;
+    stage.fleet.end_staged("quay-1");
+    let plan = Arc::clone(&stage.plan);
+    let mut runner = stage.runner(true).await;
+    runner.retry(plan.plan(), &plan.plan().first).await.unwrap().unwrap();
+    assert_eq!(runner.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    assert_eq!(stage.fleet.tally().migrating_starts, 1);
+    assert_eq!(stage.fleet.tally().promoted.len(), 3);
+    assert_eq!(stage.fleet.tally().violations, Vec::<String>::new());
+}
