@@ -13,7 +13,7 @@ pub enum Exit {
     Usage,
     /// A check refused; nothing was changed.
     Refused,
-    /// The plan is stale; nothing was changed.
+    /// The plan is stale; what was staged is taken back.
     Stale,
     /// Another process or person drives.
     LeaseHeld,
@@ -69,7 +69,7 @@ impl Exit {
             Self::Failed => "failed",
             Self::Usage => "wrong command line or cluster file; nothing was done",
             Self::Refused => "a check refused; nothing was changed",
-            Self::Stale => "the plan is stale; nothing was changed",
+            Self::Stale => "the plan is stale; what was staged is taken back",
             Self::LeaseHeld => "another process or person drives",
             Self::Waiting => "waiting for a gate, a window or an approval",
             Self::PutBack => "failed or aborted, and put back: the service is as it was",
@@ -107,7 +107,7 @@ mod tests {
             1  failed
             2  wrong command line or cluster file; nothing was done
             3  a check refused; nothing was changed
-            4  the plan is stale; nothing was changed
+            4  the plan is stale; what was staged is taken back
             5  another process or person drives
             6  waiting for a gate, a window or an approval
             7  failed or aborted, and put back: the service is as it was
