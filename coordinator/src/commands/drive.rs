@@ -277,7 +277,15 @@ fn finish(
     match ended {
         Ended::Unclaimed { nodes } => {
             let program = context.program();
-            let registry = render::registry(plan.plan(), state, context.clock.now());
+            let is_behind = |(_, why): &(_, Unclaimed)| {
+                matches!(why, Unclaimed::Behind { .. } | Unclaimed::Elsewhere(_))
+            };
+            let registry = if nodes.iter().any(is_behind) {
+                // This journal does not know.
+                format!("is as {program} status shows")
+            } else {
+                render::registry(plan.plan(), state, context.clock.now())
+            };
             return Err(CommandError::Unclaimed { nodes: nodes.clone(), exit, program, registry });
         }
         Ended::LeaseLost { node } => {

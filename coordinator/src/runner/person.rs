@@ -2,13 +2,16 @@
 //! fresh container, to give the first node's part to another one. Each looks
 //! at the cluster first and says why it cannot be.
 
+use std::time::Duration;
+
 use quaymaster_proto::node::ContainerFacts;
 use quaymaster_proto::{Component, NodeName};
 
 use super::{Book, Ended, RunError, Runner};
+use crate::gates::Judgement;
 use crate::nodes::{Looks, Orders};
 use crate::plan::{Plan, Step, Verb, What};
-use crate::run::{ActState, Cause, Crossing, Direction, Event, attempt, order};
+use crate::run::{ActState, Cause, Crossing, Direction, Event, GateFailure, attempt, order};
 
 /// Why an order of a person is not followed.
 #[derive(Clone, PartialEq, Debug)]
@@ -145,6 +148,15 @@ where
             && found.state.status.is_alive()
         {
             return because(format!("the container of {} lives; wait for its gate", plan.first));
+        }
+        // No gate looks whether it is dark any more.
+        if let Some(Judgement::Fail(GateFailure::Alive { containers })) =
+            self.roll_call(plan, Duration::ZERO).await
+        {
+            return because(format!(
+                "what must not meet the new release lives: {}; stop it first",
+                containers.join("; ")
+            ));
         }
         let (by, at) = (self.state.driver.clone(), self.clock.now());
         self.record(vec![Event::HandedOver { to: to.clone(), by, at }]).await?;

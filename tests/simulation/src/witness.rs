@@ -144,7 +144,9 @@ impl Witness {
         }
         let was_stopped = state.witness.stopped.contains(id);
         // A revision that the database lost is found again by whatever starts.
-        let is_lost = state.witness.has_just_lost(millis);
+        // What the engine starts by itself finds it again whenever that is.
+        let is_lost = state.witness.has_just_lost(millis)
+            || cause == Cause::Policy && state.witness.has_lost_revision();
         let node_name = format!("quay-{}", node + 1);
         let mut found = Self::meetings(state, millis, &described, is_lost);
         let is_new = release == Release::New && target_of(mode.as_deref()) == state.witness.target;
@@ -158,6 +160,7 @@ impl Witness {
         if is_new && cause == Cause::Agent {
             let is_second = state.quays().any(|(_, stored, process)| {
                 process.number != number
+                    && process.cause != Cause::Foreign
                     && release_of(&stored.state.image) == Release::New
                     && process.mode == mode
             });
@@ -285,7 +288,8 @@ impl Witness {
         state.witness.migrations.push((number, cause));
         let words = format!("quay-{}: {name} migrates ({cause:?})", node + 1);
         let since = state.stored(node, id).and_then(|stored| Some(stored.process.as_ref()?.since));
-        let is_lost = since.is_some_and(|since| state.witness.has_just_lost(since));
+        let is_lost = since.is_some_and(|since| state.witness.has_just_lost(since))
+            || cause == Cause::Policy && state.witness.has_lost_revision();
         if cause != Cause::Foreign && !is_lost {
             let earlier = state.witness.migrations.len() - 1;
             if earlier > state.witness.retries {

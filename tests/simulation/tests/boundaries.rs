@@ -50,6 +50,21 @@ struct Seen {
     is_back: bool,
 }
 
+/// Has it befall the cluster; or the fuse of the coordinator's own.
+fn lay(cluster: &Cluster, disturbance: Disturbance) -> Option<Fuse> {
+    match disturbance {
+        Disturbance::Nothing => {}
+        Disturbance::Coordinator(fuse) => return Some(fuse),
+        Disturbance::Agent(node, point) => {
+            cluster.world.state().hosts[node].fuse = Some(point);
+        }
+        Disturbance::Order(place, ordeal) => {
+            cluster.network.lock().unwrap().ordeal = Some((Chosen::Place(place), ordeal));
+        }
+    }
+    None
+}
+
 /// Drives a window to its end, and returns what is wrong with it.
 fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, String> {
     simulate(async {
@@ -60,17 +75,7 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let visitor = (way == Way::Back).then(Visitor::default);
         *operator.visitor.lock().unwrap() = visitor;
         let cluster = &operator.cluster;
-        let mut fuse = None;
-        match disturbance {
-            Disturbance::Nothing => {}
-            Disturbance::Coordinator(of) => fuse = Some(of),
-            Disturbance::Agent(node, point) => {
-                cluster.world.state().hosts[node].fuse = Some(point);
-            }
-            Disturbance::Order(place, ordeal) => {
-                cluster.network.lock().unwrap().ordeal = Some((Chosen::Place(place), ordeal));
-            }
-        }
+        let fuse = lay(cluster, disturbance);
         let mut outcome = operator.drive(fuse).await;
         if matches!(disturbance, Disturbance::Coordinator(_)) {
             assert_eq!(outcome, Outcome::Died, "{disturbance:?} did not befall it");
@@ -87,10 +92,15 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         if let Disturbance::Agent(node, _) = disturbance {
             assert_eq!(cluster.world.state().hosts[node].fuse, None, "{disturbance:?}");
         }
+        // Before anybody looks how it ended, which is no part of the window.
+        let points = cluster.points();
         let mut wrong = cluster.world.violations();
         match (&outcome, way) {
             (Outcome::Done, Way::There) | (Outcome::Back, _) => {
-                wrong.extend(operator.unfinished(&outcome, Excuses::default()).await);
+                // A node whose agent is gone keeps its lease.
+                let may_keep_lease = matches!(disturbance, Disturbance::Agent(..));
+                let excuses = Excuses { may_keep_lease, ..Excuses::default() };
+                wrong.extend(operator.unfinished(&outcome, excuses).await);
             }
             (Outcome::Done, Way::Back) | (Outcome::Holds(_) | Outcome::Died, _) => {
                 wrong.push(format!("{outcome:?}"));
@@ -104,13 +114,7 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let appends = *operator.appends.lock().unwrap();
         let visitor = operator.visitor.lock().unwrap().take();
         let turned = visitor.and_then(|visitor| visitor.since);
-        Ok(Seen {
-            appends,
-            orders,
-            points: cluster.points(),
-            turned,
-            is_back: outcome == Outcome::Back,
-        })
+        Ok(Seen { appends, orders, points, turned, is_back: outcome == Outcome::Back })
     })
 }
 

@@ -294,16 +294,7 @@ pub(crate) async fn befall(
         }
         Fault::ForeignStart(node) => start_by_chance(&cluster, node, &mut chance).await,
         Fault::ForeignClient => world.visit(length),
-        Fault::FailOver => {
-            // When it hurts most: the first one is there, the others are not.
-            let is_there = || {
-                let state = world.state();
-                state.database.revision == state.witness.target
-            };
-            until(is_there).await;
-            sleep(chance.millis(0, 1500)).await;
-            world.fail_over();
-        }
+        Fault::FailOver => fail_over(&cluster, &mut chance).await,
         // These befall the coordinator, or have befallen.
         Fault::ByHand
         | Fault::CoordinatorDies { .. }
@@ -315,6 +306,17 @@ pub(crate) async fn befall(
         | Fault::SecondCoordinator
         | Fault::Rival { .. } => {}
     }
+}
+
+/// When it hurts most: the first one is there, the others are not.
+async fn fail_over(cluster: &Cluster, chance: &mut Chance) {
+    let is_there = || {
+        let state = cluster.world.state();
+        state.database.revision == state.witness.target
+    };
+    until(is_there).await;
+    sleep(chance.millis(0, 1500)).await;
+    cluster.world.fail_over();
 }
 
 /// When it hurts most, half of the time: the first one has just become well.

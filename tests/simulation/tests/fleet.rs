@@ -162,9 +162,10 @@ impl Fleet {
         let broken = || Unreachable::Lost { problem: "connection reset by peer".to_owned() };
         let asked = tokio::spawn(ask(agent));
         let answer = tokio::select! {
+            // Who dies says nothing any more.
             biased;
-            answer = asked => answer.map_err(|_| failed(NoAnswer::Unreachable(broken())))?,
             _ = deaths.changed() => return Err(failed(NoAnswer::Unreachable(broken()))),
+            answer = asked => answer.map_err(|_| failed(NoAnswer::Unreachable(broken())))?,
         };
         if fate == Fate::AnswerIsLost {
             sleep(DEADLINE).await;

@@ -207,7 +207,10 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Vec<S
         let process = Process { takes_over, run, ..Process::default() };
         let journal = Journal::default();
         let outcome = operator.drive_as("carol@third", &journal, process).await;
-        operator.cluster.world.note(format!("carol@third: {outcome:?}"));
+        // Leases carry the time of day.
+        let words = format!("{outcome:?}");
+        let words = words.split(" since:").next().unwrap_or_default();
+        operator.cluster.world.note(format!("carol@third: {words}"));
         let is_over = operator.journal.state().finished_at.is_some();
         let loses_leases = faults.iter().any(|fault| matches!(fault, Fault::LedgerLost(_)));
         // Whoever only waits needs no lease.
@@ -231,7 +234,9 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Vec<S
         let ordered = is_aborted.then_some(Ordered::Abort);
         let process = Process { ordered, ..Process::default() };
         let outcome = operator.drive_as("bob@other", &journal, process).await;
-        operator.cluster.world.note(format!("bob@other: {outcome:?}"));
+        let words = format!("{outcome:?}");
+        let words = words.split(" since:").next().unwrap_or_default();
+        operator.cluster.world.note(format!("bob@other: {words}"));
     }
     Vec::new()
 }

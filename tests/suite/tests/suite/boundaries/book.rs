@@ -13,6 +13,9 @@ use sqlx::{ConnectOptions, Connection, Row};
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
+/// How a fact begins that says what is waited for.
+pub(super) const WAITING: &str = "waiting";
+
 pub(super) struct Book {
     state: PathBuf,
 }
@@ -25,7 +28,8 @@ pub(super) struct Found {
     pub(super) has_open_intents: bool,
     /// What each transaction says, once: not who drives, which every process says anew, nor which
     /// nodes are asked, which one transaction says of all.
-    pub(super) written: BTreeSet<String>,
+    /// In the order in which they were written.
+    pub(super) written: Vec<String>,
 }
 
 impl Book {
@@ -60,17 +64,19 @@ impl Book {
             let fact = match event["event"].as_str().unwrap() {
                 "intended" => {
                     open.insert(place);
-                    format!("intended {}", event["step"])
+                    format!("intended {} all", event["step"])
                 }
                 "settled" => {
                     open.remove(&place);
                     format!("settled {place}")
                 }
                 "started" | "driven" | "approved" => "begun".to_owned(),
-                "waiting" => format!("waiting {place} {}", event["on"]),
+                "waiting" => format!("{WAITING} {place} {}", event["on"]),
                 other => format!("{other} {place}"),
             };
-            found.written.insert(fact);
+            if !found.written.contains(&fact) {
+                found.written.push(fact);
+            }
         }
         found.has_open_intents = !open.is_empty();
         found

@@ -3,6 +3,8 @@
 //! rights; the filter cannot be set that way, so every system call that the
 //! agent made in a whole window is compared with it.
 
+mod states;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
