@@ -121,8 +121,13 @@ impl TestLab {
 
     /// Starts a host that was cut off: the engine, and then its agent.
     pub async fn boot(&mut self, node: &str) {
-        self.lab.start_engine(node, &self.binaries).await.expect("the engine answers again");
+        self.boot_engine(node).await;
         self.restart_agent(node).await;
+    }
+
+    /// The engine alone of a host that was cut off.
+    pub async fn boot_engine(&mut self, node: &str) {
+        self.lab.start_engine(node, &self.binaries).await.expect("the engine answers again");
     }
 
     pub fn binaries(&self) -> &Binaries {

@@ -1,7 +1,6 @@
 //! What somebody else starts in the middle of a window: the agent stops on sight what is below the
 //! floor, and nobody touches the container that migrates.
 
-use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::StartContainerOptions;
 use quaymaster_suite::cluster::name;
 
@@ -30,12 +29,7 @@ async fn a_cron_job_starts_the_retired_quay_while_another_node_migrates() {
 async fn a_host_that_comes_back_does_not_keep_what_its_engine_revives() {
     let mut window = Window::migrating(6.0).await;
     let old = window.old(TWO);
-    let always =
-        RestartPolicy { name: Some(RestartPolicyNameEnum::ALWAYS), maximum_retry_count: None };
-    let update =
-        ContainerUpdateBody { restart_policy: Some(always), ..ContainerUpdateBody::default() };
-    window.lab.lab().tell_of_policy_by_hand(TWO, &old).unwrap();
-    window.lab.engine(TWO).update_container(&old, update).await.unwrap();
+    window.set_always_by_hand(TWO, &old).await;
     window.lab.cut_power(TWO).await;
     window.lab.boot(TWO).await;
     window.until_stopped(TWO, &old).await;

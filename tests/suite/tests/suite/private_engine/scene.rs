@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::StartContainerOptions;
 use quaymaster_lab::cluster::lab_file::EngineKind;
 use quaymaster_lab::cluster::wait::until;
@@ -132,6 +133,25 @@ impl Window {
         self.lab.lab().tell_of_start_by_hand(node, id).unwrap();
         let engine = self.lab.engine(node);
         engine.start_container(id, None::<StartContainerOptions>).await.unwrap();
+    }
+
+    /// Somebody who is not the product lets the engine revive a container.
+    pub(super) async fn set_always_by_hand(&self, node: &str, id: &str) {
+        let always =
+            RestartPolicy { name: Some(RestartPolicyNameEnum::ALWAYS), maximum_retry_count: None };
+        let update =
+            ContainerUpdateBody { restart_policy: Some(always), ..ContainerUpdateBody::default() };
+        self.lab.lab().tell_of_policy_by_hand(node, id).unwrap();
+        self.lab.engine(node).update_container(id, update).await.unwrap();
+    }
+
+    /// Waits until an engine has revived a container.
+    pub(super) async fn until_revived(&self, node: &str, id: &str) {
+        until("the engine to revive the old Quay", BOUND, async || {
+            if self.runs(node, id).await { Ok(()) } else { Err("it is stopped".to_owned()) }
+        })
+        .await
+        .unwrap();
     }
 
     /// Waits until a container has ended and nothing starts it again.
