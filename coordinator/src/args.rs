@@ -149,6 +149,14 @@ pub struct ResumeArgs {
     /// migration is over
     #[arg(long, value_name = "NODE", conflicts_with = "from_nodes")]
     pub hand_over: Option<NodeName>,
+    /// End without this node, which is gone for good: nothing is asked of it any
+    /// more. Not before the first node's gate
+    #[arg(long, value_name = "NODE", requires = "because")]
+    #[arg(conflicts_with_all = ["from_nodes", "retry", "hand_over"])]
+    pub without: Option<NodeName>,
+    /// How the Quay of that node is kept from the database, in words
+    #[arg(long, value_name = "WORDS", requires = "without")]
+    pub because: Option<String>,
     /// How to drive it.
     #[command(flatten)]
     pub drive: DriveArgs,

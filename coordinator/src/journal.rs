@@ -196,6 +196,7 @@ impl History {
             | Event::TurnedBack { .. }
             | Event::Retried { .. }
             | Event::HandedOver { .. }
+            | Event::LeftOut { .. }
             | Event::Finished { .. }
             | Event::WentBack { .. } => None,
         })

@@ -26,6 +26,8 @@ pub struct Report {
     pub limit: Option<Limit>,
     /// How many nodes are done.
     pub nodes_done: usize,
+    /// Nodes that a person gave up, and how their Quay is kept from the database.
+    pub left_out: Vec<(NodeName, String)>,
     /// Gates that a person opened against the figures, and why.
     pub waived: Vec<Waiver>,
     /// Who agreed to cross the point of no return.
@@ -96,6 +98,7 @@ pub fn report(plan: &Plan, state: &RunState) -> Report {
         first_healthy: from_stop(first),
         limit: read.limit(),
         nodes_done: read.asked(Verb::Promote).len(),
+        left_out: state.left_out.clone().into_iter().collect(),
         waived: read.waived(),
         approved_by: read.approved_by(),
         backfill: read.backfill(),

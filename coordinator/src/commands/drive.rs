@@ -51,6 +51,8 @@ pub(super) enum Ordered {
     Retry { node: NodeName },
     /// The first node's part to another one.
     HandOver { to: NodeName },
+    /// To end without a node.
+    LeaveOut { node: NodeName, because: String },
 }
 
 /// In whose name this process claims leases. Whose lease is taken is said
@@ -184,6 +186,9 @@ async fn order(
         Ordered::Abort { because } => ("go back", runner.abort(plan.plan(), because).await),
         Ordered::Retry { node } => ("try again", runner.retry(plan.plan(), &node).await),
         Ordered::HandOver { to } => ("hand over", runner.hand_over(plan.plan(), &to).await),
+        Ordered::LeaveOut { node, because } => {
+            ("leave it out", runner.go_without(plan.plan(), &node, because).await)
+        }
     };
     match heard.map_err(|source| failed(plan, runner, source))? {
         Ok(()) => Ok(None),

@@ -188,7 +188,8 @@ fn node_of(event: &Event) -> Option<&NodeName> {
         | Event::Settled { node, .. }
         | Event::Failed { node, .. }
         | Event::LeftBehind { node, .. }
-        | Event::Retried { node, .. } => Some(node),
+        | Event::Retried { node, .. }
+        | Event::LeftOut { node, .. } => Some(node),
         Event::Started { .. }
         | Event::Driven { .. }
         | Event::Waiting { .. }

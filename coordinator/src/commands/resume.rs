@@ -18,15 +18,19 @@ use crate::plan::members::{differences, with_planned_nodes};
 use crate::run::{Event, RunState};
 
 pub(super) async fn run(context: &Context, args: &ResumeArgs) -> Result<Exit, CommandError> {
-    let ResumeArgs { from_nodes, retry, hand_over, drive } = args;
+    let ResumeArgs { from_nodes, retry, hand_over, without, because, drive } = args;
     if *from_nodes {
         from_nodes::adopt(context, drive.take_over).await?;
     }
     let found = find(context).await?;
-    let ordered = match (retry, hand_over) {
-        (Some(node), _) => Some(Ordered::Retry { node: node.clone() }),
-        (None, Some(to)) => Some(Ordered::HandOver { to: to.clone() }),
-        (None, None) => None,
+    let ordered = match (retry, hand_over, without) {
+        (Some(node), ..) => Some(Ordered::Retry { node: node.clone() }),
+        (_, Some(to), _) => Some(Ordered::HandOver { to: to.clone() }),
+        (.., Some(node)) => {
+            let because = because.clone().unwrap_or_default();
+            Some(Ordered::LeaveOut { node: node.clone(), because })
+        }
+        (None, None, None) => None,
     };
     take_in_hand(context, found, drive, ordered).await
 }

@@ -63,6 +63,7 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
         Event::TurnedBack { at, .. }
         | Event::Retried { at, .. }
         | Event::HandedOver { at, .. }
+        | Event::LeftOut { at, .. }
         | Event::WentBack { at } => {
             let (title, words) = turn::event(plan, event)?;
             (*at, Tone::Careful, title.to_owned(), String::new(), words)

@@ -59,6 +59,9 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     if let Some(by) = &report.approved_by {
         out.push_str(&labelled("approved", by));
     }
+    for (node, because) in &report.left_out {
+        out.push_str(&labelled("left out", &left_out(node, because)));
+    }
     out.push_str(&labelled("waived", &waived(report)));
     for (component, words) in companions(plan) {
         out.push_str(&labelled(component.as_str(), &words));
@@ -89,6 +92,14 @@ fn companions(plan: &Plan) -> Vec<(Component, String)> {
         words.into_iter().flatten().collect::<Vec<_>>().join("; ")
     };
     plan.companions.keys().map(|component| (*component, of(*component))).collect()
+}
+
+/// What is left to be done about a node that a person gave up.
+pub(super) fn left_out(node: &NodeName, because: &str) -> String {
+    format!(
+        "{node}: {because}. Take it out of cluster.yaml before the next plan; its Quay must not \
+         reach the database again"
+    )
 }
 
 fn waived(report: &Report) -> String {
@@ -184,6 +195,10 @@ pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
                 "total_tags": backfill.total_tags,
             })),
             "approved_by": report.approved_by,
+            "left_out": report.left_out.iter().map(|(node, because)| json!({
+                "node": node,
+                "because": because,
+            })).collect::<Vec<_>>(),
             "waived": waived.collect::<Vec<_>>(),
         },
     })

@@ -5,6 +5,7 @@ use quaymaster_proto::NodeName;
 
 use super::explain::Explained;
 use super::figures::time;
+use super::report::left_out;
 use super::text::{labelled, names, next_lines};
 use super::words::{failure, problem, step_title};
 use super::{Style, Tone};
@@ -40,6 +41,9 @@ pub(super) fn event(plan: &Plan, event: &Event) -> Option<(&'static str, String)
         }
         Event::HandedOver { to, by, .. } => {
             Some(("hand-over", format!("{by} gives the first node's part to {to}")))
+        }
+        Event::LeftOut { node, by, because, .. } => {
+            Some(("left out", format!("{node}: {by} gives it up: {because}")))
         }
         Event::WentBack { .. } => Some(("end", format!("{} serves as before", plan.window.from))),
         Event::Started { .. }
@@ -87,11 +91,15 @@ pub fn put_back(explained: &Explained<'_>, style: Style) -> String {
         out.push_str(&labelled("why", &cause(plan, because)));
         out.push_str(&labelled("turned", &format!("{}; {}", time(*since), crossing(*known))));
     }
-    let all: Vec<&NodeName> = plan.nodes.iter().map(|node| &node.name).collect();
+    let all = plan.nodes.iter().map(|node| &node.name);
+    let all: Vec<&NodeName> = all.filter(|node| !state.left_out.contains_key(*node)).collect();
     out.push_str(&labelled(
         "now",
         &format!("{} on {}; no lease, no floor of this window", window.from, names(&all)),
     ));
+    for (node, because) in &state.left_out {
+        out.push_str(&labelled("left out", &left_out(node, because)));
+    }
     out.push_str(&labelled("kept", "containers that ran in this window, with their logs"));
     out.push_str(&next_lines(
         program,

@@ -158,6 +158,18 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A person gave a node up: nothing is asked of it any more, and the run ends
+    /// without it.
+    LeftOut {
+        /// The node.
+        node: NodeName,
+        /// Who: user@host.
+        by: String,
+        /// In words: how its Quay is kept from the database.
+        because: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Every step is done.
     Finished {
         /// When.
@@ -187,6 +199,7 @@ impl Event {
             | Self::TurnedBack { at, .. }
             | Self::Retried { at, .. }
             | Self::HandedOver { at, .. }
+            | Self::LeftOut { at, .. }
             | Self::Finished { at }
             | Self::WentBack { at } => *at,
         }

@@ -160,13 +160,15 @@ struct Walk<'a, 'b> {
     state: &'b RunState,
     /// Whether a failing node is left behind rather than waited for.
     leaves_behind: bool,
+    /// Those, and whom a person gave up.
     behind: BTreeSet<NodeName>,
     failed: Option<(&'a Step, Vec<(NodeName, Problem)>)>,
 }
 
 impl<'a, 'b> Walk<'a, 'b> {
     fn new(state: &'b RunState) -> Self {
-        Self { state, leaves_behind: false, behind: BTreeSet::new(), failed: None }
+        let behind = state.left_out.keys().cloned().collect();
+        Self { state, leaves_behind: false, behind, failed: None }
     }
 
     /// Nobody is left to ask.

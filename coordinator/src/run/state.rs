@@ -44,6 +44,8 @@ pub struct RunState {
     pub told: BTreeMap<NodeName, StepNumber>,
     /// Who has the first node's part, where that was handed over.
     pub handed_over: Option<NodeName>,
+    /// Nodes that a person gave up, and how their Quay is kept from the database.
+    pub left_out: BTreeMap<NodeName, String>,
     /// Who drives it, or did last: user@host.
     pub driver: String,
     /// Gates that were looked at.
@@ -158,6 +160,7 @@ impl RunState {
             attempts: BTreeMap::new(),
             told: BTreeMap::new(),
             handed_over: None,
+            left_out: BTreeMap::new(),
             driver: String::new(),
             gates: BTreeMap::new(),
             seen_open: BTreeSet::new(),
@@ -219,6 +222,9 @@ impl RunState {
             Event::HandedOver { to, by: _, at: _ } => {
                 self.only_on_the_way(event, Direction::is_there)?;
                 self.handed_over = Some(to.clone());
+            }
+            Event::LeftOut { node, by: _, because, at: _ } => {
+                self.left_out.insert(node.clone(), because.clone());
             }
             Event::Finished { at } => {
                 self.only_on_the_way(event, Direction::is_there)?;

@@ -10,8 +10,10 @@ use quaymaster_proto::{Component, NodeName};
 use super::{Book, Ended, RunError, Runner};
 use crate::gates::Judgement;
 use crate::nodes::{Looks, Orders};
-use crate::plan::{Plan, Step, Verb, What};
-use crate::run::{ActState, Cause, Crossing, Direction, Event, GateFailure, attempt, order};
+use crate::plan::{Gate, Plan, Step, Verb, What};
+use crate::run::{
+    ActState, Cause, Crossing, Direction, Event, GateFailure, GateState, attempt, order,
+};
 
 /// Why an order of a person is not followed.
 #[derive(Clone, PartialEq, Debug)]
@@ -161,6 +163,57 @@ where
         let (by, at) = (self.state.driver.clone(), self.clock.now());
         self.record(vec![Event::HandedOver { to: to.clone(), by, at }]).await?;
         Ok(Ok(()))
+    }
+
+    /// To end without a node that is gone for good. Every node has to be seen
+    /// dark before the first start, so none is left out before it.
+    pub async fn go_without(&mut self, plan: &Plan, node: &NodeName, words: String) -> Heard {
+        if plan.node(node).is_none() {
+            return because(format!("the plan has no node {node}"));
+        }
+        if words.trim().is_empty() {
+            return because(format!(
+                "it has to be said how the Quay of {node} is kept from the database"
+            ));
+        }
+        if self.state.left_out.contains_key(node) {
+            return Ok(Ok(()));
+        }
+        if self.state.direction == Direction::There {
+            if !self.has_passed_first_gate(plan) {
+                return because(format!(
+                    "no node is left out before {} has passed its gate: until then each of them \
+                     has to be seen dark",
+                    plan.first
+                ));
+            }
+            if self.state.handed_over.as_ref().unwrap_or(&plan.first) == node {
+                return because(format!(
+                    "{node} has the first node's part; give that to another one first: resume \
+                     --hand-over NODE"
+                ));
+            }
+        }
+        if plan
+            .nodes
+            .iter()
+            .all(|of| of.name == *node || self.state.left_out.contains_key(&of.name))
+        {
+            return because("nothing would be left of the cluster");
+        }
+        if let Some(ended) = self.claim(plan).await? {
+            return Ok(Err(Declined::Ended(Box::new(ended))));
+        }
+        let (by, at) = (self.state.driver.clone(), self.clock.now());
+        let left_out = Event::LeftOut { node: node.clone(), by, because: words, at };
+        self.record(vec![left_out]).await?;
+        Ok(Ok(()))
+    }
+
+    fn has_passed_first_gate(&self, plan: &Plan) -> bool {
+        let gate = plan.first_step(What::Gate(Gate::FirstNode));
+        gate.and_then(|gate| self.state.gates.get(&gate.number))
+            .is_some_and(|gate| matches!(gate, GateState::Passed { .. }))
     }
 
     /// The middle zone: started, ended, and nothing applied.

@@ -118,9 +118,27 @@ fn on_from(
             if failures.iter().all(is_gate) {
                 return Vec::new();
             }
-            vec![format!("then {resume}; what is done already is found done")]
+            let mut ways = vec![format!("then {resume}; what is done already is found done")];
+            ways.extend(without(explained, failures));
+            ways
         }
     }
+}
+
+/// The way on where a node does not come back.
+fn without(explained: &Explained<'_>, failures: &[(NodeName, Problem)]) -> Option<String> {
+    let (plan, state, program) = (explained.plan.plan(), explained.state, explained.program);
+    let is_needed = |node: &NodeName| {
+        state.direction.is_there() && state.handed_over.as_ref().unwrap_or(&plan.first) == node
+    };
+    let gone = failures
+        .iter()
+        .find(|(node, why)| matches!(why, Problem::Unreachable { .. }) && !is_needed(node));
+    let (node, _) = gone?;
+    Some(format!(
+        "if {node} is gone for good: {program} resume --without {node} --because \"how its Quay is \
+         kept from the database\""
+    ))
 }
 
 fn is_database(why: &Problem) -> bool {

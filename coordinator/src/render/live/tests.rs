@@ -154,6 +154,7 @@ fn step_of(event: &Event) -> Option<StepNumber> {
         | Event::TurnedBack { .. }
         | Event::Retried { .. }
         | Event::HandedOver { .. }
+        | Event::LeftOut { .. }
         | Event::Finished { .. }
         | Event::WentBack { .. } => None,
     }

@@ -219,3 +219,70 @@ async fn a_first_node_that_ends_beside_others_starts_again_as_one_of_them() {
     assert_eq!(stage.fleet.tally().promoted.len(), 3);
     assert_eq!(stage.fleet.tally().violations, Vec::<String>::new());
 }
+
+fn gone() -> String {
+    "its host is burnt".to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_without_a_node_that_a_person_gives_up() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.lose("quay-3", "ensure-running");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Failed { .. }), "{ended:?}");
+    assert_eq!(stage.fleet.tally().promoted.len(), 2, "the others serve");
+    let (plan, lost) = (Arc::clone(&stage.plan), "quay-3".parse().unwrap());
+    let mut runner = stage.runner(true).await;
+    runner.go_without(plan.plan(), &lost, gone()).await.unwrap().unwrap();
+    assert_eq!(runner.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    let report = crate::report::report(plan.plan(), &stage.state());
+    assert_eq!(report.left_out, [(lost, gone())]);
+    assert_eq!(report.nodes_done, 2);
+    assert_eq!(stage.fleet.tally().violations, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_ends_without_a_node_that_a_person_gives_up() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.fleet.refuse("quay-2", "put-config", Reason::Drifted);
+    stage.fleet.lose("quay-3", "recreate");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Failed { .. }), "{ended:?}");
+    let (plan, lost) = (Arc::clone(&stage.plan), "quay-3".parse().unwrap());
+    let mut runner = stage.runner(true).await;
+    runner.go_without(plan.plan(), &lost, gone()).await.unwrap().unwrap();
+    let ended = runner.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    assert_eq!(stage.fleet.tally().returned.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_given_up_whom_the_window_needs() {
+    let stage = failed(Mode::Background, REFUSED).await;
+    let plan = Arc::clone(&stage.plan);
+    let mut runner = stage.runner(true).await;
+    let declined = async |runner: &mut Runner<_, _>, node: &str, words: &str| {
+        let node = node.parse().unwrap();
+        let heard = runner.go_without(plan.plan(), &node, words.to_owned()).await;
+        match heard.unwrap().unwrap_err() {
+            Declined::Because(why) => why,
+            Declined::Ended(ended) => panic!("{ended:?}"),
+        }
+    };
+    let why = declined(&mut runner, "quay-2", "its host is burnt").await;
+    assert!(why.contains("has to be seen dark"), "{why}");
+    let why = declined(&mut runner, "quay-2", " ").await;
+    assert!(why.contains("how the Quay of quay-2 is kept"), "{why}");
+    let why = declined(&mut runner, "quay-9", "its host is burnt").await;
+    assert!(why.contains("no node quay-9"), "{why}");
+    assert!(stage.state().left_out.is_empty());
+
+    let stage = Stage::new(2, &first_window(Mode::Background));
+    stage.fleet.lose("quay-2", "ensure-running");
+    stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let plan = Arc::clone(&stage.plan);
+    let first = stage.runner(true).await.go_without(plan.plan(), &plan.plan().first, gone()).await;
+    assert!(
+        matches!(first.unwrap(), Err(Declined::Because(why)) if why.contains("first node's part"))
+    );
+}

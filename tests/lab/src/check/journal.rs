@@ -86,6 +86,7 @@ impl JournalSays {
             | Event::LeftBehind { .. }
             | Event::TurnedBack { .. }
             | Event::HandedOver { .. }
+            | Event::LeftOut { .. }
             | Event::Finished { .. }
             | Event::WentBack { .. } => {}
         }
