@@ -226,12 +226,9 @@ impl RunState {
             Event::LeftOut { node, by: _, because, at: _ } => {
                 self.left_out.insert(node.clone(), because.clone());
             }
-            Event::Finished { at } => {
-                self.only_on_the_way(event, Direction::is_there)?;
-                self.finished_at = Some(*at);
-            }
-            Event::WentBack { at } => {
-                self.only_on_the_way(event, |direction| !direction.is_there())?;
+            Event::Finished { at } | Event::WentBack { at } => {
+                let is_there = matches!(event, Event::Finished { .. });
+                self.only_on_the_way(event, |direction| direction.is_there() == is_there)?;
                 self.finished_at = Some(*at);
             }
         }
