@@ -23,6 +23,7 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
     if let Some(before) = unfinished(context, &history)?.filter(Unfinished::is_in_the_way) {
         return Err(CommandError::Unfinished { run: before.state.run.to_string() });
     }
+    journal.ensure_room()?;
     let facts = context.facts(nodes.as_ref(), Counts::Leave).await?;
     let drifts = drift(plan.plan(), &facts);
     if !drifts.is_empty() {

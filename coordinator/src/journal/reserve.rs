@@ -26,11 +26,14 @@ impl Reserve {
         self.directory.join("journal.reserve")
     }
 
+    pub(crate) fn is_kept(&self) -> bool {
+        self.path().metadata().is_ok_and(|found| found.len() >= SIZE)
+    }
+
     /// Makes it where it is not, and there is room for it and as much again.
     /// Without it a run goes on: it is a precaution.
     pub(crate) fn keep(&self) {
-        let is_there = self.path().metadata().is_ok_and(|found| found.len() >= SIZE);
-        if is_there || self.available().is_none_or(|free| free < 2 * SIZE) {
+        if self.is_kept() || self.available().is_none_or(|free| free < 2 * SIZE) {
             return;
         }
         if self.make().is_err() {

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "an effect room: it makes the state directory")]
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::RunId;
@@ -57,13 +58,17 @@ pub fn path(state: &Path) -> PathBuf {
     state.join("journal.db")
 }
 
-/// Reads everything, without a lock.
+/// Reads everything, without a lock; also where the disk takes no byte more.
 pub async fn read(state: &Path) -> Result<History, JournalError> {
     let path = path(state);
     if !path.exists() {
         return Err(JournalError::Absent { path });
     }
-    let mut connection = connect(&path, false).await?;
+    let mut connection = match connect(&path, false).await {
+        // With nothing waiting beside it the file is whole as it lies.
+        Err(full) if full.may_be_full() && !has_waiting(state) => connect_as_it_lies(&path).await?,
+        connected => connected?,
+    };
     let history = load(&mut connection, &path).await.map(|(history, _)| history);
     close(connection, &path).await?;
     history
@@ -123,6 +128,16 @@ impl Journal {
                 .map_err(|source| sqlite("mend", &path, source))?;
         }
         Ok((connection, history, tail))
+    }
+
+    /// That the way back of a run which begins now can be written, come what may.
+    pub fn ensure_room(&self) -> Result<(), JournalError> {
+        self.reserve.keep();
+        if self.reserve.is_kept() {
+            return Ok(());
+        }
+        let (what, path) = ("keep room for a run's way back as", self.reserve.path());
+        Err(JournalError::Disk { what, path, source: ErrorKind::StorageFull.into() })
     }
 
     /// The lock alone: nobody writes the journal for as long as it is held.
@@ -270,6 +285,23 @@ async fn connect(path: &Path, create: bool) -> Result<SqliteConnection, JournalE
         // What waits beside the file stays small: the reserve is for records.
         .pragma("wal_autocheckpoint", "64")
         .synchronous(SqliteSynchronous::Full)
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|source| sqlite("open", path, source))
+}
+
+/// Whether records lie beside the file that are not in it yet.
+fn has_waiting(state: &Path) -> bool {
+    std::fs::metadata(state.join("journal.db-wal")).is_ok_and(|beside| beside.len() > 0)
+}
+
+/// Without the files beside it that SQLite makes even to read.
+async fn connect_as_it_lies(path: &Path) -> Result<SqliteConnection, JournalError> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .immutable(true)
+        .read_only(true)
         .disable_statement_logging()
         .connect()
         .await

@@ -10,6 +10,7 @@ use quaymaster_suite::command::finish;
 use quaymaster_suite::unit::AGENT;
 use quaymaster_suite::upgrade::{apply_arguments, resume_arguments};
 use quaymaster_suite::{Outcome, Planned, Shape, TestLab};
+use sqlx::{Connection as _, SqliteConnection};
 
 /// In namespaces of its own, so that nothing has to be put right afterwards. `$0` is the directory.
 const READ_ONLY: &str = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@""#;
@@ -35,7 +36,16 @@ impl Between {
         lab.apply(&first).await.expect_code(0);
         let plan = lab.plan(None).await;
         let state = lab.lab().layout().state();
-        Self { lab, first, plan, state }
+        let between = Self { lab, first, plan, state };
+        // A process that ends may not come to it.
+        let mut journal = between.journal().await;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut journal).await.unwrap();
+        between
+    }
+
+    async fn journal(&self) -> SqliteConnection {
+        let journal = format!("sqlite://{}", self.state.join("journal.db").display());
+        SqliteConnection::connect(&journal).await.unwrap()
     }
 
     /// Both commands by some way. They change nothing, neither in the cluster nor in the directory.
@@ -107,7 +117,7 @@ async fn a_state_directory_on_a_full_disk() {
     let between = Between::up().await;
     let [status, apply] = between.pages(&in_namespaces(FULL, &between.state)).await;
     status.expect_code(0);
-    refuses(apply, 1, &["cannot write `state/", "No space left on device"]);
+    refuses(apply, 1, &["cannot keep room", "state/journal.reserve", "make room"]);
     between.goes_on().await;
 }
 
@@ -129,9 +139,12 @@ async fn a_state_directory_of_another_user() {
 #[tokio::test]
 async fn a_journal_that_was_cut() {
     let between = Between::up().await;
-    let log = between.state.join("journal.db-wal");
-    let bytes = fs::read(&log).unwrap();
-    fs::write(&log, &bytes[..bytes.len() / 2]).unwrap();
+    let mut journal = between.journal().await;
+    sqlx::query("DELETE FROM record WHERE seq > (SELECT max(seq) / 2 FROM record)")
+        .execute(&mut journal)
+        .await
+        .unwrap();
+    journal.close().await.unwrap();
     let before = between.lab.look().await;
     let apply = between.run(&[], apply_arguments(&between.plan)).await;
     refuses(apply, 3, &["is not finished", "finish it first"]);
