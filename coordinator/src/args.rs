@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use quaymaster_proto::{Mode, NodeName};
 
+use crate::preflight::Code;
 use crate::{cluster, exit};
 
 /// Upgrades a whole Quay cluster: one command plans it, one runs it.
@@ -61,6 +62,8 @@ pub enum Output {
 pub enum Command {
     /// What every node runs, and how it is
     Status(StatusArgs),
+    /// What speaks against a window, all at once
+    Preflight(PreflightArgs),
     /// Plan the next window, and change nothing
     Plan(PlanArgs),
     /// Run a plan
@@ -74,8 +77,9 @@ pub enum Command {
     /// Give a node a fresh container of what the registry runs, where its Quay
     /// is gone, dead or spoiled
     Heal(HealArgs),
-    /// Why it waits, what ends that, what can still be undone
-    Explain,
+    /// Why it waits, what ends that, what can still be undone; or what a finding
+    /// of preflight means
+    Explain(ExplainArgs),
 }
 
 /// Of `status`.
@@ -113,6 +117,36 @@ pub struct PlanArgs {
     /// Not needed where the cluster is already half-way
     #[arg(long, value_enum)]
     pub mode: Option<Way>,
+    /// Let findings of this kind not count; goes into the plan, the journal and
+    /// the report
+    #[arg(long, value_name = "CODE", requires = "because")]
+    pub waive: Vec<Code>,
+    /// Why, in words: one sentence for all that is waived, or one for each
+    #[arg(long, value_name = "WORDS", requires = "waive")]
+    pub because: Vec<String>,
+}
+
+/// Of `preflight`.
+#[derive(Args, Clone, Debug)]
+pub struct PreflightArgs {
+    /// The release to arrive at; without it only what needs no window is
+    /// checked
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// As for plan
+    #[arg(long, value_enum, requires = "to")]
+    pub mode: Option<Way>,
+}
+
+/// Of `explain`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ExplainArgs {
+    /// What a finding is called, such as clock-skew
+    #[arg(value_name = "CODE")]
+    pub code: Option<Code>,
+    /// Every code, in one line each
+    #[arg(long, conflicts_with = "code")]
+    pub codes: bool,
 }
 
 /// The two documented ways (quay-facts 2.4).
@@ -258,18 +292,32 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_is_waived_by_its_code_and_in_words() {
+        let plan = |words: &[&str]| {
+            let line = ["quaymaster", "plan", "--to", "3.0.5"].iter().chain(words);
+            Cli::try_parse_from(line).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(plan(&["--waive", "clock-skew", "--because", "ntp returns at noon"]), Ok(()));
+        assert!(plan(&["--waive", "clock-skew"]).is_err());
+        assert!(plan(&["--because", "why not"]).is_err());
+        let said = plan(&["--waive", "clock", "--because", "x"]).unwrap_err();
+        assert!(said.contains("there is no such code, but clock-skew"), "{said}");
+    }
+
+    #[test]
     fn a_watch_looks_every_two_seconds_and_never_hurries() {
         let interval = |words: &[&str]| {
             let line = ["quaymaster", "status"].iter().chain(words);
             match Cli::try_parse_from(line).ok()?.command {
                 Command::Status(args) => Some(args.interval),
-                Command::Plan(_)
+                Command::Preflight(_)
+                | Command::Plan(_)
                 | Command::Apply(_)
                 | Command::Resume(_)
                 | Command::Abort(_)
                 | Command::Approve(_)
                 | Command::Heal(_)
-                | Command::Explain => None,
+                | Command::Explain(_) => None,
             }
         };
         assert_eq!(interval(&["--watch"]), Some(Duration::from_secs(2)));

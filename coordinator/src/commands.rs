@@ -20,6 +20,7 @@ mod from_nodes;
 mod heal;
 mod live;
 mod plan;
+mod preflight;
 mod question;
 mod record;
 mod resume;
@@ -66,17 +67,23 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> Exit {
     let Cli { global, command } = cli;
     let done = async {
+        if let Command::Explain(args) = &command
+            && let Some(about) = explain::About::of(args)
+        {
+            return Ok(explain::codes(about, global.output));
+        }
         let context = Context::load(&global)?;
         match command {
             Command::Status(args) if args.watch => watch::run(&context, args.interval).await,
             Command::Status(_) => status::run(&context).await,
+            Command::Preflight(args) => preflight::run(&context, &args).await,
             Command::Plan(args) => plan::run(&context, &args).await,
             Command::Apply(args) => apply::run(&context, &args).await,
             Command::Resume(args) => resume::run(&context, &args).await,
             Command::Abort(args) => abort::run(&context, &args).await,
             Command::Approve(args) => approve::run(&context, &args).await,
             Command::Heal(args) => heal::run(&context, &args).await,
-            Command::Explain => explain::run(&context).await,
+            Command::Explain(_) => explain::run(&context).await,
         }
     };
     match done.await {

@@ -16,6 +16,8 @@ use quaymaster_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::preflight::{Code, Waiver};
+
 pub mod build;
 pub mod check;
 pub mod companion;
@@ -68,7 +70,10 @@ pub struct Plan {
     /// What is expected.
     pub forecast: Forecast,
     /// Things to know that refuse nothing.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<PlannedWarning>,
+    /// What was found and does not count, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
     /// When the facts were taken.
     pub surveyed_at: Timestamp,
     /// Whether every Quay of the cluster is a lab's.
@@ -302,6 +307,18 @@ pub struct PlannedConfig {
     pub inserted: bool,
     /// Who edits it: this node, or another one that shares the file.
     pub writer: NodeName,
+}
+
+/// A finding of preflight that refuses nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedWarning {
+    /// What kind of finding it is.
+    pub code: Code,
+    /// What is so, and where.
+    pub words: String,
+    /// What to do about it, in one line.
+    pub remedy: String,
 }
 
 /// How long things may take in this window.

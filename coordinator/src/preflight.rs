@@ -11,6 +11,7 @@ use crate::plan::ReleaseInMode;
 use crate::plan::situation::Situation;
 use crate::survey::{ClusterFacts, Reader};
 
+mod code;
 mod companion;
 mod config;
 mod container;
@@ -18,7 +19,10 @@ mod database;
 mod generation;
 mod image;
 mod node;
+mod page;
+pub mod waiver;
 
+pub use code::{Code, UnknownCode, Waivable};
 pub use companion::CompanionFinding;
 pub use config::{ConfigFinding, DifferingKey};
 pub use container::ContainerFinding;
@@ -26,6 +30,8 @@ pub use database::DatabaseFinding;
 pub use generation::GenerationFinding;
 pub use image::ImageFinding;
 pub use node::NodeFinding;
+pub use page::Page;
+pub use waiver::Waiver;
 
 /// What the checks found.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
@@ -71,6 +77,15 @@ pub enum Severity {
     Warns,
 }
 
+impl std::fmt::Display for Severity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.pad(match self {
+            Self::Refuses => "refuses",
+            Self::Warns => "warns",
+        })
+    }
+}
+
 /// One thing that a check found: its words say what is so and where.
 #[derive(Clone, PartialEq, Debug, Serialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case", tag = "about", content = "finding")]
@@ -99,15 +114,34 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// What kind of finding it is.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Node(finding) => finding.code(),
+            Self::Generation(finding) => finding.code(),
+            Self::Container(finding) => finding.code(),
+            Self::Companion(finding) => finding.code(),
+            Self::Config(finding) => finding.code(),
+            Self::Database(finding) => finding.code(),
+            Self::Image(finding) => finding.code(),
+        }
+    }
+
     /// Whether it forbids the window.
     pub fn severity(&self) -> Severity {
+        self.code().severity()
+    }
+
+    /// Where, where it is one node's.
+    pub fn node(&self) -> Option<&NodeName> {
         match self {
-            Self::Node(finding) => finding.severity(),
-            Self::Container(finding) => finding.severity(),
-            Self::Image(finding) => finding.severity(),
-            Self::Generation(_) | Self::Companion(_) | Self::Config(_) | Self::Database(_) => {
-                Severity::Refuses
-            }
+            Self::Node(finding) => finding.node(),
+            Self::Generation(finding) => finding.node(),
+            Self::Container(finding) => finding.node(),
+            Self::Companion(finding) => finding.node(),
+            Self::Config(finding) => finding.node(),
+            Self::Database(finding) => finding.node(),
+            Self::Image(finding) => finding.node(),
         }
     }
 

@@ -6,6 +6,7 @@ mod figures;
 mod heal;
 mod live;
 mod plan;
+mod preflight;
 mod refusal;
 mod registry;
 mod report;
@@ -19,6 +20,9 @@ pub use figures::{count, duration, fraction, moment};
 pub use heal::{healed, healed_json, healing, not_healed, not_healed_next};
 pub use live::{Live, Pull, event_line, live, progress_line};
 pub use plan::{nothing_to_do, plan};
+pub use preflight::{
+    CheckedFor, PreflightView, code, code_json, codes, codes_json, preflight, preflight_json,
+};
 pub use refusal::{Complaint, Detail, complaint, complaint_json};
 pub use registry::registry;
 pub use report::{report, report_json};

@@ -10,9 +10,12 @@ use crate::commands::unfinished::{Unfinished, unfinished};
 use crate::commands::{CommandError, question, talk};
 use crate::exit::Exit;
 use crate::nodes::asking::Counts;
-use crate::plan::CheckedPlan;
+use crate::nodes::grpc::Fleet;
 use crate::plan::drift::drift;
+use crate::plan::{CheckedPlan, Plan};
+use crate::preflight::waiver;
 use crate::run::{Event, RunState};
+use crate::survey::ClusterFacts;
 
 pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, CommandError> {
     let (plan, _) = context.named_plan(&args.plan)?;
@@ -29,6 +32,7 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
     if !drifts.is_empty() {
         return Err(CommandError::Stale { plan: plan.digest().short().to_owned(), drifts });
     }
+    check_again(context, &nodes, &facts, plan.plan()).await?;
     question::not_for_production(&plan, &args.drive).await?;
 
     let run = RunId::new(Ulid::new());
@@ -50,11 +54,26 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
     drive(context, Drive { nodes, plan, state, journal, args, claimant, ordered }).await
 }
 
+/// What the plan waives is waived here too, and nothing else. Images are not
+/// asked for again: the plan has them by their digests.
+async fn check_again(
+    context: &Context,
+    nodes: &Fleet,
+    facts: &ClusterFacts,
+    plan: &Plan,
+) -> Result<(), CommandError> {
+    let answers = context.previews(nodes, facts, &plan.window).await;
+    let findings = context.findings(facts, &plan.window, &answers);
+    let findings = waiver::without(findings, &plan.waivers);
+    if findings.allow() { Ok(()) } else { Err(CommandError::Refused { findings }) }
+}
+
 fn beginning(context: &Context, plan: &CheckedPlan, run: RunId) -> Vec<Event> {
     let at = context.clock.now();
     let (digest, cluster) = (plan.digest().clone(), plan.plan().cluster.clone());
+    let waivers = plan.plan().waivers.clone();
     vec![
-        Event::Started { run, plan: digest, cluster, at },
+        Event::Started { run, plan: digest, cluster, waivers, at },
         Event::Driven { epoch: Epoch::FIRST, by: whoami(), at },
     ]
 }

@@ -16,6 +16,7 @@ use crate::plan::drift::Drift;
 use crate::plan::file::PlanFileError;
 use crate::plan::request::RequestRefusal;
 use crate::preflight::Findings;
+use crate::preflight::waiver::NotWaived;
 use crate::run::IllegalEvent;
 use crate::runner::{RunError, Unclaimed};
 use crate::survey::Silence;
@@ -62,6 +63,20 @@ pub enum CommandError {
     Refused {
         /// What it found.
         findings: Findings,
+    },
+    /// What was asked to be waived is not.
+    #[error("what was asked to be waived is not")]
+    NotWaived {
+        /// Each, with why.
+        refused: Vec<NotWaived>,
+    },
+    /// Waivers and reasons do not pair.
+    #[error("{codes} --waive have {reasons} --because")]
+    Reasons {
+        /// How many are waived.
+        codes: usize,
+        /// How many reasons there are.
+        reasons: usize,
     },
     /// No plan could be made of what preflight allowed.
     #[error("cannot make a plan")]

@@ -2,21 +2,24 @@
 //! on any node changes.
 
 use crate::args::{Output, PlanArgs};
-use crate::commands::context::Context;
+use crate::commands::context::{Context, whoami};
 use crate::commands::{CommandError, talk};
 use crate::exit::Exit;
 use crate::nodes::asking::Counts;
 use crate::plan::request::{Request, Wanted, wanted};
 use crate::plan::situation::Situation;
-use crate::plan::{CheckedPlan, ReleaseInMode, build, check, file};
+use crate::plan::{CheckedPlan, Plan, ReleaseInMode, build, check, file};
+use crate::preflight::Code;
+use crate::preflight::waiver::{self, Asked, Judged};
 use crate::{preflight, render};
 
 pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
+    let asked = asked(&args.waive, &args.because)?;
     let nodes = context.fleet()?;
     let facts = context.facts(nodes.as_ref(), Counts::Once).await?;
-    let of_cluster = preflight::of_cluster(context.reader(), &facts);
     let Some(from) = preflight::common_generation(context.reader(), &facts) else {
-        return Err(CommandError::Refused { findings: of_cluster });
+        let findings = preflight::of_cluster(context.reader(), &facts);
+        return Err(CommandError::Refused { findings });
     };
     let request =
         Request { to: args.to.clone(), first_mode: args.mode.map(crate::args::Way::first_mode) };
@@ -29,6 +32,13 @@ pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Comm
         Err(refusal) => return Err(CommandError::Request(refusal)),
     };
     let answers = context.answers(nodes.as_ref(), &facts, &window).await;
+    let findings = context.findings(&facts, &window, &answers);
+    let Judged { findings, waivers } =
+        waiver::waive(findings, &asked, &whoami(), context.clock.now())
+            .map_err(|refused| CommandError::NotWaived { refused })?;
+    if !findings.allow() {
+        return Err(CommandError::Refused { findings });
+    }
     let situation = Situation {
         cluster: &context.cluster,
         catalogue: &context.catalogue,
@@ -36,16 +46,26 @@ pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Comm
         window: &window,
         answers: &answers,
     };
-    let findings = of_cluster.and(preflight::of_window(&situation));
-    if !findings.allow() {
-        return Err(CommandError::Refused { findings });
-    }
-    let plan = build::build(&situation, &findings)?;
+    let plan = Plan { waivers, ..build::build(&situation, &findings)? };
     let plan =
         plan.check().map_err(|flaws| CommandError::Unsound { flaws: check::in_words(&flaws) })?;
     let path = context.keep_plan(&plan)?;
     show(context, &plan, &path.display().to_string());
     Ok(Exit::Done)
+}
+
+/// One reason for all that is waived, or one for each.
+fn asked(waive: &[Code], because: &[String]) -> Result<Vec<Asked>, CommandError> {
+    let reasons: Vec<&String> = match because {
+        [one] => waive.iter().map(|_| one).collect(),
+        several => several.iter().collect(),
+    };
+    if reasons.len() != waive.len() {
+        let (codes, reasons) = (waive.len(), because.len());
+        return Err(CommandError::Reasons { codes, reasons });
+    }
+    let pairs = waive.iter().zip(reasons);
+    Ok(pairs.map(|(code, because)| Asked { code: *code, because: because.clone() }).collect())
 }
 
 fn show(context: &Context, plan: &CheckedPlan, path: &str) {

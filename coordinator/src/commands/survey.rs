@@ -4,7 +4,8 @@ use crate::commands::CommandError;
 use crate::commands::context::Context;
 use crate::nodes::{Looks, asking};
 use crate::plan::Window;
-use crate::plan::situation::Answers;
+use crate::plan::situation::{Answers, Situation};
+use crate::preflight::{self, Findings};
 use crate::survey::{ClusterFacts, Survey};
 
 impl Context {
@@ -42,5 +43,28 @@ impl Context {
     ) -> Answers {
         let about = asking::About { cluster: &self.cluster, catalogue: &self.catalogue, window };
         asking::answers(nodes, &about, facts).await
+    }
+
+    /// The same without its images.
+    pub(super) async fn previews<N: Looks>(
+        &self,
+        nodes: &N,
+        facts: &ClusterFacts,
+        window: &Window,
+    ) -> Answers {
+        let about = asking::About { cluster: &self.cluster, catalogue: &self.catalogue, window };
+        asking::previews(nodes, &about, facts).await
+    }
+
+    /// What speaks against a window.
+    pub(super) fn findings(
+        &self,
+        facts: &ClusterFacts,
+        window: &Window,
+        answers: &Answers,
+    ) -> Findings {
+        let (cluster, catalogue) = (&self.cluster, &self.catalogue);
+        let situation = Situation { cluster, catalogue, facts, window, answers };
+        preflight::of_cluster(self.reader(), facts).and(preflight::of_window(&situation))
     }
 }

@@ -31,6 +31,7 @@ fn started() -> Event {
         run: run_id(),
         plan: "a".repeat(64).parse().unwrap(),
         cluster: "prod".parse().unwrap(),
+        waivers: Vec::new(),
         at: at(0),
     }
 }

@@ -122,10 +122,6 @@ pub struct About<'a> {
 /// Asks every node what the window would make of it.
 pub async fn answers<N: Looks>(nodes: &N, about: &About<'_>, facts: &ClusterFacts) -> Answers {
     let questions = questions(about, facts);
-    let previews = join_all(questions.iter().map(async |(node, question)| {
-        let answer = nodes.preview(node, question).await;
-        ((node.clone(), question.component), answer.map_err(|error| unanswered(&error)))
-    }));
     let About { cluster, catalogue, window } = *about;
     let images = join_all(questions.iter().filter_map(|(node, question)| {
         let component = question.component;
@@ -138,8 +134,21 @@ pub async fn answers<N: Looks>(nodes: &N, about: &About<'_>, facts: &ClusterFact
             ((node.clone(), component), answer.map_err(|error| unanswered(&error)))
         })
     }));
-    let (previews, images) = join(previews, images).await;
-    Answers { previews: previews.into_iter().collect(), images: images.into_iter().collect() }
+    let (previews, images) = join(previewed(nodes, &questions), images).await;
+    Answers { images: images.into_iter().collect(), ..previews }
+}
+
+/// The same without its images: those of a plan that was made are settled.
+pub async fn previews<N: Looks>(nodes: &N, about: &About<'_>, facts: &ClusterFacts) -> Answers {
+    previewed(nodes, &questions(about, facts)).await
+}
+
+async fn previewed<N: Looks>(nodes: &N, questions: &[(NodeName, PreviewQuestion)]) -> Answers {
+    let previews = join_all(questions.iter().map(async |(node, question)| {
+        let answer = nodes.preview(node, question).await;
+        ((node.clone(), question.component), answer.map_err(|error| unanswered(&error)))
+    }));
+    Answers { previews: previews.await.into_iter().collect(), images: BTreeMap::new() }
 }
 
 /// One for each container that gets a successor.

@@ -12,10 +12,11 @@ use super::steps::{Ingredients, steps};
 use super::{
     CompanionNext, CompanionPlan, PLAN_VERSION, Plan, PlannedBackfill, PlannedCompanion,
     PlannedConfig, PlannedContainer, PlannedDatabase, PlannedImage, PlannedNode, PlannedTimings,
+    PlannedWarning,
 };
 use crate::forecast::{forecast, stop_grace};
 use crate::nodes::{ImageQuestion, ResolvedImage};
-use crate::preflight::Findings;
+use crate::preflight::{Finding, Findings};
 
 /// Why no plan can be made. A situation that preflight allows never ends here.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -87,10 +88,15 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
         first: cluster.first.clone(),
         timings: timings(situation),
         forecast: forecast(situation),
-        warnings: findings.warnings().map(ToString::to_string).collect(),
+        warnings: findings.warnings().map(warning).collect(),
+        waivers: Vec::new(),
         surveyed_at: facts.taken_at,
         is_lab: facts.is_lab(),
     })
+}
+
+fn warning(finding: &Finding) -> PlannedWarning {
+    PlannedWarning { code: finding.code(), words: finding.to_string(), remedy: finding.remedy() }
 }
 
 fn image(situation: &Situation<'_>, component: Component) -> Result<PlannedImage, BuildError> {

@@ -7,6 +7,7 @@ use quaymaster_proto::{Component, Mode, NodeName};
 use serde::Serialize;
 
 use super::{CheckedPlan, PLAN_VERSION, Plan, PlannedCompanion, PlannedImage, Verb, What, file};
+use crate::preflight::waiver::{self, NotWaived};
 
 mod order;
 
@@ -97,6 +98,9 @@ pub enum Flaw {
         /// Which.
         what: &'static str,
     },
+    /// It waives what cannot be waived.
+    #[error(transparent)]
+    Waiver(#[from] NotWaived),
     /// The steps are not what a window is.
     #[error(transparent)]
     Order(#[from] OrderFlaw),
@@ -121,6 +125,7 @@ impl Plan {
         companions(&self, &mut flaws);
         writers(&self, &mut flaws);
         timings(&self, &mut flaws);
+        flaws.extend(waiver::flaw(&self.waivers).map(Flaw::from));
         // Of other nodes every step would seem wrong.
         if nodes_are_sound {
             flaws.extend(order::flaws(&self).into_iter().map(Flaw::from));

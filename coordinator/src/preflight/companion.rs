@@ -4,6 +4,7 @@
 use quaymaster_proto::{Component, ContainerStatus, NodeName};
 use serde::Serialize;
 
+use super::Code;
 use crate::plan::situation::Situation;
 use crate::survey::NodeSurvey;
 
@@ -52,6 +53,24 @@ pub enum CompanionFinding {
 }
 
 impl CompanionFinding {
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Missing { .. } => Code::CompanionMissing,
+            Self::NotRunning { .. } => Code::CompanionNotRunning,
+            Self::OtherImage { .. } => Code::MirrorOtherImage,
+            Self::NoSuccessor { .. } => Code::NoSuccessor,
+        }
+    }
+
+    pub(super) fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::Missing { node, .. }
+            | Self::NotRunning { node, .. }
+            | Self::OtherImage { node, .. }
+            | Self::NoSuccessor { node, .. } => Some(node),
+        }
+    }
+
     pub(super) fn remedy(&self) -> String {
         match self {
             Self::Missing { node, component, .. } => format!(

@@ -7,7 +7,7 @@ use quaymaster_proto::preview::ConfigChange;
 use quaymaster_proto::{Mode, NodeName};
 use serde::Serialize;
 
-use super::{grouped, names};
+use super::{Code, grouped, names};
 use crate::plan::situation::Situation;
 use crate::survey::{ClusterFacts, NodeSurvey};
 
@@ -92,6 +92,28 @@ fn keys_in_words(keys: &[DifferingKey]) -> String {
 }
 
 impl ConfigFinding {
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Unusable { .. } => Code::ConfigUnusable,
+            Self::SetupIncomplete { .. } => Code::SetupIncomplete,
+            Self::Differ { .. } => Code::ConfigDiffers,
+            Self::NotCompared { .. } => Code::ConfigNotCompared,
+            Self::NotAsItRuns { .. } => Code::ConfigNotAsItRuns,
+            Self::EditRefused { .. } => Code::ConfigNotEditable,
+        }
+    }
+
+    pub(super) fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::Unusable { node, .. }
+            | Self::SetupIncomplete { node, .. }
+            | Self::NotCompared { node, .. }
+            | Self::NotAsItRuns { node, .. }
+            | Self::EditRefused { node, .. } => Some(node),
+            Self::Differ { .. } => None,
+        }
+    }
+
     pub(super) fn remedy(&self) -> String {
         match self {
             Self::Unusable { node, .. } => format!("correct the file on {node}"),

@@ -6,7 +6,7 @@ use quaymaster_proto::preview::SpecVerdict;
 use quaymaster_proto::{Component, ContainerStatus, Mode, NodeName};
 use serde::Serialize;
 
-use super::Severity;
+use super::Code;
 use crate::plan::situation::{Situation, Unanswered};
 use crate::survey::NodeSurvey;
 
@@ -81,14 +81,25 @@ pub enum ContainerFinding {
 }
 
 impl ContainerFinding {
-    pub(super) fn severity(&self) -> Severity {
+    pub(super) fn code(&self) -> Code {
         match self {
-            Self::OverrideSet { .. } => Severity::Warns,
-            Self::OtherStarter { .. }
-            | Self::Stray { .. }
-            | Self::OverrideSetsMode { .. }
-            | Self::SpecRefused { .. }
-            | Self::NoPreview { .. } => Severity::Refuses,
+            Self::OtherStarter { .. } => Code::OtherStarter,
+            Self::Stray { .. } => Code::StrayContainer,
+            Self::OverrideSetsMode { .. } => Code::OverrideSetsMode,
+            Self::OverrideSet { .. } => Code::OverrideConfig,
+            Self::SpecRefused { .. } => Code::ContainerNotCarried,
+            Self::NoPreview { .. } => Code::NoPreview,
+        }
+    }
+
+    pub(super) fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::OtherStarter { node, .. }
+            | Self::Stray { node, .. }
+            | Self::OverrideSetsMode { node, .. }
+            | Self::OverrideSet { node, .. }
+            | Self::SpecRefused { node, .. }
+            | Self::NoPreview { node, .. } => Some(node),
         }
     }
 

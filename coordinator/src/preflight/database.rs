@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use quaymaster_proto::NodeName;
 use serde::Serialize;
 
-use super::{grouped, groups_in_words};
+use super::{Code, grouped, groups_in_words};
 use crate::plan::ReleaseInMode;
 use crate::plan::situation::Situation;
 use crate::survey::{ClusterFacts, DatabaseAnswer, NodeSurvey};
@@ -50,6 +50,22 @@ pub enum DatabaseFinding {
 }
 
 impl DatabaseFinding {
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Unreadable { .. } => Code::DatabaseUnreadable,
+            Self::Several { .. } => Code::SeveralDatabases,
+            Self::InRecovery { .. } => Code::DatabaseInRecovery,
+            Self::WrongRevision { .. } => Code::WrongRevision,
+        }
+    }
+
+    pub(super) fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::Unreadable { node, .. } | Self::InRecovery { node, .. } => Some(node),
+            Self::Several { .. } | Self::WrongRevision { .. } => None,
+        }
+    }
+
     pub(super) fn remedy(&self) -> String {
         match self {
             Self::Unreadable { node, .. } => {

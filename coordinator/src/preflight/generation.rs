@@ -3,7 +3,7 @@
 use quaymaster_proto::{ContainerStatus, Mode, NodeName};
 use serde::Serialize;
 
-use super::{grouped, groups_in_words};
+use super::{Code, grouped, groups_in_words};
 use crate::plan::ReleaseInMode;
 use crate::survey::{ClusterFacts, NodeSurvey, Reader, Unclear};
 
@@ -70,6 +70,30 @@ pub enum GenerationFinding {
 }
 
 impl GenerationFinding {
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::NoQuay { .. } => Code::NoQuay,
+            Self::NoContainer { .. } => Code::NoContainer,
+            Self::NotRunning { .. } => Code::QuayNotRunning,
+            Self::UnknownRelease { .. } => Code::UnknownRelease,
+            Self::NoMode { .. } => Code::NoMode,
+            Self::OddMode { .. } => Code::OddMode,
+            Self::Mixed { .. } => Code::MixedGenerations,
+        }
+    }
+
+    pub(super) fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::NoQuay { node, .. }
+            | Self::NoContainer { node, .. }
+            | Self::NotRunning { node, .. }
+            | Self::UnknownRelease { node, .. }
+            | Self::NoMode { node, .. }
+            | Self::OddMode { node, .. } => Some(node),
+            Self::Mixed { .. } => None,
+        }
+    }
+
     pub(super) fn remedy(&self) -> String {
         match self {
             Self::NoQuay { node } => format!("add components.quay to agent.yaml on {node}"),

@@ -3,7 +3,7 @@
 use quaymaster_proto::{Component, NodeName};
 use serde::Serialize;
 
-use super::{Severity, grouped, groups_in_words, names};
+use super::{Code, grouped, groups_in_words, names};
 use crate::nodes::{ImageQuestion, ResolvedImage};
 use crate::plan::situation::{ImageSource, Situation, on_node};
 use crate::survey::NodeSurvey;
@@ -81,14 +81,25 @@ pub enum ImageFinding {
 }
 
 impl ImageFinding {
-    pub(super) fn severity(&self) -> Severity {
+    pub(super) fn code(&self) -> Code {
         match self {
-            Self::Loaded { .. } => Severity::Warns,
+            Self::Differ { .. } => Code::ImagesDiffer,
+            Self::NotAllowed { .. } => Code::RepositoryNotAllowed,
+            Self::Unavailable { .. } => Code::ImageUnavailable,
+            Self::Ambiguous { .. } => Code::ImageAmbiguous,
+            Self::NotLoadedEverywhere { .. } => Code::ImageNotEverywhere,
+            Self::Loaded { .. } => Code::ImageLoaded,
+        }
+    }
+
+    pub(super) fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::Unavailable { node, .. } => Some(node),
             Self::Differ { .. }
             | Self::NotAllowed { .. }
-            | Self::Unavailable { .. }
             | Self::Ambiguous { .. }
-            | Self::NotLoadedEverywhere { .. } => Severity::Refuses,
+            | Self::NotLoadedEverywhere { .. }
+            | Self::Loaded { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use quaymaster_proto::NodeName;
 use serde::Serialize;
 
-use super::Severity;
+use super::Code;
 use crate::forecast::forecast;
 use crate::plan::situation::Situation;
 use crate::survey::{ClusterFacts, NodeSurvey};
@@ -82,14 +82,24 @@ pub enum NodeFinding {
 }
 
 impl NodeFinding {
-    pub(super) fn severity(&self) -> Severity {
+    pub(super) fn code(&self) -> Code {
         match self {
-            Self::WrongAgent { .. } | Self::EngineTooOld { .. } | Self::PolicyFixed { .. } => {
-                Severity::Refuses
-            }
-            Self::CertificateEnds { .. } | Self::ClockSkew { .. } | Self::PollShort { .. } => {
-                Severity::Warns
-            }
+            Self::WrongAgent { .. } => Code::WrongAgent,
+            Self::EngineTooOld { .. } => Code::EngineTooOld,
+            Self::PolicyFixed { .. } => Code::RestartPolicyFixed,
+            Self::CertificateEnds { .. } => Code::CertificateEnds,
+            Self::ClockSkew { .. } => Code::ClockSkew,
+            Self::PollShort { .. } => Code::PollShort,
+        }
+    }
+
+    pub(super) fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::WrongAgent { node, .. }
+            | Self::EngineTooOld { node, .. }
+            | Self::PolicyFixed { node, .. }
+            | Self::CertificateEnds { node, .. } => Some(node),
+            Self::ClockSkew { .. } | Self::PollShort { .. } => None,
         }
     }
 

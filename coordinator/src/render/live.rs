@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::figures::{count, fraction, time};
+use super::figures::{count, fraction, number, time};
 use super::turn;
 use super::words::{evidence, failure, problem, settlement, step_title, waiting, what};
 use super::{Style, Tone};
@@ -21,8 +21,12 @@ pub use screen::{Live, Pull, live};
 pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
     let title = |step| plan.step(step).map_or_else(|| "unknown step".to_owned(), step_title);
     let (at, tone, step, node, words) = match event {
-        Event::Started { run, plan: digest, cluster, at } => {
-            let words = format!("run {run} of plan {} on {cluster}", digest.short());
+        Event::Started { run, plan: digest, cluster, waivers, at } => {
+            let waived = match waivers.len() {
+                0 => String::new(),
+                waived => format!(", {} waived", number(waived, "finding")),
+            };
+            let words = format!("run {run} of plan {} on {cluster}{waived}", digest.short());
             (*at, Tone::Heading, "begin".to_owned(), String::new(), words)
         }
         Event::Driven { epoch, by, at } => {

@@ -9,10 +9,10 @@ use quaymaster_proto::{Component, Mode};
 
 use super::figures::{about, count, moment, number, range};
 use super::text::{Table, WIDTH, labelled, names, next_lines, width, wrapped};
-use super::{Style, Tone};
+use super::{Style, Tone, preflight};
 use crate::plan::{
     CheckedPlan, Gate, PartOfOutage, Plan, PlannedContainer, PlannedImage, PlannedNode,
-    ReleaseInMode, Stage, Step, Verb, What, Width,
+    PlannedWarning, ReleaseInMode, Stage, Step, Verb, What, Width,
 };
 use crate::report::between;
 
@@ -33,8 +33,11 @@ pub fn plan(checked: &CheckedPlan, now: Timestamp, next: &str, style: Style) -> 
     out.push_str(&companions::lines(plan));
     out.push('\n');
     out.push_str(&forecast(plan));
-    for warning in &plan.warnings {
-        out.push_str(&labelled("warning", warning));
+    for PlannedWarning { code, words, remedy: _ } in &plan.warnings {
+        out.push_str(&labelled("warning", &format!("{words} [{code}]")));
+    }
+    for waiver in &plan.waivers {
+        out.push_str(&preflight::waived(waiver));
     }
     out.push_str(&totals(plan));
     out.push_str(&next_lines("quaymaster", &[next.to_owned()]));
@@ -370,8 +373,12 @@ fn part_in_words(part: PartOfOutage, plan: &Plan) -> String {
 fn totals(plan: &Plan) -> String {
     let is_gate = |step: &&Step| matches!(step.what, What::Gate(_));
     let gates = plan.steps.iter().filter(is_gate).count();
+    let waived = match plan.waivers.len() {
+        0 => String::new(),
+        waived => format!(", {waived} waived"),
+    };
     let words = format!(
-        "{}, {} of them gates; {}; {}; nothing was changed by planning",
+        "{}, {} of them gates; {}; {}{waived}; nothing was changed by planning",
         number(plan.steps.len(), "step"),
         gates,
         number(plan.nodes.len(), "node"),

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::text::wrapped;
 use super::{JSON_VERSION, Style, Tone};
 use crate::plan::drift::Drift;
-use crate::preflight::Findings;
+use crate::preflight::waiver::NotWaived;
+use crate::preflight::{Code, Findings};
 use crate::survey::Silence;
 
 /// Something that did not happen, and why.
@@ -32,6 +33,15 @@ pub struct Detail {
     pub what: String,
     /// What to do about it; may be empty.
     pub remedy: String,
+    /// What preflight calls it, where it is preflight's.
+    pub code: Option<Code>,
+}
+
+impl Detail {
+    /// One that has no name.
+    pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into(), code: None }
+    }
 }
 
 /// For everything that is refused before the first change.
@@ -43,14 +53,14 @@ impl Complaint {
         let mut details = Vec::new();
         let mut cause = error.source();
         while let Some(error) = cause {
-            details.push(Detail { what: error.to_string(), remedy: String::new() });
+            details.push(Detail::new(error.to_string(), ""));
             cause = error.source();
         }
         // A list of mistakes is a list here too.
         let text = error.to_string();
         let mut lines = text.lines().map(|line| line.trim_start().to_owned());
         let what = lines.next().unwrap_or_default();
-        let lines = lines.map(|what| Detail { what, remedy: String::new() });
+        let lines = lines.map(|what| Detail::new(what, ""));
         let details = lines.chain(details).collect();
         Self { what, details, standing: String::new(), next: next.into() }
     }
@@ -59,20 +69,37 @@ impl Complaint {
     pub fn of_findings(findings: &Findings) -> Self {
         let details: Vec<Detail> = findings
             .refusals()
-            .map(|finding| Detail { what: finding.to_string(), remedy: finding.remedy() })
+            .map(|finding| Detail {
+                code: Some(finding.code()),
+                ..Detail::new(finding.to_string(), finding.remedy())
+            })
             .collect();
         let what = match details.len() {
             1 => "one thing forbids the window".to_owned(),
             many => format!("{many} things forbid the window"),
         };
-        let (standing, next) = (UNCHANGED.to_owned(), "mend it, then plan again".to_owned());
-        Self { what, details, standing, next }
+        let standing = UNCHANGED.to_owned();
+        let next = "mend it, then plan again; more about [code]: quaymaster explain code";
+        Self { what, details, standing, next: next.to_owned() }
+    }
+
+    /// What is not waived.
+    pub fn of_waivers(refused: &[NotWaived]) -> Self {
+        let detail = |why: &NotWaived| Detail {
+            code: Some(why.code()),
+            ..Detail::new(why.to_string(), why.remedy())
+        };
+        Self {
+            what: "what was asked to be waived is not".to_owned(),
+            details: refused.iter().map(detail).collect(),
+            standing: UNCHANGED.to_owned(),
+            next: String::new(),
+        }
     }
 
     /// A plan that no longer fits the cluster.
     pub fn of_drift(plan: &str, drifts: &[Drift], next: impl Into<String>) -> Self {
-        let details =
-            drifts.iter().map(|drift| Detail { what: drift.to_string(), remedy: String::new() });
+        let details = drifts.iter().map(|drift| Detail::new(drift.to_string(), ""));
         Self {
             what: format!("plan {plan} is stale: the cluster changed after its survey"),
             details: details.collect(),
@@ -87,9 +114,8 @@ impl Complaint {
     ) -> Self {
         let details: Vec<Detail> = silent
             .into_iter()
-            .map(|(node, Silence { address, problem, remedy })| Detail {
-                what: format!("{node} ({address}): {problem}"),
-                remedy: remedy.clone(),
+            .map(|(node, Silence { address, problem, remedy })| {
+                Detail::new(format!("{node} ({address}): {problem}"), remedy)
             })
             .collect();
         let what = match details.len() {
@@ -109,7 +135,9 @@ pub fn complaint(complaint: &Complaint, style: Style) -> String {
         Some(rest) => style.paint(Tone::Bad, "error:") + rest,
         None => text,
     };
-    for Detail { what, remedy } in details {
+    for Detail { what, remedy, code } in details {
+        let name = code.map(|code| format!(" [{code}]")).unwrap_or_default();
+        let what = format!("{what}{name}");
         for (index, line) in what.lines().enumerate() {
             out.push_str(&wrapped(if index == 0 { "  - " } else { "    " }, line.trim_start()));
         }
@@ -131,7 +159,15 @@ pub fn complaint_json(complaint: &Complaint) -> Value {
     let Complaint { what, details, standing, next } = complaint;
     let details: Vec<Value> = details
         .iter()
-        .map(|Detail { what, remedy }| json!({ "what": what, "remedy": remedy }))
+        .map(|Detail { what, remedy, code }| match code {
+            None => json!({ "what": what, "remedy": remedy }),
+            Some(code) => json!({
+                "what": what,
+                "remedy": remedy,
+                "code": code,
+                "severity": code.severity(),
+            }),
+        })
         .collect();
     json!({
         "version": JSON_VERSION,

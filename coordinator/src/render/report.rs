@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::figures::{about, count, duration, fraction, number};
 use super::text::{labelled, names, next_lines};
 use super::words::what;
-use super::{JSON_VERSION, Style, Tone};
+use super::{JSON_VERSION, Style, Tone, preflight};
 use crate::plan::{CheckedPlan, Fate, Plan, What};
 use crate::report::{Limit, Report};
 
@@ -62,7 +62,12 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     for (node, because) in &report.left_out {
         out.push_str(&labelled("left out", &left_out(node, because)));
     }
-    out.push_str(&labelled("waived", &waived(report)));
+    if plan.waivers.is_empty() || !report.waived.is_empty() {
+        out.push_str(&labelled("waived", &waived(report)));
+    }
+    for waiver in &plan.waivers {
+        out.push_str(&preflight::waived(waiver));
+    }
     for (component, words) in companions(plan) {
         out.push_str(&labelled(component.as_str(), &words));
     }
@@ -200,6 +205,7 @@ pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
                 "because": because,
             })).collect::<Vec<_>>(),
             "waived": waived.collect::<Vec<_>>(),
+            "waived_findings": plan.waivers,
         },
     })
 }

@@ -26,6 +26,7 @@ pub(crate) fn events(plan: &CheckedPlan, until: Option<What>) -> Vec<Event> {
         run: RUN.parse().unwrap(),
         plan: plan.digest().clone(),
         cluster: plan.plan().cluster.clone(),
+        waivers: plan.plan().waivers.clone(),
         at,
     });
     writer.push(|at| Event::Driven { epoch: Epoch::FIRST, by: "alice@admin-1".into(), at });

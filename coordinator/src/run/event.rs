@@ -11,6 +11,7 @@ use quaymaster_proto::{
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Gate;
+use crate::preflight::Waiver;
 use crate::run::log::LogTail;
 use crate::run::turn::{Cause, Crossing};
 
@@ -26,6 +27,9 @@ pub enum Event {
         plan: PlanDigest,
         /// The plan's cluster.
         cluster: ClusterName,
+        /// What preflight found and the plan does not count, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        waivers: Vec<Waiver>,
         /// When.
         at: Timestamp,
     },

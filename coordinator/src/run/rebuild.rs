@@ -37,9 +37,10 @@ pub fn rebuild(kept: &Kept, now: Timestamp) -> Vec<Event> {
     let plan = kept.plan.plan();
     let begun = kept.nodes.values().flatten().map(|entry| entry.at).min().unwrap_or(now);
     let (run, cluster) = (kept.run, plan.cluster.clone());
+    let waivers = plan.waivers.clone();
     let (digest, by) = (kept.plan.digest().clone(), BY.to_owned());
     let mut events = vec![
-        Event::Started { run, plan: digest, cluster, at: begun },
+        Event::Started { run, plan: digest, cluster, waivers, at: begun },
         Event::Driven { epoch: kept.epoch, by, at: begun },
     ];
     let attempts = 1..=last_attempt(kept);

@@ -136,7 +136,7 @@ impl RunState {
     pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, IllegalEvent> {
         let mut events = events.into_iter();
         let first = events.next();
-        let Some(Event::Started { run, plan, cluster, at }) = first else {
+        let Some(Event::Started { run, plan, cluster, waivers: _, at }) = first else {
             return Err(IllegalEvent::OutOfPlace { event: format!("{first:?}") });
         };
         let mut state = Self::new(*run, plan.clone(), cluster.clone(), *at);

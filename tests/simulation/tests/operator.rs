@@ -454,7 +454,8 @@ impl Operator {
         let because = None;
         let approved = Event::Approved { gate: Gate::Approval, by: who.to_owned(), because, at };
         let mut events = journal.0.lock().unwrap();
-        events.push(Event::Started { run, plan, cluster, at });
+        let waivers = self.plan.plan().waivers.clone();
+        events.push(Event::Started { run, plan, cluster, waivers, at });
         events.push(approved);
     }
 

@@ -87,9 +87,7 @@ impl HealError {
 
 /// All that stands against it, each with what to do.
 pub(super) fn of_against(node: &NodeName, against: &[Against]) -> Complaint {
-    let details = against
-        .iter()
-        .map(|against| Detail { what: against.to_string(), remedy: against.remedy() });
+    let details = against.iter().map(|against| Detail::new(against.to_string(), against.remedy()));
     Complaint {
         what: format!("{node} is not healed"),
         details: details.collect(),

@@ -44,9 +44,12 @@ impl CommandError {
             | Self::RunEnded { .. }
             | Self::NoSuchGate { .. }
             | Self::Journal(JournalError::OtherCluster { .. })
+            | Self::Reasons { .. }
             | Self::Request(_) => Exit::Usage,
             Self::Silent { .. } => Exit::Unreachable,
-            Self::Refused { .. } | Self::Unfinished { .. } => Exit::Refused,
+            Self::Refused { .. } | Self::NotWaived { .. } | Self::Unfinished { .. } => {
+                Exit::Refused
+            }
             Self::Heal(error) => error.exit(),
             Self::Stale { .. } | Self::OtherNodes { .. } => Exit::Stale,
             Self::Journal(JournalError::InUse { .. }) => Exit::LeaseHeld,
@@ -62,6 +65,9 @@ impl CommandError {
         }
         if let Self::Refused { findings } = self {
             return Complaint::of_findings(findings);
+        }
+        if let Self::NotWaived { refused } = self {
+            return Complaint::of_waivers(refused);
         }
         if let Self::Stale { plan, drifts } = self {
             let next = format!("look at what changed, then: {program} plan");
@@ -98,6 +104,7 @@ impl CommandError {
             | Self::PlanFile { .. }
             | Self::LeaseHeld { .. }
             | Self::Impossible { .. }
+            | Self::Reasons { .. }
             | Self::Request(_) => UNCHANGED,
             Self::Heal(error) => error.standing(),
             // What can be undone may have been done by then.
@@ -111,6 +118,7 @@ impl CommandError {
             | Self::Tls(_)
             | Self::Silent { .. }
             | Self::Refused { .. }
+            | Self::NotWaived { .. }
             | Self::Build(_)
             | Self::Unsound { .. }
             | Self::File { .. }
@@ -134,6 +142,9 @@ impl CommandError {
                 "name the cluster file: --cluster FILE, or QUAYMASTER_CLUSTER".to_owned()
             }
             Self::Request(refusal) => refusal.remedy(),
+            Self::Reasons { .. } => {
+                "give one --because for all of them, or one for each, in their order".to_owned()
+            }
             Self::ReadPlan { .. } => {
                 "give the .json file that quaymaster plan wrote, or its digest".to_owned()
             }
@@ -179,6 +190,7 @@ impl CommandError {
             | Self::Tls(_)
             | Self::Silent { .. }
             | Self::Refused { .. }
+            | Self::NotWaived { .. }
             | Self::Build(_)
             | Self::Unsound { .. }
             | Self::File { .. }

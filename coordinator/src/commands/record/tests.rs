@@ -65,6 +65,7 @@ fn begun(cluster: &str) -> Vec<Event> {
             run: run(),
             plan: "a".repeat(64).parse().unwrap(),
             cluster: cluster.parse().unwrap(),
+            waivers: Vec::new(),
             at: at(0),
         },
         Event::Driven { epoch: Epoch::FIRST, by: "alice@host".to_owned(), at: at(1) },

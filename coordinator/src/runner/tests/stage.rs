@@ -146,7 +146,8 @@ impl Stage {
         if book.events().is_empty() {
             let run = RunId::new(Ulid::from_parts(1_700_000_000_000, 1));
             let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
-            let mut events = vec![Event::Started { run, plan, cluster, at }];
+            let waivers = Vec::new();
+            let mut events = vec![Event::Started { run, plan, cluster, waivers, at }];
             if approves {
                 events.push(approval(Gate::Approval, at));
             }
