@@ -166,6 +166,8 @@ pub struct Image {
     pub tags: Vec<String>,
     /// `repository@sha256:…` names.
     pub digests: Vec<String>,
+    /// What it takes on the disk, where the engine tells.
+    pub bytes: Option<u64>,
 }
 
 /// A line of a container's log.
@@ -199,6 +201,11 @@ pub trait EngineLooks: Send + Sync + 'static {
 
     /// The engine itself.
     fn facts(&self) -> impl Future<Output = Result<EngineFacts, EngineError>> + Send;
+
+    /// Whether containers outlive a restart of it, where it tells.
+    fn live_restore(&self) -> impl Future<Output = Option<bool>> + Send {
+        std::future::ready(None)
+    }
 
     /// A container by id or name.
     fn container(

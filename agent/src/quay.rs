@@ -1,4 +1,4 @@
-//! What a Quay is. `http` and `database` ask one; nothing else here does, or
+//! What a Quay is. `http`, `database` and `redis` ask one or what it uses; nothing else here does, or
 //! touches a file.
 
 pub mod config_edit;
@@ -9,5 +9,6 @@ pub(crate) mod http;
 pub mod log;
 pub(crate) mod mode_probe;
 pub mod progress;
+pub(crate) mod redis;
 pub mod settings;
 mod yaml;

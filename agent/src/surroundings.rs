@@ -11,11 +11,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use quaymaster_proto::database::DatabaseLook;
+use quaymaster_proto::footing::DatabaseFooting;
 
 use crate::engine::Mount;
 use crate::own_thread::Threads;
 use crate::quay::database::{self, Asked, LookError};
 use crate::quay::http::{Answer, QuayClient, Target};
+use crate::quay::redis::{self, RedisServer};
 use crate::quay::settings::Settings;
 
 /// This node's Quay, asked over HTTP.
@@ -32,7 +34,7 @@ pub(crate) trait AskQuay: Send + Sync {
     fn put_manifest_list<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Answer>;
 }
 
-/// Quay's database, looked into.
+/// Quay's database, looked into, and what else keeps its data.
 pub(crate) trait AskDatabase: Send + Sync {
     /// Looks into the database that `settings` name, seen from inside a
     /// container with these mounts.
@@ -43,6 +45,21 @@ pub(crate) trait AskDatabase: Send + Sync {
         application: &'a str,
         asked: Asked,
     ) -> BoxFuture<'a, Result<DatabaseLook, LookError>>;
+
+    /// What a migration of it would stand on, where it has anything of it.
+    fn footing<'a>(
+        &'a self,
+        _settings: &'a Settings,
+        _mounts: &'a [Mount],
+        _application: &'a str,
+    ) -> BoxFuture<'a, Result<Option<DatabaseFooting>, LookError>> {
+        std::future::ready(Ok(None)).boxed()
+    }
+
+    /// The version of a Redis, where it can be asked.
+    fn redis_version<'a>(&'a self, _server: &'a RedisServer) -> BoxFuture<'a, Option<String>> {
+        std::future::ready(None).boxed()
+    }
 }
 
 /// Everything that is not the engine.
@@ -112,5 +129,18 @@ impl AskDatabase for RealDatabase {
         asked: Asked,
     ) -> BoxFuture<'a, Result<DatabaseLook, LookError>> {
         database::look(settings, mounts, application, asked).boxed()
+    }
+
+    fn footing<'a>(
+        &'a self,
+        settings: &'a Settings,
+        mounts: &'a [Mount],
+        application: &'a str,
+    ) -> BoxFuture<'a, Result<Option<DatabaseFooting>, LookError>> {
+        database::footing(settings, mounts, application).boxed()
+    }
+
+    fn redis_version<'a>(&'a self, server: &'a RedisServer) -> BoxFuture<'a, Option<String>> {
+        redis::version(server).boxed()
     }
 }

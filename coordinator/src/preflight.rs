@@ -16,6 +16,7 @@ mod companion;
 mod config;
 mod container;
 mod database;
+mod documented;
 mod generation;
 mod image;
 mod node;
@@ -27,6 +28,7 @@ pub use companion::CompanionFinding;
 pub use config::{ConfigFinding, DifferingKey};
 pub use container::ContainerFinding;
 pub use database::DatabaseFinding;
+pub use documented::DocumentedFinding;
 pub use generation::GenerationFinding;
 pub use image::ImageFinding;
 pub use node::NodeFinding;
@@ -111,6 +113,9 @@ pub enum Finding {
     /// The next image.
     #[error(transparent)]
     Image(#[from] ImageFinding),
+    /// What the documented command line gives a Quay.
+    #[error(transparent)]
+    Documented(#[from] DocumentedFinding),
 }
 
 impl Finding {
@@ -124,6 +129,7 @@ impl Finding {
             Self::Config(finding) => finding.code(),
             Self::Database(finding) => finding.code(),
             Self::Image(finding) => finding.code(),
+            Self::Documented(finding) => finding.code(),
         }
     }
 
@@ -142,6 +148,7 @@ impl Finding {
             Self::Config(finding) => finding.node(),
             Self::Database(finding) => finding.node(),
             Self::Image(finding) => finding.node(),
+            Self::Documented(finding) => finding.node(),
         }
     }
 
@@ -155,6 +162,7 @@ impl Finding {
             Self::Config(finding) => finding.remedy(),
             Self::Database(finding) => finding.remedy(),
             Self::Image(finding) => finding.remedy(),
+            Self::Documented(finding) => finding.remedy(),
         }
     }
 }
@@ -197,6 +205,18 @@ pub fn of_window(situation: &Situation<'_>) -> Findings {
     found.extend(container::carried_over(situation).into_iter().map(Finding::from));
     found.extend(node::certificates(situation).into_iter().map(Finding::from));
     found.extend(node::poll(situation).map(Finding::from));
+    found.extend(node::live_restore(situation).map(Finding::from));
+    found.extend(node::upgrades(situation).into_iter().map(Finding::from));
+    found.extend(node::room(situation).into_iter().map(Finding::from));
+    found.extend(documented::run_line(situation).into_iter().map(Finding::from));
+    found.extend(documented::ports(situation).into_iter().map(Finding::from));
+    found.extend(config::testing(situation).into_iter().map(Finding::from));
+    found.extend(config::tls(situation).into_iter().map(Finding::from));
+    found.extend(config::percent(situation).map(Finding::from));
+    found.extend(database::trigrams(situation).map(Finding::from));
+    found.extend(database::rewritten(situation).map(Finding::from));
+    found.extend(database::server(situation).map(Finding::from));
+    found.extend(database::redis(situation).into_iter().map(Finding::from));
     Findings(found)
 }
 
@@ -214,6 +234,20 @@ fn grouped<K: Ord>(pairs: impl IntoIterator<Item = (K, NodeName)>) -> Vec<(K, Ve
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, nodes)| (std::cmp::Reverse(nodes.len()), nodes.first().cloned()));
     groups
+}
+
+/// The first two numbers of a version.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?.parse().ok()?;
+    Some((major, minor))
+}
+
+/// `1.2 GB`
+fn gigabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000_000);
+    format!("{}.{} GB", tenths / 10, tenths % 10)
 }
 
 /// `quay-1, quay-2`

@@ -4,7 +4,7 @@
 //! names it. Everything else is the words both sides share, each parsed once:
 //! names and ids (`name`, `container_name`, `id`), what a container and a node
 //! are (`words`, `container`, `node`), what an agent is asked (`act`, `job`) and what it
-//! answers (`health`, `database`, `refusal`), who drives (`lease`), what may run (`floor`),
+//! answers (`health`, `database`, `footing`, `refusal`), who drives (`lease`), what may run (`floor`),
 //! and who is calling (`peer`).
 //! Nothing of that knows a clock, a disk or a network.
 //!
@@ -18,6 +18,7 @@ pub mod container;
 pub mod container_name;
 pub mod database;
 pub mod floor;
+pub mod footing;
 pub mod health;
 pub mod id;
 pub mod image;

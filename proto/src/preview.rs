@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::footing::Footing;
 use crate::id::FileDigest;
 use crate::invalid::{InvalidField, each, parsed, within_if_any};
 use crate::wire;
@@ -14,6 +15,8 @@ pub struct Preview {
     pub config: Option<ConfigChange>,
     /// What becomes of each part of the container's spec.
     pub spec: Vec<SpecFinding>,
+    /// What it would stand on; `None` for components beside Quay.
+    pub footing: Option<Footing>,
 }
 
 /// The edit of config.yaml, without its bytes.
@@ -68,15 +71,23 @@ impl TryFrom<wire::PreviewReply> for Preview {
     type Error = InvalidField;
 
     fn try_from(message: wire::PreviewReply) -> Result<Self, InvalidField> {
-        let wire::PreviewReply { config, spec } = message;
-        Ok(Self { config: within_if_any("config", config)?, spec: each("spec", spec)? })
+        let wire::PreviewReply { config, spec, footing } = message;
+        Ok(Self {
+            config: within_if_any("config", config)?,
+            spec: each("spec", spec)?,
+            footing: within_if_any("footing", footing)?,
+        })
     }
 }
 
 impl From<Preview> for wire::PreviewReply {
     fn from(preview: Preview) -> Self {
-        let Preview { config, spec } = preview;
-        Self { config: config.map(Into::into), spec: spec.into_iter().map(Into::into).collect() }
+        let Preview { config, spec, footing } = preview;
+        Self {
+            config: config.map(Into::into),
+            spec: spec.into_iter().map(Into::into).collect(),
+            footing: footing.map(Into::into),
+        }
     }
 }
 

@@ -14,6 +14,9 @@ use quaymaster_proto::act::{
 };
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
+use quaymaster_proto::footing::{
+    ConfigFooting, ContainerFooting, DatabaseFooting, Footing, HostFooting, TableSize,
+};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::image::ResolvedImage;
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
@@ -498,9 +501,35 @@ proptest! {
             let spec = [SpecVerdict::Carried, SpecVerdict::Changed, SpecVerdict::Dropped, SpecVerdict::Refused]
                 .map(|verdict| SpecFinding { verdict, subject: reason.clone(), reason: reason.clone() })
                 .to_vec();
-            let preview = Preview { config, spec };
+            let preview = Preview { config, spec, footing: Some(footing(&reason, inserted, line)) };
             prop_assert_eq!(over::<wire::PreviewReply, _>(&preview), preview);
         }
+    }
+}
+
+fn footing(text: &str, flag: bool, number: u32) -> Footing {
+    let number = u64::from(number);
+    let size = TableSize { table: text.to_owned(), bytes: number };
+    Footing {
+        config: ConfigFooting {
+            testing: Some(flag),
+            https: flag,
+            external_tls: !flag,
+            tls_key: flag,
+            percent_in_database_uri: !flag,
+        },
+        container: ContainerFooting {
+            privileged: flag,
+            somaxconn: Some(number),
+            image_bytes: Some(number),
+        },
+        host: HostFooting {
+            has_reserve: flag,
+            live_restore: Some(!flag),
+            self_upgrading: vec![text.to_owned()],
+        },
+        redis_versions: vec![text.to_owned()],
+        database: flag.then(|| DatabaseFooting { has_trigrams: flag, rewritten: vec![size] }),
     }
 }
 

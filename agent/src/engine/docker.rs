@@ -149,6 +149,10 @@ impl EngineLooks for DockerEngine {
         Ok(convert::facts(version, info))
     }
 
+    async fn live_restore(&self) -> Option<bool> {
+        self.docker.info().await.ok()?.live_restore_enabled
+    }
+
     async fn container(&self, which: &str) -> Result<Option<Container>, EngineError> {
         let found = self.inspect(which).await?;
         found.map(|found| convert::container(&found)).transpose()

@@ -259,7 +259,12 @@ impl EngineLooks for FakeEngine {
 
     async fn full_container(&self, which: &str) -> Result<Option<FullContainer>, EngineError> {
         Ok(self.stored(which).map(|Stored { container, spec }| FullContainer {
-            image: Image { id: spec.image.clone(), tags: Vec::new(), digests: Vec::new() },
+            image: Image {
+                id: spec.image.clone(),
+                tags: Vec::new(),
+                digests: Vec::new(),
+                bytes: None,
+            },
             image_reference: spec.image.to_string(),
             override_config: spec.environment_value(OVERRIDE_VARIABLE).cloned(),
             container,
@@ -318,6 +323,7 @@ impl EngineImages for FakeEngine {
                 .filter(|(name, of)| *of == id && name.contains('@') && !state.loses_digests)
                 .map(|(name, _)| name.clone())
                 .collect(),
+            bytes: None,
         }))
     }
 

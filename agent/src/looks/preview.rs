@@ -42,11 +42,13 @@ impl<E: Engine> Node<E> {
         let next = carry_over(&found.spec, &demands);
         let mut spec: Vec<SpecFinding> = next.findings().iter().cloned().map(Into::into).collect();
         spec.extend(self.reads_other_config(*component, &found));
-        let config = match component {
-            Component::Quay => Some(self.previewed_config(*mode).await?),
-            Component::Mirror | Component::Clair | Component::Builder => None,
+        let (config, footing) = match component {
+            Component::Quay => {
+                (Some(self.previewed_config(*mode).await?), self.footing(&found).await)
+            }
+            Component::Mirror | Component::Clair | Component::Builder => (None, None),
         };
-        Ok(Preview { config, spec })
+        Ok(Preview { config, spec, footing })
     }
 
     async fn model(

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use quaymaster_proto::database::{
     AGENT_APPLICATION, DatabaseIdentity, DatabaseLook, Session, TagCounts,
 };
+use quaymaster_proto::footing::DatabaseFooting;
 use quaymaster_proto::{ClusterName, NodeName};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
@@ -214,6 +215,26 @@ pub(crate) async fn look(
         server_version,
         shown_as: uri.shown_as(),
     })
+}
+
+/// What a migration would stand on; `None` where it is no PostgreSQL.
+pub(crate) async fn footing(
+    settings: &Settings,
+    mounts: &[Mount],
+    application: &str,
+) -> Result<Option<DatabaseFooting>, LookError> {
+    let uri = settings.database()?;
+    let server = match &uri {
+        DatabaseUri::Server(server) if server.kind == ServerKind::Postgresql => server,
+        DatabaseUri::Server(_) | DatabaseUri::Sqlite { .. } => return Ok(None),
+    };
+    let arguments = settings.connection_arguments();
+    let options = postgres_options(server, &arguments, mounts, application)?;
+    let late = |_| LookError::Late { seconds: LOOK_LIMIT.as_secs() };
+    let found = tokio::time::timeout(LOOK_LIMIT, postgres::footing(&options)).await;
+    let password = server.password.as_ref().map(|secret| secret.expose());
+    let found = found.map_err(late)?;
+    found.map(Some).map_err(|error| error.without(password.unwrap_or_default()))
 }
 
 fn postgres_options(

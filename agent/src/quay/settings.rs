@@ -6,6 +6,7 @@
 
 mod connection;
 mod digest;
+mod footing;
 mod secrets;
 
 use std::collections::BTreeMap;

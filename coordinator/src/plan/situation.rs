@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use quaymaster_proto::footing::Footing;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{Component, ContainerId, ImageId, MountCopy, NodeName, PortMove};
 
@@ -76,6 +77,17 @@ impl<'a> Situation<'a> {
     /// What a node did answer about a component's change.
     pub fn preview(&self, node: &NodeName, component: Component) -> Option<&'a Preview> {
         self.answers.previews.get(&(node.clone(), component))?.as_ref().ok()
+    }
+
+    /// What each node's window would stand on, where its agent says.
+    pub fn footings(&self) -> impl Iterator<Item = (&'a NodeName, &'a Footing)> {
+        self.previews().filter_map(|(node, preview)| Some((node, preview.footing.as_ref()?)))
+    }
+
+    /// Whether the first node's start changes tables that are there, and does
+    /// not move data alone.
+    pub fn changes_schema(&self) -> bool {
+        self.window.from.release != self.window.to.release
     }
 
     /// What each node answered about a component's image.

@@ -80,6 +80,12 @@ codes! {
     CertificateEnds "certificate-ends" Warns YES;
     ClockSkew "clock-skew" Warns YES;
     PollShort "poll-short" Warns YES;
+    LiveRestoreOff "live-restore-off" Warns YES;
+    EngineUpgradesItself "engine-upgrades-itself" Warns YES;
+    NoRoomForImages "no-room-for-images" Refuses YES;
+    NoRoomForConfig "no-room-for-config" Refuses YES;
+    NoReserve "no-reserve" Refuses
+        never("the way back writes down what it does, and must have room for it");
 
     NoQuay "no-quay" Refuses WHAT_RUNS;
     NoContainer "no-container" Refuses WHAT_RUNS;
@@ -93,6 +99,9 @@ codes! {
     StrayContainer "stray-container" Refuses ONE_MIGRATES;
     OverrideSetsMode "override-sets-mode" Refuses ONE_GENERATION;
     OverrideConfig "override-config" Warns YES;
+    NotPrivileged "not-privileged" Warns YES;
+    SomaxconnLow "somaxconn-low" Warns YES;
+    PortWithoutListener "port-without-listener" Refuses YES;
     ContainerNotCarried "container-not-carried" Refuses NO_PLAN;
     NoPreview "no-preview" Refuses NO_PLAN;
 
@@ -108,11 +117,19 @@ codes! {
     ConfigNotCompared "config-not-compared" Refuses YES;
     ConfigNotAsItRuns "config-not-as-it-runs" Refuses ONE_GENERATION;
     ConfigNotEditable "config-not-editable" Refuses NO_PLAN;
+    TestingOn "testing-on" Refuses YES;
+    TestingUnset "testing-unset" Warns YES;
+    TlsNowhere "tls-nowhere" Refuses YES;
+    PercentInDatabaseUri "percent-in-database-uri" Refuses YES;
 
     DatabaseUnreadable "database-unreadable" Refuses THE_DATABASE;
     SeveralDatabases "several-databases" Refuses THE_DATABASE;
     DatabaseInRecovery "database-in-recovery" Refuses THE_DATABASE;
     WrongRevision "wrong-revision" Refuses RUIN;
+    NoTrigrams "no-trigrams" Refuses YES;
+    TablesRewritten "tables-rewritten" Warns YES;
+    PostgresqlOld "postgresql-old" Warns YES;
+    RedisOld "redis-old" Warns YES;
 
     ImagesDiffer "images-differ" Refuses ONE_GENERATION;
     RepositoryNotAllowed "repository-not-allowed" Refuses

@@ -66,6 +66,33 @@ pub enum ConfigFinding {
         /// Why, by name.
         reason: String,
     },
+    /// `TESTING` is not false.
+    #[error("{node}: TESTING is not false in its config.yaml")]
+    Testing {
+        /// Where.
+        node: NodeName,
+    },
+    /// `TESTING` is not there, and stands for true.
+    #[error("{}: config.yaml has no TESTING, which then is true", names(.nodes))]
+    TestingUnset {
+        /// Where.
+        nodes: Vec<NodeName>,
+    },
+    /// https without anybody who speaks it.
+    #[error(
+        "{node}: PREFERRED_URL_SCHEME is https, there is no ssl.key beside config.yaml, and no \
+         EXTERNAL_TLS_TERMINATION: true; its health would never be good"
+    )]
+    TlsNowhere {
+        /// Where.
+        node: NodeName,
+    },
+    /// Percent escapes in the database's address.
+    #[error("{}: DB_URI has a % in it, over which the migration stumbles", names(.nodes))]
+    PercentInUri {
+        /// Where.
+        nodes: Vec<NodeName>,
+    },
 }
 
 /// A key of config.yaml whose value is not the same everywhere. Values are
@@ -100,6 +127,10 @@ impl ConfigFinding {
             Self::NotCompared { .. } => Code::ConfigNotCompared,
             Self::NotAsItRuns { .. } => Code::ConfigNotAsItRuns,
             Self::EditRefused { .. } => Code::ConfigNotEditable,
+            Self::Testing { .. } => Code::TestingOn,
+            Self::TestingUnset { .. } => Code::TestingUnset,
+            Self::TlsNowhere { .. } => Code::TlsNowhere,
+            Self::PercentInUri { .. } => Code::PercentInDatabaseUri,
         }
     }
 
@@ -109,8 +140,10 @@ impl ConfigFinding {
             | Self::SetupIncomplete { node, .. }
             | Self::NotCompared { node, .. }
             | Self::NotAsItRuns { node, .. }
-            | Self::EditRefused { node, .. } => Some(node),
-            Self::Differ { .. } => None,
+            | Self::EditRefused { node, .. }
+            | Self::Testing { node }
+            | Self::TlsNowhere { node } => Some(node),
+            Self::Differ { .. } | Self::TestingUnset { .. } | Self::PercentInUri { .. } => None,
         }
     }
 
@@ -134,6 +167,17 @@ impl ConfigFinding {
                 "write the file on {node} plainly: one \
                 document, a mapping in block style, the key once at the top level"
             ),
+            Self::Testing { node } => format!("write TESTING: false into config.yaml on {node}"),
+            Self::TestingUnset { .. } => {
+                "write TESTING: false into config.yaml, on every node alike".to_owned()
+            }
+            Self::TlsNowhere { node } => format!(
+                "on {node}: EXTERNAL_TLS_TERMINATION: true where a balancer ends TLS; or put \
+                 ssl.cert and ssl.key beside config.yaml"
+            ),
+            Self::PercentInUri { .. } => "give Quay's database role a password of letters and \
+                digits, and write it into DB_URI plainly, on every node"
+                .to_owned(),
         }
     }
 }
@@ -213,6 +257,43 @@ pub(super) fn editable(situation: &Situation<'_>) -> Vec<ConfigFinding> {
         }
     }
     found
+}
+
+/// Quay takes a missing `TESTING` for true (quay-facts 4.1, 7.2).
+pub(super) fn testing(situation: &Situation<'_>) -> Vec<ConfigFinding> {
+    let (mut found, mut unset) = (Vec::new(), Vec::new());
+    for (node, footing) in situation.footings() {
+        match footing.config.testing {
+            Some(false) => {}
+            Some(true) => found.push(ConfigFinding::Testing { node: node.clone() }),
+            None => unset.push(node.clone()),
+        }
+    }
+    if !unset.is_empty() {
+        found.push(ConfigFinding::TestingUnset { nodes: unset });
+    }
+    found
+}
+
+/// The self-check then asks a port at which nobody listens (quay-facts 1.2).
+pub(super) fn tls(situation: &Situation<'_>) -> Vec<ConfigFinding> {
+    let nowhere = situation.footings().filter(|(_, footing)| {
+        let config = &footing.config;
+        config.https && !config.external_tls && !config.tls_key
+    });
+    nowhere.map(|(node, _)| ConfigFinding::TlsNowhere { node: node.clone() }).collect()
+}
+
+/// The migration decodes the address once and reads it as a template (quay-facts
+/// 3.4, 7.1). It does both at every start, so that only a start of another
+/// release is new to it.
+pub(super) fn percent(situation: &Situation<'_>) -> Option<ConfigFinding> {
+    if !situation.changes_schema() {
+        return None;
+    }
+    let with = situation.footings().filter(|(_, footing)| footing.config.percent_in_database_uri);
+    let nodes: Vec<NodeName> = with.map(|(node, _)| node.clone()).collect();
+    (!nodes.is_empty()).then_some(ConfigFinding::PercentInUri { nodes })
 }
 
 fn readable(survey: &NodeSurvey) -> Option<&ReadableConfig> {

@@ -1,12 +1,14 @@
 //! The agent, its engine, its certificate and its clock.
 
 use jiff::Timestamp;
-use quaymaster_proto::NodeName;
+use quaymaster_proto::footing::Footing;
+use quaymaster_proto::node::ConfigFacts;
+use quaymaster_proto::{Component, NodeName};
 use serde::Serialize;
 
-use super::Code;
+use super::{Code, gigabytes, names, numbers};
 use crate::forecast::forecast;
-use crate::plan::situation::Situation;
+use crate::plan::situation::{Situation, on_node};
 use crate::survey::{ClusterFacts, NodeSurvey};
 
 /// The engine API that has what a window needs (design: Docker 19.03).
@@ -20,6 +22,12 @@ const SKEW_MILLIS: i64 = 30_000;
 
 /// Below this a backfill's polls cost the database more than they tell.
 const SHORT_POLL: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The next one, a kept one, and as many for a way back.
+const COPIES_OF_CONFIG: u64 = 4;
+
+/// What file systems take beside a file's bytes.
+const SLACK: u64 = 256 * 1024;
 
 /// What is wrong with an agent, its engine, its certificate or its clock.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
@@ -79,6 +87,49 @@ pub enum NodeFinding {
         /// As in the cluster file.
         poll: String,
     },
+    /// An engine that takes its containers with it when it restarts.
+    #[error("{}: live-restore is off: a restart of the engine kills what runs, a migration too", names(.nodes))]
+    LiveRestoreOff {
+        /// Where.
+        nodes: Vec<NodeName>,
+    },
+    /// An engine that may be restarted by an upgrade in the middle.
+    #[error("{node}: it upgrades {} by itself, which restarts the engine", .packages.join(", "))]
+    EngineUpgradesItself {
+        /// Where.
+        node: NodeName,
+        /// Packages of the engine.
+        packages: Vec<String>,
+    },
+    /// The next image may not fit.
+    #[error(
+        "{node}: {} free where the engine keeps its images; the next one may take {}",
+        gigabytes(*.free), gigabytes(*.needed)
+    )]
+    NoRoomForImages {
+        /// Where.
+        node: NodeName,
+        /// Bytes.
+        free: u64,
+        /// Bytes.
+        needed: u64,
+    },
+    /// The next config.yaml may not fit beside this one.
+    #[error("{node}: {free} bytes free beside config.yaml; a window may take {needed}")]
+    NoRoomForConfig {
+        /// Where.
+        node: NodeName,
+        /// Bytes.
+        free: u64,
+        /// Bytes.
+        needed: u64,
+    },
+    /// The way back might not be written down.
+    #[error("{node}: its agent's state directory has no room for the reserve of the way back")]
+    NoReserve {
+        /// Where.
+        node: NodeName,
+    },
 }
 
 impl NodeFinding {
@@ -90,6 +141,11 @@ impl NodeFinding {
             Self::CertificateEnds { .. } => Code::CertificateEnds,
             Self::ClockSkew { .. } => Code::ClockSkew,
             Self::PollShort { .. } => Code::PollShort,
+            Self::LiveRestoreOff { .. } => Code::LiveRestoreOff,
+            Self::EngineUpgradesItself { .. } => Code::EngineUpgradesItself,
+            Self::NoRoomForImages { .. } => Code::NoRoomForImages,
+            Self::NoRoomForConfig { .. } => Code::NoRoomForConfig,
+            Self::NoReserve { .. } => Code::NoReserve,
         }
     }
 
@@ -98,8 +154,12 @@ impl NodeFinding {
             Self::WrongAgent { node, .. }
             | Self::EngineTooOld { node, .. }
             | Self::PolicyFixed { node, .. }
-            | Self::CertificateEnds { node, .. } => Some(node),
-            Self::ClockSkew { .. } | Self::PollShort { .. } => None,
+            | Self::CertificateEnds { node, .. }
+            | Self::EngineUpgradesItself { node, .. }
+            | Self::NoRoomForImages { node, .. }
+            | Self::NoRoomForConfig { node, .. }
+            | Self::NoReserve { node } => Some(node),
+            Self::ClockSkew { .. } | Self::PollShort { .. } | Self::LiveRestoreOff { .. } => None,
         }
     }
 
@@ -116,6 +176,23 @@ impl NodeFinding {
             Self::ClockSkew { .. } => "set the clocks: chronyc makestep on each node".to_owned(),
             Self::PollShort { .. } => {
                 "set timings.backfill.poll in cluster.yaml to 30s or more".to_owned()
+            }
+            Self::LiveRestoreOff { .. } => {
+                r#"{ "live-restore": true } in /etc/docker/daemon.json; systemctl reload docker"#
+                    .to_owned()
+            }
+            Self::EngineUpgradesItself { node, packages } => {
+                format!("until the window is over, on {node}: apt-mark hold {}", packages.join(" "))
+            }
+            Self::NoRoomForImages { node, .. } => format!(
+                "on {node}: docker image prune removes what no container uses; what the present \
+                 Quay runs stays"
+            ),
+            Self::NoRoomForConfig { node, .. } => {
+                format!("make room on {node}, on the file system of config.yaml")
+            }
+            Self::NoReserve { node } => {
+                format!("make room on {node}, on the file system of `state` in agent.yaml")
             }
         }
     }
@@ -150,14 +227,6 @@ pub(super) fn engine(name: &NodeName, survey: &NodeSurvey) -> Option<NodeFinding
         .then(|| NodeFinding::PolicyFixed { node: name.clone(), engine: shown })
 }
 
-/// The first two numbers of a version.
-fn numbers(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split('.');
-    let major = parts.next()?.parse().ok()?;
-    let minor = parts.next()?.parse().ok()?;
-    Some((major, minor))
-}
-
 pub(super) fn clocks(facts: &ClusterFacts) -> Option<NodeFinding> {
     let millis = facts.clock_skew_millis();
     (millis > SKEW_MILLIS).then_some(NodeFinding::ClockSkew { millis })
@@ -183,4 +252,66 @@ pub(super) fn poll(situation: &Situation<'_>) -> Option<NodeFinding> {
     let poll = situation.cluster.timings.backfill.poll;
     (poll < SHORT_POLL && !situation.facts.is_lab())
         .then(|| NodeFinding::PollShort { poll: humantime::format_duration(poll).to_string() })
+}
+
+/// What an engine's restart would do to a migration (quay-facts 2.3). A lab's
+/// engine is its machine's own affair.
+pub(super) fn live_restore(situation: &Situation<'_>) -> Option<NodeFinding> {
+    if situation.facts.is_lab() {
+        return None;
+    }
+    let off = situation.footings().filter(|(_, it)| it.host.live_restore == Some(false));
+    let nodes: Vec<NodeName> = off.map(|(node, _)| node.clone()).collect();
+    (!nodes.is_empty()).then_some(NodeFinding::LiveRestoreOff { nodes })
+}
+
+/// See `live_restore`: an upgrade restarts the engine when it pleases.
+pub(super) fn upgrades(situation: &Situation<'_>) -> Vec<NodeFinding> {
+    if situation.facts.is_lab() {
+        return Vec::new();
+    }
+    let upgrading = situation.footings().filter(|(_, it)| !it.host.self_upgrading.is_empty());
+    let finding = |(node, it): (&NodeName, &Footing)| NodeFinding::EngineUpgradesItself {
+        node: node.clone(),
+        packages: it.host.self_upgrading.clone(),
+    };
+    upgrading.map(finding).collect()
+}
+
+/// Room for images, for config.yaml and for the way back's records. Another
+/// image is taken to be as large as the present one, and to lie there packed
+/// and unpacked while it is pulled.
+pub(super) fn room(situation: &Situation<'_>) -> Vec<NodeFinding> {
+    let mut found = Vec::new();
+    for (node, footing) in situation.footings() {
+        let Some(survey) = situation.facts.nodes.get(node) else { continue };
+        let node = node.clone();
+        if let (Some(free), Some(bytes)) =
+            (survey.facts.free_bytes_engine, footing.container.image_bytes)
+            && is_pulled(situation, &node)
+            && free < bytes.saturating_mul(2)
+        {
+            let needed = bytes.saturating_mul(2);
+            found.push(NodeFinding::NoRoomForImages { node: node.clone(), free, needed });
+        }
+        if let (Some(free), ConfigFacts::Readable(config)) =
+            (survey.facts.free_bytes_config, &survey.facts.config)
+            && free < config.size.saturating_mul(COPIES_OF_CONFIG).saturating_add(SLACK)
+        {
+            let needed = config.size.saturating_mul(COPIES_OF_CONFIG).saturating_add(SLACK);
+            found.push(NodeFinding::NoRoomForConfig { node: node.clone(), free, needed });
+        }
+        if !footing.host.has_reserve {
+            found.push(NodeFinding::NoReserve { node });
+        }
+    }
+    found
+}
+
+/// Whether a node gets Quay's next image from a registry.
+fn is_pulled(situation: &Situation<'_>, node: &NodeName) -> bool {
+    let mut answers = situation.images(Component::Quay);
+    answers.any(|(of, answer)| {
+        of == node && answer.as_ref().is_ok_and(|resolved| on_node(resolved).is_none())
+    })
 }

@@ -52,7 +52,7 @@ fn every_code_is_found_where_it_should_be() {
         .iter()
         .filter(|code| !case::all().any(|(spoiled, _, _)| spoiled == *code))
         .collect();
-    assert_eq!(untried, [&Code::NoSuccessor], "no test makes these fire");
+    assert_eq!(untried, [] as [&Code; 0], "no test makes these fire");
 }
 
 fn texts(spoiled: &[Spoiled]) -> String {
@@ -73,6 +73,11 @@ fn what_runs() {
 #[test]
 fn containers() {
     insta::assert_snapshot!(texts(case::CONTAINERS));
+}
+
+#[test]
+fn what_is_documented() {
+    insta::assert_snapshot!(texts(case::DOCUMENTED));
 }
 
 #[test]

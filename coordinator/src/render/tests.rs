@@ -1,5 +1,6 @@
 mod holds;
 mod kept;
+mod preflight;
 mod screen;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, TagCounts};
+use quaymaster_proto::footing::{
+    ConfigFooting, ContainerFooting, DatabaseFooting, Footing, HostFooting, TableSize,
+};
 use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, NodeFacts, PublishedPort,
     ReadableConfig,
@@ -281,13 +284,15 @@ pub(crate) fn answers(facts: &ClusterFacts, window: &Window) -> Answers {
                 inserted: window.from.mode == Mode::Absent,
             }),
             spec: if changes { spec_findings() } else { Vec::new() },
+            footing: Some(footing()),
         };
         answers.previews.insert((name.clone(), Component::Quay), Ok(preview));
         if changes {
             answers.images.insert((name.clone(), Component::Quay), Ok(resolved('e')));
         }
         for Companion { component, .. } in survey.companions() {
-            let preview = Preview { config: None, spec: companion_findings(component) };
+            let spec = companion_findings(component);
+            let preview = Preview { config: None, spec, footing: None };
             answers.previews.insert((name.clone(), component), Ok(preview));
             if component != Component::Mirror {
                 answers.images.insert((name.clone(), component), Ok(resolved('9')));
@@ -295,6 +300,27 @@ pub(crate) fn answers(facts: &ClusterFacts, window: &Window) -> Answers {
         }
     }
     answers
+}
+
+/// As documented, with room everywhere.
+fn footing() -> Footing {
+    let sizes = [("logentry", 800_000_000), ("manifest", 40_000_000)];
+    let sizes = sizes.map(|(table, bytes)| TableSize { table: table.to_owned(), bytes });
+    Footing {
+        config: ConfigFooting { testing: Some(false), ..ConfigFooting::default() },
+        container: ContainerFooting {
+            privileged: true,
+            somaxconn: Some(4096),
+            image_bytes: Some(1_200_000_000),
+        },
+        host: HostFooting {
+            has_reserve: true,
+            live_restore: Some(true),
+            self_upgrading: Vec::new(),
+        },
+        redis_versions: vec!["3.2.12".to_owned()],
+        database: Some(DatabaseFooting { has_trigrams: true, rewritten: sizes.into() }),
+    }
 }
 
 fn resolved(digit: char) -> ResolvedImage {

@@ -129,7 +129,12 @@ impl Server<'_> {
         let failed = |source| PostgresError::Roles { source };
         connection.execute(sqlx::AssertSqlSafe(role)).await.map_err(failed)?;
         connection.execute("CREATE DATABASE quay OWNER quay").await.map_err(failed)?;
-        connection.close().await.map_err(failed)
+        connection.close().await.map_err(failed)?;
+        // As every Quay's database has it (quay-facts 3.4).
+        let options = options.database("quay");
+        let mut quays = PgConnection::connect_with(&options).await.map_err(failed)?;
+        quays.execute("CREATE EXTENSION pg_trgm").await.map_err(failed)?;
+        quays.close().await.map_err(failed)
     }
 
     /// Makes the directory, for the server's user alone, and a file with the superuser's password.

@@ -145,7 +145,7 @@ fn image(release: Release) -> Image {
         Release::Old => Vec::new(),
         Release::New => vec![format!("{REPOSITORY}@{DIGEST}")],
     };
-    Image { id: id.parse().expect("an id"), tags: vec![tag.to_owned()], digests }
+    Image { id: id.parse().expect("an id"), tags: vec![tag.to_owned()], digests, bytes: None }
 }
 
 impl EngineLooks for AgentEngine {

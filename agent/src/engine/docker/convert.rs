@@ -188,6 +188,7 @@ pub(super) fn image(found: &ImageInspect) -> Result<Image, EngineError> {
         id: id.parse().map_err(|error| senseless("read an image".to_owned(), error))?,
         tags: found.repo_tags.clone().unwrap_or_default(),
         digests: found.repo_digests.clone().unwrap_or_default(),
+        bytes: found.size.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0),
     })
 }
 

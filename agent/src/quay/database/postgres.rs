@@ -11,6 +11,10 @@ use quaymaster_proto::database::{Session, TagCounts};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
+mod footing;
+
+pub(super) use footing::footing;
+
 use super::{Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, one_revision};
 
 /// Opens a session, asks, and closes it.

@@ -2,7 +2,10 @@
 //! every code a way to spoil it.
 
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook};
-use quaymaster_proto::node::{ConfigFacts, ContainerFacts, OtherStarter, ReadableConfig};
+use quaymaster_proto::footing::Footing;
+use quaymaster_proto::node::{
+    ConfigFacts, ContainerFacts, OtherStarter, PublishedPort, ReadableConfig,
+};
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
 use quaymaster_proto::{Component, ContainerStatus, Mode, NodeName};
 
@@ -16,6 +19,7 @@ use crate::survey::{ClusterFacts, DatabaseAnswer, NodeSurvey, Reader, fixture};
 
 pub(super) struct Case {
     pub(super) cluster: Cluster,
+    catalogue: Catalogue,
     pub(super) facts: ClusterFacts,
     window: Window,
     pub(super) answers: Answers,
@@ -40,15 +44,16 @@ impl Case {
         let cluster = fixture::cluster(3);
         let facts = facts(&cluster);
         let answers = fixture::answers(&facts, &window);
-        Self { cluster, facts, window, answers }
+        let catalogue = Catalogue::built_in();
+        Self { cluster, catalogue, facts, window, answers }
     }
 
     pub(super) fn findings(&self) -> Findings {
-        let catalogue = Catalogue::built_in();
-        let reader = Reader { catalogue: &catalogue, mirrors: &self.cluster.mirrors };
+        let catalogue = &self.catalogue;
+        let reader = Reader { catalogue, mirrors: &self.cluster.mirrors };
         let situation = Situation {
             cluster: &self.cluster,
-            catalogue: &catalogue,
+            catalogue,
             facts: &self.facts,
             window: &self.window,
             answers: &self.answers,
@@ -86,6 +91,10 @@ impl Case {
         self.answers.previews.get_mut(&key).unwrap().as_mut().unwrap()
     }
 
+    pub(super) fn footing(&mut self, number: u8) -> &mut Footing {
+        self.preview(number).footing.as_mut().unwrap()
+    }
+
     pub(super) fn look(&mut self, number: u8) -> &mut DatabaseLook {
         match &mut self.node(number).database {
             DatabaseAnswer::Looked(look) => look,
@@ -106,12 +115,25 @@ impl Case {
     }
 }
 
+/// What is known of releases, were it known of no builder of 3.0.5.
+fn without_builders() -> Catalogue {
+    let built_in = include_str!("../../releases.yaml");
+    let (old, new) = built_in.split_once("- release: 3.0.5").unwrap();
+    let (before, builder) = new.split_once("      builder:\n").unwrap();
+    let (_, after) = builder.split_once("    ports:").unwrap();
+    let grace = "      builder: { grace: 10s, burns_grace: false }\n";
+    let after = after.replacen(grace, "", 1);
+    Catalogue::parse(&format!("{old}- release: 3.0.5{before}    ports:{after}")).unwrap()
+}
+
 /// A code, the cluster that is spoiled, and how.
 pub(super) type Spoiled = (Code, fn() -> Case, fn(&mut Case));
 
 /// Every way to spoil it.
 pub(super) fn all() -> impl Iterator<Item = &'static Spoiled> {
-    [NODES, RUNNING, CONTAINERS, COMPANIONS, CONFIGS, DATABASES, IMAGES].into_iter().flatten()
+    [NODES, RUNNING, CONTAINERS, DOCUMENTED, COMPANIONS, CONFIGS, DATABASES, IMAGES]
+        .into_iter()
+        .flatten()
 }
 
 const BEFORE: fn() -> Case = Case::on_2_9_5;
@@ -136,6 +158,15 @@ pub(super) const NODES: &[Spoiled] = &[
     (Code::PollShort, BEFORE, |case| {
         case.cluster.timings.backfill.poll = std::time::Duration::from_secs(1);
     }),
+    (Code::LiveRestoreOff, BETWEEN, |case| case.footing(2).host.live_restore = Some(false)),
+    (Code::EngineUpgradesItself, BETWEEN, |case| {
+        case.footing(2).host.self_upgrading = vec!["containerd".into(), "docker.io".into()];
+    }),
+    (Code::NoRoomForImages, BEFORE, |case| {
+        case.node(2).facts.free_bytes_engine = Some(2_300_000_000);
+    }),
+    (Code::NoRoomForConfig, BETWEEN, |case| case.node(2).facts.free_bytes_config = Some(8192)),
+    (Code::NoReserve, BETWEEN, |case| case.footing(2).host.has_reserve = false),
 ];
 
 pub(super) const RUNNING: &[Spoiled] = &[
@@ -198,6 +229,26 @@ pub(super) const CONTAINERS: &[Spoiled] = &[
     }),
 ];
 
+pub(super) const DOCUMENTED: &[Spoiled] = &[
+    (Code::NotPrivileged, BEFORE, |case| {
+        for number in [1, 3] {
+            case.footing(number).container.privileged = false;
+        }
+    }),
+    (Code::SomaxconnLow, BEFORE, |case| {
+        case.footing(1).container.somaxconn = None;
+        case.footing(3).container.somaxconn = Some(128);
+    }),
+    (Code::PortWithoutListener, BEFORE, |case| {
+        let ports = &mut case.container(2).ports;
+        for port in [8443, 9092] {
+            ports.push(PublishedPort { container_port: port, host_port: port, ..ports[0].clone() });
+        }
+        // The same once more, as an engine shows it for IPv6.
+        ports.push(PublishedPort { host_address: "::".into(), ..ports[2].clone() });
+    }),
+];
+
 pub(super) const COMPANIONS: &[Spoiled] = &[
     (Code::CompanionMissing, BEFORE, |case| {
         case.companion(Component::Builder, |_| {});
@@ -212,6 +263,10 @@ pub(super) const COMPANIONS: &[Spoiled] = &[
         case.companion(Component::Mirror, |mirror| {
             mirror.state.image = format!("sha256:{}", fixture::hex('9', 0)).parse().unwrap();
         });
+    }),
+    (Code::NoSuccessor, BETWEEN, |case| {
+        case.companion(Component::Builder, |_| {});
+        case.catalogue = without_builders();
     }),
 ];
 
@@ -236,6 +291,18 @@ pub(super) const CONFIGS: &[Spoiled] = &[
         case.preview(2).config =
             Some(ConfigChange::Refused { reason: "its root is in flow style".into() });
     }),
+    (Code::TestingOn, BETWEEN, |case| case.footing(2).config.testing = Some(true)),
+    (Code::TestingUnset, BETWEEN, |case| {
+        for number in [1, 2, 3] {
+            case.footing(number).config.testing = None;
+        }
+    }),
+    (Code::TlsNowhere, BETWEEN, |case| case.footing(2).config.https = true),
+    (Code::PercentInDatabaseUri, BEFORE, |case| {
+        for number in [1, 2, 3] {
+            case.footing(number).config.percent_in_database_uri = true;
+        }
+    }),
 ];
 
 pub(super) const DATABASES: &[Spoiled] = &[
@@ -250,6 +317,16 @@ pub(super) const DATABASES: &[Spoiled] = &[
     (Code::WrongRevision, BEFORE, |case| {
         (1..=3).for_each(|number| case.look(number).revision = "c00a1f15968b".into());
     }),
+    (Code::NoTrigrams, BEFORE, |case| {
+        case.footing(1).database.as_mut().unwrap().has_trigrams = false;
+    }),
+    (Code::TablesRewritten, BEFORE, |case| {
+        case.footing(1).database.as_mut().unwrap().rewritten[0].bytes = 91_230_000_000;
+    }),
+    (Code::PostgresqlOld, BEFORE, |case| {
+        (1..=3).for_each(|number| case.look(number).server_version = "9.5.24".into());
+    }),
+    (Code::RedisOld, BETWEEN, |case| case.footing(2).redis_versions.push("3.0.7".into())),
 ];
 
 pub(super) const IMAGES: &[Spoiled] = &[

@@ -9,6 +9,7 @@ mod engines;
 mod files;
 mod plans;
 mod starters;
+mod waivers;
 
 use std::path::Path;
 use std::time::Duration;
