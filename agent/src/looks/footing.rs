@@ -1,7 +1,7 @@
 //! What a window would stand on beside what every survey tells.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it looks for a file")]
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use quaymaster_proto::footing::{ConfigFooting, ContainerFooting, Footing, HostFooting};
 use serde_json::Value;
 
@@ -20,12 +20,13 @@ impl<E: Engine> Node<E> {
     pub(crate) async fn footing(&self, found: &FullContainer) -> Option<Footing> {
         let view = self.quay_view(None).await.ok()?;
         let application = database::application(&self.config.cluster, &self.config.node);
-        let asked = self.surroundings.database.footing(&view.settings, &view.mounts, &application);
-        // A database that does not answer is told elsewhere.
-        let database = asked.await.unwrap_or_default();
         let servers = view.settings.redis_servers();
-        let asked = servers.iter().map(|server| self.surroundings.database.redis_version(server));
-        let redis_versions = join_all(asked).await.into_iter().flatten().collect();
+        let asks = &self.surroundings.database;
+        let (database, redis_versions) = join(
+            asks.footing(&view.settings, &view.mounts, &application),
+            join_all(servers.iter().map(|server| asks.redis_version(server))),
+        )
+        .await;
         Some(Footing {
             config: self.config_footing(&view),
             container: ContainerFooting {
@@ -37,8 +38,9 @@ impl<E: Engine> Node<E> {
                 live_restore: self.engine.live_restore().await,
                 self_upgrading: upgrades::of_this_host(),
             },
-            database,
-            redis_versions,
+            // A database that does not answer is told elsewhere.
+            database: database.unwrap_or_default(),
+            redis_versions: redis_versions.into_iter().flatten().collect(),
         })
     }
 

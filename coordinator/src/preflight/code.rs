@@ -77,7 +77,7 @@ codes! {
     WrongAgent "wrong-agent" Refuses WHO;
     EngineTooOld "engine-too-old" Refuses NO_WAY;
     RestartPolicyFixed "restart-policy-fixed" Refuses NO_WAY;
-    CertificateEnds "certificate-ends" Warns YES;
+    CertificateEnds "certificate-ends" Refuses YES;
     ClockSkew "clock-skew" Warns YES;
     PollShort "poll-short" Warns YES;
     LiveRestoreOff "live-restore-off" Warns YES;

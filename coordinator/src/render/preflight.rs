@@ -169,11 +169,9 @@ pub fn code(code: Code, style: Style) -> String {
             labelled("counts", &format!("{severity} It can never be waived: {because}."))
         }
         Waivable::WithReason => {
-            labelled("counts", &format!("{severity} It can be waived, with a reason:"))
-                + "\n"
-                + &next_lines_of(&format!(
-                    "quaymaster plan --to RELEASE --waive {code} --because \"WORDS\""
-                ))
+            let words = format!("{severity} It can be waived, with a reason. For quaymaster plan:");
+            let command = format!("--waive {code} --because \"WORDS\"");
+            labelled("counts", &words) + "\n" + &next_lines_of(&command)
         }
     });
     out
