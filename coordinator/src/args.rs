@@ -77,6 +77,8 @@ pub enum Command {
     /// Give a node a fresh container of what the registry runs, where its Quay
     /// is gone, dead or spoiled
     Heal(HealArgs),
+    /// Push and pull as a client, at every node and by the public name
+    Verify(VerifyArgs),
     /// Why it waits, what ends that, what can still be undone; or what a finding
     /// of preflight means
     Explain(ExplainArgs),
@@ -241,6 +243,17 @@ pub struct HealArgs {
     pub yes: bool,
 }
 
+/// Of `verify`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct VerifyArgs {
+    /// Verify nothing; write down what the repositories of verify.samples hold
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    pub sample: Option<PathBuf>,
+    /// Compare with what such a sample says was there before
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+}
+
 /// Of `approve`.
 #[derive(Args, Clone, Debug)]
 pub struct ApproveArgs {
@@ -317,6 +330,7 @@ mod tests {
                 | Command::Abort(_)
                 | Command::Approve(_)
                 | Command::Heal(_)
+                | Command::Verify(_)
                 | Command::Explain(_) => None,
             }
         };

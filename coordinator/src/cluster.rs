@@ -15,10 +15,12 @@ mod mirrors;
 mod mistake;
 mod nodes;
 mod timings;
+mod verify;
 
 pub use address::{InvalidAddress, NodeAddress};
 pub use mirrors::Mirrors;
 pub use mistake::{ClusterFileError, Mistake, Trouble};
+pub use verify::{InvalidPublicName, PublicName, VerifySettings};
 
 use fields::Fields;
 
@@ -50,6 +52,8 @@ pub struct Cluster {
     pub expected_sessions: Vec<String>,
     /// How long things may take.
     pub timings: Timings,
+    /// As whom and where a verification pushes and pulls.
+    pub verify: VerifySettings,
     /// `telemetry.otlp`: where the traces of runs go, such as
     /// `http://10.0.0.5:4317` (OTLP over gRPC; `https` with a certificate of
     /// `tls.ca`). `None` = nowhere.
@@ -166,6 +170,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
     let auxiliaries = auxiliaries(&mut file, mistakes);
     let expected_sessions = expected_sessions(&mut file, mistakes);
     let timings = timings::read(&mut file, mistakes);
+    let verify = verify::read(&mut file, base, mistakes);
     let otlp = otlp(&mut file, mistakes);
     file.finish(mistakes);
 
@@ -181,6 +186,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
         auxiliaries,
         expected_sessions,
         timings,
+        verify,
         otlp,
     })
 }

@@ -30,9 +30,10 @@ mod survey;
 mod talk;
 mod terminal;
 mod unfinished;
+mod verify;
 mod watch;
 
-pub use error::{CommandError, HealError};
+pub use error::{CommandError, HealError, VerifyError};
 
 use context::Context;
 
@@ -83,6 +84,7 @@ async fn run(cli: Cli) -> Exit {
             Command::Abort(args) => abort::run(&context, &args).await,
             Command::Approve(args) => approve::run(&context, &args).await,
             Command::Heal(args) => heal::run(&context, &args).await,
+            Command::Verify(args) => verify::run(&context, &args).await,
             Command::Explain(_) => explain::run(&context).await,
         }
     };

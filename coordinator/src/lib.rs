@@ -3,9 +3,10 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `guards`, `heal`, `report`, `watch`, `render`. Effect rooms: `nodes` (agents
-//! over gRPC), `journal`, `runner` (the one loop where the three meet), `telemetry` (traces
-//! of a run), `commands`.
+//! step), `gates`, `guards`, `heal`, `report`, `verify` (what
+//! a verification checks, and what came of it), `watch`, `render`. Effect rooms: `nodes` (agents
+//! over gRPC), `journal`, `runner` (the one loop where the three meet), `registry` (a client of
+//! registries), `verifier` (a verification, done), `telemetry` (traces of a run), `commands`.
 
 pub mod args;
 pub mod catalogue;
@@ -21,12 +22,15 @@ pub mod journal;
 pub mod nodes;
 pub mod plan;
 pub mod preflight;
+pub mod registry;
 pub mod render;
 pub mod report;
 pub mod run;
 pub mod runner;
 pub mod survey;
 mod telemetry;
+pub mod verifier;
+pub mod verify;
 pub mod watch;
 
 pub use commands::main;

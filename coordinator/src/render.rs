@@ -13,6 +13,7 @@ mod report;
 mod status;
 mod text;
 mod turn;
+mod verify;
 mod words;
 
 pub use explain::{Explained, explain, explain_json, explain_nothing};
@@ -31,6 +32,7 @@ pub use status::{
 };
 pub(crate) use text::{cut, width};
 pub use turn::{cause, put_back, unclaimed};
+pub use verify::{sampled, verification, verification_json};
 pub use words::{evidence, failure, problem, step_title, waiting};
 
 /// The version of every JSON form here; an addition does not change it.

@@ -252,6 +252,9 @@ pub enum CommandError {
     /// A node was not healed.
     #[error(transparent)]
     Heal(#[from] HealError),
+    /// Nothing could be verified.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -282,8 +285,10 @@ pub enum CommandError {
 mod heal;
 mod journal;
 mod told;
+mod verify;
 
 pub use heal::HealError;
+pub use verify::VerifyError;
 
 fn unclaimed(nodes: &[(NodeName, Unclaimed)]) -> String {
     let each = |(node, why): &(NodeName, _)| format!("{node}: {}", crate::render::unclaimed(why));

@@ -51,6 +51,7 @@ impl CommandError {
                 Exit::Refused
             }
             Self::Heal(error) => error.exit(),
+            Self::Verify(error) => error.exit(),
             Self::Stale { .. } | Self::OtherNodes { .. } => Exit::Stale,
             Self::Journal(JournalError::InUse { .. }) => Exit::LeaseHeld,
             Self::Journal(_) => Exit::Failed,
@@ -130,6 +131,7 @@ impl CommandError {
             | Self::RunEnded { .. }
             | Self::NoSuchGate { .. }
             | Self::Call(_)
+            | Self::Verify(_)
             | Self::Replay { .. }
             | Self::Signals { .. } => "",
             Self::Journal(error) => journal::standing(error),
@@ -180,6 +182,7 @@ impl CommandError {
             }
             Self::NoSuchGate { .. } => format!("see what it waits for: {program} explain"),
             Self::Heal(error) => error.next(program),
+            Self::Verify(error) => error.next(program),
             Self::Journal(error) => journal::next(error, program),
             Self::Run { source: RunError::Journal(error), has_crossed: _ } => {
                 format!("{}; then: {program} resume", journal::next(error, program))

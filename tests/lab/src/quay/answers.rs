@@ -74,14 +74,14 @@ pub(super) struct Answer {
 }
 
 const JSON: &str = "application/json";
-const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 /// What nginx and the error pages say of themselves.
-const BARE_HTML: &str = "text/html";
+pub(super) const BARE_HTML: &str = "text/html";
 const BAD_GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
      <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
-const SERVER_ERROR: &str = "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n\
+pub(super) const SERVER_ERROR: &str = "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n\
      \x20 <body>\n    <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n";
-const SCHEMA_1: [&str; 2] = [
+pub(super) const SCHEMA_1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 ];
@@ -117,7 +117,7 @@ impl Route {
         )
     }
 
-    const fn is_registry(self) -> bool {
+    pub(super) const fn is_registry(self) -> bool {
         matches!(
             self,
             Self::RegistryPing
@@ -223,7 +223,7 @@ fn progress(now: &Situation) -> Answer {
 }
 
 /// What Flask says beside a good answer that nobody may keep.
-fn fresh(answer: Answer) -> Answer {
+pub(super) fn fresh(answer: Answer) -> Answer {
     answer
         .with("Cache-Control", "no-cache, no-store, must-revalidate")
         .with("X-Frame-Options", "DENY")
@@ -238,23 +238,19 @@ fn manifest(asked: &Asked, now: &Situation) -> Answer {
     });
     let is_put = asked.method == "PUT";
     if is_put && now.is_background && !(is_schema_1 && takes_schema_1) {
-        return error(
-            415,
-            "MANIFEST_INVALID",
-            "manifest invalid",
-            &json!({
-                "message": "manifest schema version not supported"
-            }),
-        );
+        return unsupported();
     }
     unauthorized(now)
 }
 
+pub(super) fn unsupported() -> Answer {
+    let detail = json!({ "message": "manifest schema version not supported" });
+    error(415, "MANIFEST_INVALID", "manifest invalid", &detail)
+}
+
 fn token(asked: &Asked, now: &Situation) -> Answer {
     if asked.has_credentials {
-        // The lab has no accounts: whoever names one is mistaken.
-        let refused = error(401, "UNAUTHORIZED", "Invalid Username or Password", &json!({}));
-        return challenge(refused, now);
+        return wrong_login(now);
     }
     match (asked.has_scope, now.database) {
         (false, _) => unauthorized(now),
@@ -263,12 +259,18 @@ fn token(asked: &Asked, now: &Situation) -> Answer {
     }
 }
 
-fn unauthorized(now: &Situation) -> Answer {
+/// Whoever named an account is mistaken.
+pub(super) fn wrong_login(now: &Situation) -> Answer {
+    let refused = error(401, "UNAUTHORIZED", "Invalid Username or Password", &json!({}));
+    challenge(refused, now)
+}
+
+pub(super) fn unauthorized(now: &Situation) -> Answer {
     let message = "access to the requested resource is not authorized";
     challenge(error(401, "UNAUTHORIZED", message, &json!({})), now)
 }
 
-fn challenge(answer: Answer, now: &Situation) -> Answer {
+pub(super) fn challenge(answer: Answer, now: &Situation) -> Answer {
     let Situation { scheme, hostname, .. } = now;
     answer.with("Docker-Distribution-API-Version", "registry/2.0").with(
         "WWW-Authenticate",
@@ -276,7 +278,7 @@ fn challenge(answer: Answer, now: &Situation) -> Answer {
     )
 }
 
-fn error(status: u16, code: &str, message: &str, detail: &Value) -> Answer {
+pub(super) fn error(status: u16, code: &str, message: &str, detail: &Value) -> Answer {
     let body = json!({ "errors": [{ "code": code, "detail": detail, "message": message }] });
     Answer::json(status, &body)
 }
@@ -307,7 +309,7 @@ fn not_found(release: Release) -> Answer {
     }
 }
 
-fn not_allowed() -> Answer {
+pub(super) fn not_allowed() -> Answer {
     Answer::new(405, BARE_HTML, "<title>405 Method Not Allowed</title>\n")
 }
 
@@ -324,17 +326,17 @@ fn page(release: Release) -> String {
 }
 
 impl Answer {
-    fn new(status: u16, content_type: &str, body: &str) -> Self {
+    pub(super) fn new(status: u16, content_type: &str, body: &str) -> Self {
         let headers = vec![("Content-Type", content_type.to_owned())];
         Self { status, headers, body: body.to_owned() }
     }
 
     /// Compact, sorted, and with a line end, as Flask writes it.
-    fn json(status: u16, body: &Value) -> Self {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
         Self::new(status, JSON, &format!("{body}\n"))
     }
 
-    fn with(mut self, name: &'static str, value: &str) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
     }

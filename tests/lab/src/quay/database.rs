@@ -141,6 +141,17 @@ impl Database {
         .map_err(DatabaseError::Statement)
     }
 
+    /// The first column, as text.
+    pub(super) async fn column(&self, sql: &str) -> Result<Vec<String>, DatabaseError> {
+        match self {
+            Self::Sqlite(pool) => {
+                sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(pool).await
+            }
+            Self::Postgres(server) => server.column(sql).await,
+        }
+        .map_err(DatabaseError::Statement)
+    }
+
     /// `None` where there is no `alembic_version`, or no row in it.
     pub(super) async fn revision(&self) -> Result<Option<String>, DatabaseError> {
         if !self.has_table("alembic_version").await? {

@@ -26,9 +26,17 @@ pub(super) fn statements(revision: &str) -> Vec<String> {
                 format!("CREATE TABLE {table} (id BIGINT NOT NULL PRIMARY KEY, {columns})"),
                 format!("ALTER TABLE {table} ADD COLUMN lab_note VARCHAR(255)"),
             ]
+            .into_iter()
+            .chain((revision == MAPPING_TABLE).then(|| NEW_TAGS.to_owned()))
+            .collect()
         }
     }
 }
+
+/// The tags of the new model; the digest stands in for a manifest's row.
+const NEW_TAGS: &str = "CREATE TABLE tag (id BIGINT NOT NULL PRIMARY KEY, \
+     name VARCHAR(255) NOT NULL, repository_id BIGINT NOT NULL, digest VARCHAR(255) NOT NULL, \
+     hidden BOOLEAN NOT NULL, lifetime_start_ms BIGINT NOT NULL, lifetime_end_ms BIGINT)";
 
 /// The table that a revision makes; it is there while the revision runs and ever after.
 pub(super) fn table(revision: &str) -> String {
@@ -52,6 +60,8 @@ fn base() -> Vec<String> {
          lifetime_start_ts BIGINT NOT NULL, lifetime_end_ts BIGINT)",
         "CREATE TABLE tagmanifest (id BIGINT NOT NULL PRIMARY KEY, tag_id BIGINT NOT NULL UNIQUE, \
          digest VARCHAR(255) NOT NULL)",
+        "CREATE TABLE lab_robot (username VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, \
+         password VARCHAR(255) NOT NULL, actions VARCHAR(255) NOT NULL)",
         "INSERT INTO teamrole (id, name) VALUES (1, 'admin'), (2, 'creator'), (3, 'member')",
     ]
     .map(str::to_owned)

@@ -1,6 +1,7 @@
 //! Makes the database of a 2.9.5 registry: its schema, one user, and old tags that nothing maps.
 
 use super::database::{Database, DatabaseError};
+use super::registry::add_robot_statements;
 use super::release::{BASE, HEAD_2_9};
 use super::schema;
 
@@ -34,6 +35,31 @@ pub async fn seed(uri: &str, tags: u32) -> Result<(), SeedError> {
     // The stamp comes last: a seeding that was cut short is not taken for a database.
     statements.push(schema::stamp(None, HEAD_2_9));
     for statement in statements {
+        database.execute(statement).await?;
+    }
+    Ok(())
+}
+
+/// Why a robot cannot be added.
+#[derive(Debug, thiserror::Error)]
+pub enum RobotError {
+    #[error("`{0}` is no robot's name with a plain password, such as `organization+robot`")]
+    Name(String),
+    #[error("cannot add the robot")]
+    Database(#[from] DatabaseError),
+}
+
+/// Adds a robot and its organization, on all of which it may do `actions` (`push,pull`).
+pub async fn add_robot(
+    uri: &str,
+    user: &str,
+    password: &str,
+    actions: &str,
+) -> Result<(), RobotError> {
+    let uri = uri.parse().map_err(DatabaseError::Uri)?;
+    let database = Database::create(&uri).await?;
+    let statements = add_robot_statements(user, password, actions);
+    for statement in statements.ok_or_else(|| RobotError::Name(user.to_owned()))? {
         database.execute(statement).await?;
     }
     Ok(())

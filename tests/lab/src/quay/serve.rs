@@ -13,9 +13,11 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::net::TcpListener;
 
-use super::answers::{self, Answer, Asked, Phase, Route, Situation};
+use super::answers::{self, Answer, Asked, BARE_HTML, Phase, Route, SERVER_ERROR, Situation};
 use super::config::QuayConfig;
 use super::database::Database;
+use super::log;
+use super::registry::{Broken, Login, Model, Registry, Reply, Store, Wanted};
 use super::release::Release;
 use super::schema;
 
@@ -27,7 +29,11 @@ pub(super) struct Serving {
     pub(super) phase: SharedPhase,
     pub(super) jwtproxy: bool,
     pub(super) storage: bool,
+    pub(super) store: Store,
 }
+
+/// What a push may bring, in bytes.
+const LONGEST: usize = 8 * 1024 * 1024;
 
 /// Read by every request, moved on by the start.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +61,13 @@ async fn handle(State(serving): State<Arc<Serving>>, request: Request) -> Respon
     let route = Route::of(request.uri().path());
     let asked = asked(&request);
     let situation = serving.situation(route).await;
-    response(answers::answer(route, &asked, &situation))
+    let plain = answers::answer(route, &asked, &situation);
+    // Before the login is looked at: whether the registry is there, and the mode.
+    let is_settled = situation.phase != Phase::Up || plain.status == 415;
+    match is_settled || !asked.has_credentials || !route.is_registry() {
+        true => response(plain.into()),
+        false => response(serving.known(request, &situation).await),
+    }
 }
 
 fn asked(request: &Request) -> Asked {
@@ -98,6 +110,34 @@ impl Serving {
         }
     }
 
+    /// The answer to somebody who shows a login or a token.
+    async fn known(&self, request: Request, situation: &Situation) -> Reply {
+        let broken = || Answer::new(500, BARE_HTML, SERVER_ERROR).into();
+        let (parts, body) = request.into_parts();
+        let Ok(body) = axum::body::to_bytes(body, LONGEST).await else { return broken() };
+        let wanted = Wanted { parts: &parts, body: &body };
+        let Situation { scheme, hostname, .. } = situation;
+        let registry = Registry {
+            database: &self.database,
+            store: &self.store,
+            model: Model::of(self.release, &self.config),
+            is_read_only: self.config.is_read_only,
+            base: format!("{scheme}://{hostname}"),
+            service: hostname,
+        };
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let login = Login::of(header.unwrap_or_default());
+        let answered = match (parts.uri.path(), login) {
+            ("/v2/auth", Some(login)) => registry.token(&wanted, &login, situation).await,
+            ("/v2/auth", None) => Ok(answers::wrong_login(situation).into()),
+            _ => registry.answer(&wanted, situation).await,
+        };
+        answered.unwrap_or_else(|Broken(why)| {
+            log::error(&format!("registry: {why}"));
+            broken()
+        })
+    }
+
     /// Two counts without a transaction, as Quay does.
     async fn tags(&self) -> Option<(i64, i64)> {
         let total = self.database.integer(schema::VISIBLE_TAGS).await.ok()?;
@@ -121,9 +161,9 @@ impl SharedPhase {
 const PHASES: [Phase; 5] =
     [Phase::Loading, Phase::WebUp, Phase::VerbsUp, Phase::Up, Phase::Stopping];
 
-fn response(answer: Answer) -> Response<Body> {
-    let Answer { status, headers, body } = answer;
-    let mut response = Response::new(Body::from(body));
+fn response(reply: Reply) -> Response<Body> {
+    let Reply { answer: Answer { status, headers, body: _ }, bytes } = reply;
+    let mut response = Response::new(Body::from(bytes));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in headers {

@@ -16,6 +16,7 @@ use super::database::{Database, DatabaseError};
 use super::log;
 use super::migration::{Migration, chain};
 use super::paths::Paths;
+use super::registry::Store;
 use super::release::{FULL_BACKFILL, Release};
 use super::schema;
 use super::serve::{self, Serving, SharedPhase};
@@ -182,14 +183,22 @@ impl Start {
                 "INFO gave up: jwtproxy entered FATAL state, too many start retries too quickly",
             );
         }
+        let store = Store::at(&self.paths.outside(STORAGE));
         let storage = self.paths.is_mounted(STORAGE) && self.paths.outside(STORAGE).is_dir();
         let works = release == Release::V3_0_5
             && config.mode.as_deref() == Some("background")
             && !config.is_read_only;
         let model = model_line(release, &config);
         let phase = self.phase.clone();
-        let serving =
-            Serving { release, config, database: database.clone(), phase, jwtproxy, storage };
+        let serving = Serving {
+            release,
+            config,
+            database: database.clone(),
+            phase,
+            jwtproxy,
+            storage,
+            store,
+        };
         serve::serve(listeners, serving);
         let addresses = addresses.iter().map(SocketAddr::to_string).collect();
         self.witnessed.saw(QuayEvent::Listening { addresses });
