@@ -175,13 +175,16 @@ mod tests {
 
     #[test]
     fn each_mode_has_to_do_what_it_can() {
-        use Check::*;
+        use Check::{
+            Api, CleanUp, Health, List, NewFormatsRefused, OldImages, Repository, Schema1, Schema2,
+            TagLists, Token,
+        };
         let begin = [Api, Health];
         let end = [OldImages, TagLists, CleanUp];
         let of = |middle: &[Check]| [&begin[..], middle, &end[..]].concat();
-        let complete = of(&[Mode, Token, Repository, Schema2, List]);
+        let complete = of(&[Check::Mode, Token, Repository, Schema2, List]);
         assert_eq!(made(known(Some(Mode::Complete))), complete);
-        let background = of(&[Mode, Token, Repository, NewFormatsRefused, Schema1]);
+        let background = of(&[Check::Mode, Token, Repository, NewFormatsRefused, Schema1]);
         assert_eq!(made(known(Some(Mode::Background))), background);
         let old = of(&[Token, Repository, Schema1]);
         assert_eq!(made(known(Some(Mode::Absent))), old);

@@ -24,6 +24,11 @@ impl Layout {
         self.dir.join("lab.json")
     }
 
+    /// As whom the coordinator verifies.
+    pub fn robot_file(&self) -> PathBuf {
+        self.dir().join("robot.json")
+    }
+
     pub fn cluster_file(&self) -> PathBuf {
         self.dir.join("cluster.yaml")
     }

@@ -128,10 +128,21 @@ timings:
   healthy_for: 0s
   backfill: {{ threshold: 0.99, samples: 3, poll: 250ms }}
   connect: 5s
+verify: {{ credentials: robot.json }}
 "#,
         lab = lab.lab,
         cluster = lab.cluster,
         registry = lab.registry,
+    )
+}
+
+/// As whom the coordinator verifies.
+pub(crate) const ROBOT: &str = "quaymaster+verify";
+
+/// As Quay offers it for download.
+pub(crate) fn robot_file(password: &str) -> String {
+    format!(
+        "{{\"auths\":{{\"quay.lab.example\":{{\"username\":\"{ROBOT}\",\"password\":\"{password}\"}}}}}}\n"
     )
 }
 

@@ -21,13 +21,13 @@ use super::lab_file::{
 use super::layout::Layout;
 use super::network::{self, AGENT_PORT, MOST_NODES, Network, NetworkError};
 use super::process::{EndError, StartError, boot_id};
-use super::texts::QuayKeys;
+use super::texts::{self, QuayKeys};
 use super::wait::TimedOut;
 use super::{Agents, Lab, Say, UpOptions};
 use crate::engine::StoreError;
 use crate::images::{ImagesError, LabImages};
 use crate::postgres::PostgresError;
-use crate::quay::SeedError;
+use crate::quay::{RobotError, SeedError};
 use crate::registry::{self, RegistryError};
 
 pub(super) use services::{Service, start_again};
@@ -77,6 +77,8 @@ pub enum Why {
     Postgres(#[from] PostgresError),
     #[error("what the database of a 2.9.5 registry holds")]
     Seed { source: Box<SeedError> },
+    #[error("the robot of the lab's verifications")]
+    Robot { source: Box<RobotError> },
     #[error("the images that stand-in engines pull")]
     StandInRegistry { source: serde_json::Error },
     #[error("the stand-in engine of {node}")]
@@ -129,6 +131,7 @@ struct Planted {
     secret_key: String,
     quay_password: String,
     superuser_password: String,
+    robot_password: String,
 }
 
 impl<'a> Builder<'a> {
@@ -147,6 +150,7 @@ impl<'a> Builder<'a> {
             secret_key: files::random()?,
             quay_password: files::random()?,
             superuser_password: files::random()?,
+            robot_password: files::random()?,
         };
         let layout = files::claim_directory(&options.dir)?;
         let file = lab_file(&options, &network, &layout, registry)?;
@@ -177,6 +181,8 @@ impl<'a> Builder<'a> {
             secret_key: &self.secrets.secret_key,
         };
         files::write_configs(&self.layout, &self.file, &keys)?;
+        let robot = texts::robot_file(&self.secrets.robot_password);
+        files::write(&self.layout.robot_file(), 0o600, &robot)?;
         files::append_telemetry(&self.layout, &self.file, self.options.otlp.as_deref())?;
         self.start_engines().await?;
         self.publish_images().await?;
@@ -215,13 +221,19 @@ impl<'a> Builder<'a> {
     }
 
     fn list_secrets(&mut self) -> Result<(), Why> {
-        let Planted { database_secret_key, secret_key, quay_password, superuser_password } =
-            &self.secrets;
+        let Planted {
+            database_secret_key,
+            secret_key,
+            quay_password,
+            superuser_password,
+            robot_password,
+        } = &self.secrets;
         let named = [
             ("DATABASE_SECRET_KEY", database_secret_key),
             ("SECRET_KEY", secret_key),
             ("password of the database role quay", quay_password),
             ("password of the database role lab", superuser_password),
+            ("password of the robot quaymaster+verify", robot_password),
         ];
         let mut secrets: Vec<Secret> = named
             .map(|(name, value)| Secret { name: name.to_owned(), value: value.clone() })

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use quaymaster_lab::quay::{DatabaseState, inspect, seed};
 use quaymaster_lab::record::{QuayEvent, QuayRecord, Seen, read_directory};
 use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -40,6 +41,15 @@ impl Lab {
 
     pub(crate) fn uri(&self) -> String {
         format!("sqlite:///{}", self.path("shared/quay.db").display())
+    }
+
+    /// Changes the database behind everybody's back.
+    pub(crate) async fn execute(&self, statement: &str) {
+        let mut connection = SqliteConnection::connect(&self.uri()).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn state(&self) -> DatabaseState {
@@ -160,6 +170,15 @@ impl Container {
     pub(crate) async fn try_get(&self, path: &str) -> Result<(u16, String), reqwest::Error> {
         let response = Self::client().get(format!("{}{path}", self.base())).send().await?;
         Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A port on which nobody listens.
+    pub(crate) fn unused_port() -> u16 {
+        Lab::container("nobody", "3.0.5").port
     }
 
     /// Follows no redirect, as nobody does who asks this Quay and no other.

@@ -6,3 +6,4 @@
 mod lab;
 mod lives;
 mod observed;
+mod verify;

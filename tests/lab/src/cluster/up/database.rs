@@ -3,6 +3,7 @@
 use super::super::lab_file::{DatabaseKind, EngineKind, LabProcess, Role};
 use super::super::network;
 use super::{Builder, Why};
+use crate::cluster::texts::ROBOT;
 use crate::postgres::Server;
 use crate::quay;
 
@@ -23,6 +24,9 @@ impl Builder<'_> {
         quay::seed(&own_uri, tags)
             .await
             .map_err(|source| Why::Seed { source: Box::new(source) })?;
+        quay::add_robot(&own_uri, ROBOT, &self.secrets.robot_password, "push,pull")
+            .await
+            .map_err(|source| Why::Robot { source: Box::new(source) })?;
         self.file.database_uri = uri;
         self.save()
     }
