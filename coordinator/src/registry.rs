@@ -46,3 +46,6 @@ pub mod media_type {
     /// (quay-facts 8.3).
     pub const ALL: [&str; 4] = [LIST, SCHEMA_2, SIGNED_SCHEMA_1, SCHEMA_1];
 }
+
+#[cfg(test)]
+mod tests;

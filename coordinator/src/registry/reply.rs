@@ -132,7 +132,8 @@ fn of_tls(error: &rustls::Error, name: &str) -> Option<CertificateTrouble> {
     ) {
         return Some(CertificateTrouble::OtherName { name: name.to_owned() });
     }
-    if matches!(problem, CertificateError::UnknownIssuer) {
+    // A bad signature is that of another authority of the same name.
+    if matches!(problem, CertificateError::UnknownIssuer | CertificateError::BadSignature) {
         return Some(CertificateTrouble::UnknownIssuer);
     }
     if matches!(

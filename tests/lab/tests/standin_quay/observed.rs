@@ -4,6 +4,8 @@
 //! Status, body and every header must be the same, but for what a server says of itself and of the
 //! connection. Where a record has no headers or only JSON, that much is compared.
 
+mod pushes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -41,7 +41,7 @@ async fn verified(port: u16, mode: Mode, user: &str, sample: Option<&Sample>) ->
         login: Some(&login),
         repository: REPOSITORY,
         sample,
-        nonce: "0123456789ab",
+        nonce: &format!("{port:012x}"),
         key: &key,
     };
     verify(&client(port), "quay-1", 0, None, &errand).await

@@ -20,4 +20,5 @@ mod refusals;
 mod registries;
 mod terminal;
 mod traces;
+mod verify;
 mod whole;

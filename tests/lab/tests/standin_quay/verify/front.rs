@@ -44,6 +44,7 @@ struct Behind {
     upstream: u16,
     lie: Lie,
     asked: AtomicU32,
+    client: reqwest::Client,
 }
 
 struct Got {
@@ -56,7 +57,8 @@ impl Front {
     pub(super) async fn before(upstream: u16, lie: Lie) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let behind = Arc::new(Behind { upstream, lie, asked: AtomicU32::new(0) });
+        let (asked, client) = (AtomicU32::new(0), Container::client());
+        let behind = Arc::new(Behind { upstream, lie, asked, client });
         let routes = Router::new().fallback(answer).with_state(behind);
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self { port, serving }
@@ -95,7 +97,7 @@ impl Behind {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let path = parts.uri.path_and_query().unwrap().as_str();
         let url = format!("http://127.0.0.1:{}{path}", self.upstream);
-        let mut asked = Container::client().request(parts.method, url).body(body);
+        let mut asked = self.client.request(parts.method, url).body(body);
         for name in ["authorization", "accept", "content-type"] {
             if let Some(value) = parts.headers.get(name) {
                 asked = asked.header(name, value);
