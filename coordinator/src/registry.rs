@@ -21,7 +21,7 @@ pub use client::{Access, Blob, Client, Manifest};
 pub use credentials::{CredentialsError, Login, login};
 pub use door::{Door, DoorError};
 pub use patience::Patience;
-pub use push::Put;
+pub use push::{Content, Put};
 pub use reply::ErrorBody;
 pub use trouble::{CertificateTrouble, Trouble};
 

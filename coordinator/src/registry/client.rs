@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::location::Location;
 use super::patience::{Retries, patiently};
 use super::reply::{Reply, no_answer};
-use super::{Challenge, Door, DoorError, Login, Patience, Trouble, media_type};
+use super::{Challenge, Door, DoorError, ErrorBody, Login, Patience, Trouble, media_type};
 
 /// A registry as one door shows it.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Client {
             }
             let reply = self.send(request).await?;
             match (reply.status, login) {
-                (401 | 403, Some(login)) => Err(refused_login(login, &reply, &what)),
+                (401 | 403, Some(login)) => Err(refused_login(login, &reply)),
                 _ => reply.expect(&what, &[200]),
             }
         });
@@ -340,11 +340,9 @@ impl Client {
     }
 }
 
-fn refused_login(login: &Login, reply: &Reply, what: &str) -> Trouble {
-    let said = match reply.unexpected(what) {
-        Trouble::Answer { said, .. } if !said.is_empty() => said,
-        _ => format!("HTTP {}", reply.status),
-    };
+fn refused_login(login: &Login, reply: &Reply) -> Trouble {
+    let said = ErrorBody::of(&reply.body).message;
+    let said = if said.is_empty() { format!("HTTP {}", reply.status) } else { said };
     Trouble::Login { user: login.user.clone(), said }
 }
 

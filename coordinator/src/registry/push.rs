@@ -7,6 +7,15 @@ use super::client::{Access, Client};
 use super::location::Location;
 use super::{Trouble, media_type};
 
+/// A manifest to be pushed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content<'a> {
+    /// What it is.
+    pub media_type: &'a str,
+    /// All of it.
+    pub bytes: &'a [u8],
+}
+
 /// What a PUT of a manifest was answered with, whatever it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Put {
@@ -82,9 +91,9 @@ impl Client {
         access: &Access,
         repository: &str,
         reference: &str,
-        media_type: &str,
-        bytes: &[u8],
+        content: Content<'_>,
     ) -> Result<Put, Trouble> {
+        let Content { media_type, bytes } = content;
         let path = format!("/v2/{repository}/manifests/{reference}");
         let what = format!("PUT {path}");
         let reply = self.patiently(async || {

@@ -43,7 +43,7 @@ struct OneError {
 }
 
 impl ErrorBody {
-    fn of(body: &[u8]) -> Self {
+    pub(super) fn of(body: &[u8]) -> Self {
         let read: Option<Errors> = serde_json::from_slice(body).ok();
         let Some(first) = read.and_then(|read| read.errors.into_iter().next()) else {
             return Self::default();

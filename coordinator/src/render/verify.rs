@@ -30,7 +30,9 @@ pub fn verification(
         || "no common release".to_owned(),
         |found| match found.mode {
             Mode::Absent => found.release.clone(),
-            mode => format!("{} in {mode}", found.release),
+            mode @ (Mode::Background | Mode::Complete | Mode::Other) => {
+                format!("{} in {mode}", found.release)
+            }
         },
     );
     let head = format!("{cluster}   {what}   {}   ", moment(seen.at));

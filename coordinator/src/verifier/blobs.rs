@@ -64,8 +64,9 @@ impl Visit<'_> {
         document: &Document,
     ) -> Result<(Manifest, Vec<Fault>), Vec<Fault>> {
         let repository = self.errand.repository;
-        let Document { media_type, digest, bytes } = document;
-        let put = self.client.put_manifest(&self.access, repository, reference, media_type, bytes);
+        let digest = &document.digest;
+        let content = document.content();
+        let put = self.client.put_manifest(&self.access, repository, reference, content);
         let put = put.await.map_err(one)?;
         if put.status == 415 {
             return Err(one(Fault::Refused { what: what.to_owned() }));

@@ -20,9 +20,9 @@ impl Visit<'_> {
         for (what, document) in [("a schema 2 image", &image.manifest), ("a manifest list", &list)]
         {
             let tag = format!("{}-refused", self.tag);
-            let (kind, bytes) = (document.media_type, &document.bytes);
-            let put = self.client.put_manifest(&self.access, repository, &tag, kind, bytes).await;
-            match put {
+            let content = document.content();
+            let put = self.client.put_manifest(&self.access, repository, &tag, content);
+            match put.await {
                 Ok(put) if put.status == 415 => {}
                 Ok(put) => {
                     self.pushed.push(document.digest.clone());

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::digest;
+use crate::registry::Content;
 use crate::registry::media_type::{CONFIG, FOREIGN_LAYER, LAYER, LIST, SCHEMA_2};
 
 /// For what machine an image is.
@@ -60,6 +61,13 @@ pub struct Document {
     pub digest: String,
     /// What is pushed.
     pub bytes: Vec<u8>,
+}
+
+impl Document {
+    /// As it is pushed.
+    pub fn content(&self) -> Content<'_> {
+        Content { media_type: self.media_type, bytes: &self.bytes }
+    }
 }
 
 /// One image.

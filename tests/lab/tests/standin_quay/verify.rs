@@ -35,6 +35,17 @@ fn client(port: u16) -> Client {
 }
 
 async fn verified(port: u16, mode: Mode, user: &str, sample: Option<&Sample>) -> Place {
+    verified_as(port, mode, user, sample, None).await
+}
+
+/// `public` = host and port of the name that users know, where this is that.
+async fn verified_as(
+    port: u16,
+    mode: Mode,
+    user: &str,
+    sample: Option<&Sample>,
+    public: Option<&str>,
+) -> Place {
     let (login, key) = (robot(user, PASSWORD), Key::make().unwrap());
     let errand = Errand {
         mode: Some(mode),
@@ -44,7 +55,7 @@ async fn verified(port: u16, mode: Mode, user: &str, sample: Option<&Sample>) ->
         nonce: &format!("{port:012x}"),
         key: &key,
     };
-    verify(&client(port), "quay-1", 0, None, &errand).await
+    verify(&client(port), "quay-1", 0, public, &errand).await
 }
 
 fn passed(place: &Place) -> BTreeSet<Check> {
@@ -165,6 +176,25 @@ async fn a_robot_without_rights_and_a_wrong_password_are_told_apart() {
     assert!(!format!("{place:?}").contains(PASSWORD));
 }
 
+/// Behind the public name any node may answer, so its health says nothing; its clients have to be
+/// sent to that name for their tokens.
+#[tokio::test]
+async fn the_public_name_has_to_be_the_registrys_own() {
+    let lab = lab().await;
+    let quay = Lab::container("quay", "3.0.5");
+    let _quay = lab.start(&quay, &format!("{COMPLETE}SERVER_HOSTNAME: registry.example.com\n"));
+    lab.until_healthy(&quay).await;
+    let by = async |name| verified_as(quay.port(), Mode::Complete, ROBOT, None, Some(name)).await;
+    let place = by("registry.example.com").await;
+    assert_eq!(faults(&place), [""; 0]);
+    assert!(place.checked.iter().all(|checked| checked.check != Check::Health));
+    assert_eq!(
+        faults(&by("quay.example.com").await),
+        ["its clients are sent to registry.example.com for their tokens, and not to \
+             quay.example.com"]
+    );
+}
+
 #[tokio::test]
 async fn a_repository_of_somebody_else_is_left_alone() {
     let lab = lab().await;
@@ -196,9 +226,6 @@ async fn push_one(port: u16, repository: &str, tag: &str) {
         client.push_blob(&access, repository, &blob.digest, &blob.bytes).await.unwrap();
     }
     let manifest = &image.manifest;
-    let put = client
-        .put_manifest(&access, repository, tag, manifest.media_type, &manifest.bytes)
-        .await
-        .unwrap();
+    let put = client.put_manifest(&access, repository, tag, manifest.content()).await.unwrap();
     assert_eq!((put.status, put.digest.as_str()), (202, manifest.digest.as_str()));
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use quaymaster::registry::{Client, Door, Patience, login};
+use quaymaster::registry::{Client, Content, Door, Patience, login, media_type};
 use quaymaster_lab::quay::add_robot;
 
 use super::{Answer, Recorded, compared, recorded};
@@ -234,9 +234,9 @@ async fn after_a_flip_too_early_it_gives_and_misses_as_recorded() {
     let challenge = client.challenge().await.unwrap().unwrap();
     let robot = login(&json, &[]).unwrap();
     let access = client.token(&challenge, Some(&robot), "devtable/s1", "push,pull").await.unwrap();
-    let kind = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let content = Content { media_type: media_type::SIGNED_SCHEMA_1, bytes: t1.as_bytes() };
     for tag in ["t1", "unmigrated5"] {
-        let put = client.put_manifest(&access, "devtable/s1", tag, kind, t1.as_bytes());
+        let put = client.put_manifest(&access, "devtable/s1", tag, content);
         assert_eq!(put.await.unwrap().status, 202, "{tag}");
     }
     quay.kill().await.unwrap();

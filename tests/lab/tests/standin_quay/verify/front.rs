@@ -74,13 +74,12 @@ impl Drop for Front {
 async fn answer(State(behind): State<Arc<Behind>>, request: Request) -> Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let number = behind.asked.fetch_add(1, Ordering::Relaxed);
-    let mut got = match &behind.lie {
-        Lie::Stale(many) if number < *many => Got {
-            status: 500,
-            headers: HeaderMap::new(),
-            body: Bytes::from_static(b"<html>Internal Server Error</html>"),
-        },
-        _ => behind.honest(request).await,
+    let is_stale = matches!(behind.lie, Lie::Stale(many) if number < many);
+    let mut got = if is_stale {
+        let body = Bytes::from_static(b"<html>Internal Server Error</html>");
+        Got { status: 500, headers: HeaderMap::new(), body }
+    } else {
+        behind.honest(request).await
     };
     behind.lie.tell(&method, &path, &mut got);
     let mut response = Response::new(Body::from(got.body));
@@ -140,7 +139,15 @@ impl Lie {
                 got.status = 302;
                 got.set("location", &format!("{base}{path}?signature=secret"));
             }
-            _ => {}
+            Self::Digest
+            | Self::Type
+            | Self::Platform
+            | Self::Truncated
+            | Self::Altered
+            | Self::ManifestElsewhere
+            | Self::UploadElsewhere
+            | Self::Storage(_)
+            | Self::Stale(_) => {}
         }
     }
 }
