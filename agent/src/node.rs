@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use quaymaster_proto::database::DatabaseLook;
+use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook};
 use quaymaster_proto::{Act, Component, ContainerId, FileDigest, Floor, Reason, Refusal};
 use tracing::Instrument as _;
 
@@ -25,7 +25,7 @@ use crate::quay::settings::{Settings, passwords_in_address};
 use crate::secret::Secret;
 use crate::standing::Board;
 use crate::starters::files::Starters;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{LockedBy, Surroundings};
 use crate::telemetry;
 use crate::worker::config::refused;
 use crate::worker::names::{self, Owner};
@@ -387,6 +387,17 @@ impl<E: Engine> Node<E> {
                 "see DB_URI in config.yaml, and whether this node reaches the database",
             )
         })
+    }
+
+    /// Locks the database that the view leads to; `Some` = who has it.
+    pub(crate) async fn lock_database(
+        &self,
+        view: &QuayView,
+        identity: &DatabaseIdentity,
+    ) -> Option<LockedBy> {
+        let application = database::application(&self.config.cluster, &self.config.node);
+        let database = &self.surroundings.database;
+        database.lock(&view.settings, &view.mounts, &application, identity).await
     }
 }
 

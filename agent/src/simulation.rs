@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use quaymaster_proto::act::Order;
-use quaymaster_proto::database::DatabaseLook;
+use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook};
 use quaymaster_proto::health::{BackfillSample, HealthReport};
 use quaymaster_proto::image::ResolvedImage;
 use quaymaster_proto::job::{JobReport, PullImage};
@@ -40,7 +40,7 @@ use crate::quay::database::{Asked, LookError};
 use crate::quay::http::{Answer, Target};
 use crate::quay::settings::{Settings, SurveyKey};
 use crate::starters::files::Starters;
-use crate::surroundings::{AskDatabase, AskQuay, Surroundings};
+use crate::surroundings::{AskDatabase, AskQuay, LockedBy, Surroundings};
 use crate::worker::Worker;
 
 /// Where a write of the ledger stands.
@@ -307,4 +307,17 @@ impl<W: World> AskDatabase for Of<W> {
         }
         .boxed()
     }
+
+    /// A simulated database has no locks: what holds must hold without.
+    fn lock<'a>(
+        &'a self,
+        _: &'a Settings,
+        _: &'a [Mount],
+        _: &'a str,
+        _: &'a DatabaseIdentity,
+    ) -> BoxFuture<'a, Option<LockedBy>> {
+        std::future::ready(None).boxed()
+    }
+
+    fn unlock(&self) {}
 }

@@ -4,17 +4,18 @@
 #![expect(clippy::disallowed_methods, reason = "an effect room: it reads the clock")]
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use quaymaster_proto::database::DatabaseLook;
+use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
 use quaymaster_proto::footing::DatabaseFooting;
 
 use crate::engine::Mount;
 use crate::own_thread::Threads;
+use crate::quay::database::lock::{self, Hold, Lock};
 use crate::quay::database::{self, Asked, LookError};
 use crate::quay::http::{Answer, QuayClient, Target};
 use crate::quay::redis::{self, RedisServer};
@@ -60,7 +61,25 @@ pub(crate) trait AskDatabase: Send + Sync {
     fn redis_version<'a>(&'a self, _server: &'a RedisServer) -> BoxFuture<'a, Option<String>> {
         std::future::ready(None).boxed()
     }
+
+    /// Locks the database `identity`, which `settings` lead to, against another
+    /// Quaymaster, until `unlock`. `Some` = who has it; where there is no such
+    /// lock nobody has.
+    fn lock<'a>(
+        &'a self,
+        settings: &'a Settings,
+        mounts: &'a [Mount],
+        application: &'a str,
+        identity: &'a DatabaseIdentity,
+    ) -> BoxFuture<'a, Option<LockedBy>>;
+
+    /// Gives the lock back, if it is held.
+    fn unlock(&self);
 }
+
+/// Who holds the lock on a database; `None` = it could not be read whose it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LockedBy(pub(crate) Option<Session>);
 
 /// Everything that is not the engine.
 #[derive(Clone)]
@@ -83,7 +102,7 @@ impl Surroundings {
     pub(crate) fn of_host(quay: QuayClient) -> Self {
         Self {
             quay: Arc::new(quay),
-            database: Arc::new(RealDatabase),
+            database: Arc::new(RealDatabase::default()),
             clock: Arc::new(Timestamp::now),
             threads: Threads::Own,
             #[cfg(feature = "simulation")]
@@ -118,7 +137,15 @@ impl AskQuay for QuayClient {
     }
 }
 
-struct RealDatabase;
+/// Holds the lock between the migrating start and what comes after it.
+#[derive(Default)]
+struct RealDatabase(Mutex<Option<Hold>>);
+
+impl RealDatabase {
+    fn held(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl AskDatabase for RealDatabase {
     fn look<'a>(
@@ -142,5 +169,36 @@ impl AskDatabase for RealDatabase {
 
     fn redis_version<'a>(&'a self, server: &'a RedisServer) -> BoxFuture<'a, Option<String>> {
         redis::version(server).boxed()
+    }
+
+    fn lock<'a>(
+        &'a self,
+        settings: &'a Settings,
+        mounts: &'a [Mount],
+        application: &'a str,
+        identity: &'a DatabaseIdentity,
+    ) -> BoxFuture<'a, Option<LockedBy>> {
+        async move {
+            if self.held().as_ref().is_some_and(Hold::lasts) {
+                return None;
+            }
+            // Without the lock a migration is what it was before there was one.
+            let why = match lock::lock(settings, mounts, application, identity).await {
+                Ok(Lock::Held(hold)) => {
+                    *self.held() = Some(hold);
+                    return None;
+                }
+                Ok(Lock::Taken { by }) => return Some(LockedBy(by)),
+                Ok(Lock::Void { why }) => why.to_owned(),
+                Err(error) => error.in_one_line(),
+            };
+            tracing::warn!(why, "No lock on the database keeps another Quaymaster from it.");
+            None
+        }
+        .boxed()
+    }
+
+    fn unlock(&self) {
+        *self.held() = None;
     }
 }

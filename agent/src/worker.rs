@@ -200,6 +200,10 @@ impl<E: Engine> Turn<'_, E> {
         let Work::Act(order) = work else {
             return Err(Refusal::new(Reason::Invalid, "a pull is no act"));
         };
+        // The lock on the database is for the migrating start, and ends with what comes after it.
+        if !matches!(order, Order::StartMigrating(_)) {
+            self.node.surroundings.database.unlock();
+        }
         match order {
             Order::StageContainer(order) => stage_container::stage_container(self, order).await,
             Order::StageConfig(order) => config::stage(self, order).await,

@@ -38,7 +38,7 @@ pub struct DatabaseLook {
     pub at: Timestamp,
     /// Which database.
     pub identity: DatabaseIdentity,
-    /// `postgresql` or `sqlite`.
+    /// `postgresql`, `mysql` (MariaDB too) or `sqlite`.
     pub kind: String,
     /// `alembic_version`; empty while the table is empty (quay-observed 4).
     pub revision: String,
@@ -63,7 +63,7 @@ pub struct Session {
     pub pid: i64,
     /// Its role.
     pub user: String,
-    /// What it calls itself; Quay's own is empty.
+    /// What it calls itself; Quay's own is empty. MySQL knows agents only.
     pub application: String,
     /// Empty for a unix socket, or where the agent's role may not see it.
     pub address: String,

@@ -5,6 +5,8 @@
 //! written, and no file is created.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it asks the clock")]
 
+pub(crate) mod lock;
+mod mysql;
 mod postgres;
 mod sqlite;
 
@@ -19,6 +21,7 @@ use quaymaster_proto::footing::DatabaseFooting;
 use quaymaster_proto::{ClusterName, NodeName};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use self::mysql::options as mysql_options;
 use crate::engine::Mount;
 use crate::quay::database_uri::{DatabaseUri, ServerKind, ServerUri};
 use crate::quay::settings::{ConnectionArguments, NoDatabase, Settings};
@@ -69,11 +72,23 @@ pub(crate) enum LookError {
     /// config.yaml names none.
     #[error("cannot tell which database Quay uses")]
     Unnamed(#[from] NoDatabase),
-    /// A kind that the agent cannot look into.
-    #[error("cannot look into a {kind} database: only PostgreSQL is supported")]
-    Unsupported {
+    /// MySQL shows a user its own sessions only.
+    #[error(
+        "cannot see all sessions on the database: GRANT PROCESS ON *.* TO {account}, so that \
+         nobody on it is overlooked while it is changed"
+    )]
+    SessionsHidden {
+        /// As whom it connected, quoted.
+        account: String,
+    },
+    /// A server shows the sessions of its own only.
+    #[error(
+        "cannot see all sessions on the database: this server is a member of {group}; take the \
+         other members down for the window"
+    )]
+    OneOfMany {
         /// Which.
-        kind: &'static str,
+        group: String,
     },
     /// An `sslmode` that PostgreSQL does not know.
     #[error("`sslmode` in DB_CONNECTION_ARGS is none that PostgreSQL knows")]
@@ -152,7 +167,8 @@ impl LookError {
             Self::Connect { said } => Self::Connect { said: clean(said) },
             Self::Query { tried, said } => Self::Query { tried, said: clean(said) },
             Self::Unnamed(_)
-            | Self::Unsupported { .. }
+            | Self::SessionsHidden { .. }
+            | Self::OneOfMany { .. }
             | Self::SslMode
             | Self::NotMounted { .. }
             | Self::NoFile { .. }
@@ -191,8 +207,15 @@ pub(crate) async fn look(
             DatabaseUri::Sqlite { path } => sqlite::look(&host_path(mounts, path)?, asked).await,
             DatabaseUri::Server(server) => {
                 let arguments = settings.connection_arguments();
-                let options = postgres_options(server, &arguments, mounts, application)?;
-                let found = postgres::look(&options, asked).await;
+                let found = match server.kind {
+                    ServerKind::Postgresql => {
+                        let options = postgres_options(server, &arguments, mounts, application)?;
+                        postgres::look(&options, asked).await
+                    }
+                    ServerKind::Mysql => {
+                        mysql::look(&mysql_options(server, &arguments, mounts)?, asked).await
+                    }
+                };
                 let password = server.password.as_ref().map(|secret| secret.expose());
                 found.map_err(|error| error.without(password.unwrap_or_default()))
             }
@@ -243,11 +266,7 @@ fn postgres_options(
     mounts: &[Mount],
     application: &str,
 ) -> Result<PgConnectOptions, LookError> {
-    let ServerUri { kind, host, port, name, user, password } = server;
-    match kind {
-        ServerKind::Postgresql => {}
-        ServerKind::Mysql => return Err(LookError::Unsupported { kind: kind.as_str() }),
-    }
+    let ServerUri { kind: _, host, port, name, user, password } = server;
     let mut options = PgConnectOptions::new_without_pgpass()
         .port(*port)
         .database(name)
@@ -265,13 +284,19 @@ fn postgres_options(
     if let Some(password) = password {
         options = options.password(password.expose());
     }
-    let ConnectionArguments { ssl_mode, ssl_root_certificate } = arguments;
+    let ConnectionArguments { ssl_mode, ssl_root_certificate, ssl_certificate, ssl_key, .. } =
+        arguments;
     if let Some(mode) = ssl_mode {
         let mode: PgSslMode = mode.parse().map_err(|_| LookError::SslMode)?;
         options = options.ssl_mode(mode);
     }
     if let Some(certificate) = ssl_root_certificate {
         options = options.ssl_root_cert(host_path(mounts, Path::new(certificate))?);
+    }
+    if let (Some(certificate), Some(key)) = (ssl_certificate, ssl_key) {
+        options = options
+            .ssl_client_cert(host_path(mounts, Path::new(certificate))?)
+            .ssl_client_key(host_path(mounts, Path::new(key))?);
     }
     Ok(options)
 }

@@ -45,9 +45,9 @@ pub struct ServerUri {
 /// Database servers that Quay works with (quay-facts 3.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ServerKind {
-    /// Supported.
+    /// With psycopg2.
     Postgresql,
-    /// Understood, not supported yet: nobody counts its sessions.
+    /// And MariaDB, with PyMySQL.
     Mysql,
 }
 
@@ -80,16 +80,6 @@ impl DatabaseUri {
         match self {
             Self::Server(server) => server.kind.as_str(),
             Self::Sqlite { path: _ } => "sqlite",
-        }
-    }
-
-    /// Whether an agent can look into such a database.
-    pub fn is_supported(&self) -> bool {
-        match self {
-            Self::Server(ServerUri { kind: ServerKind::Postgresql, .. }) | Self::Sqlite { .. } => {
-                true
-            }
-            Self::Server(ServerUri { kind: ServerKind::Mysql, .. }) => false,
         }
     }
 
@@ -268,14 +258,8 @@ mod tests {
         assert_eq!(login("postgresql://quay:p%40s%2Fs%25@h/q"), some("quay", "p@s/s%"));
         assert_eq!(login("postgresql://quay:a:b@c/d@h/q"), some("quay", "a:b@c/d"));
         assert_eq!(login("postgresql://q%20uay:@h/q"), some("q uay", ""));
+        assert_eq!(login("mysql+pymysql://qu%40y:p%40s%2Bs+@h/q"), some("qu@y", "p@s+s+"));
         assert_eq!(login("postgresql://h/q"), (None, None));
-    }
-
-    #[test]
-    fn mysql_is_understood_and_not_supported() {
-        assert!(!parsed("mysql://u@h/q").is_supported());
-        assert!(parsed("postgresql://u@h/q").is_supported());
-        assert!(parsed("sqlite:////a.db").is_supported());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use quaymaster_proto::Mode;
 
-pub use self::connection::ConnectionArguments;
+pub use self::connection::{ConnectionArguments, MysqlTls};
 pub use self::digest::{SurveyKey, keyed_digest};
 pub(crate) use self::secrets::passwords_in_address;
 use super::config_edit::MODE_KEY;

@@ -53,6 +53,7 @@ impl<E: Engine> Worker<E> {
             let ReleaseLease { cluster: _, run, epoch } = &release;
             match &result {
                 Ok(()) => {
+                    node.surroundings.database.unlock();
                     released(*run);
                     tracing::info!(who, %run, %epoch, "Drives this node no longer.");
                 }

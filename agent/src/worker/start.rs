@@ -17,6 +17,7 @@ use crate::engine::{Container, Engine};
 use crate::guards::Guard;
 use crate::node::QuayView;
 use crate::quay::database::Asked;
+use crate::surroundings::LockedBy;
 
 /// Looks for sessions in all. One that has just begun has not said its name
 /// yet, and one that is being ended is gone soon.
@@ -58,6 +59,7 @@ pub(super) async fn start_migrating<E: Engine>(
     turn.refuse_policy(&seen)?;
     turn.refuse_given_up(component, id)?;
     turn.refuse_below_floor(component, generation)?;
+    turn.lock(&proof).await?;
     turn.prove(&proof).await?;
     start(turn, id, met).await
 }
@@ -171,6 +173,17 @@ impl<E: Engine> Turn<'_, E> {
             ));
         }
         Ok(())
+    }
+
+    /// Locks the database against another Quaymaster, where it can be locked.
+    /// Before everything else is proven: what is proven is then true for the
+    /// one who has the lock.
+    async fn lock(&self, proof: &Proof<'_>) -> Result<(), Refusal> {
+        let view = self.node.quay_view(Some(proof.id)).await?;
+        match self.node.lock_database(&view, &proof.database.identity).await {
+            None => Ok(()),
+            Some(LockedBy(by)) => sessions::refuse_locked(by.as_ref()),
+        }
     }
 
     /// Every look that a start needs, at once: the registry is down meanwhile.

@@ -83,17 +83,23 @@ async fn database(lab: &Lab) -> Result<Option<DatabaseState>, CheckError> {
             }
             format!("sqlite:///{}", path.display())
         }
-        DatabaseKind::Postgres => {
-            if !lab.process(Role::Postgres, None).is_some_and(|process| process.is_running()) {
-                return Ok(None);
-            }
-            lab.file().database_uri.clone()
-        }
+        DatabaseKind::Postgres => match is_running(lab, Role::Postgres) {
+            true => lab.file().database_uri.clone(),
+            false => return Ok(None),
+        },
+        DatabaseKind::Mariadb => match is_running(lab, Role::Mariadb) {
+            true => lab.file().database_uri.clone(),
+            false => return Ok(None),
+        },
     };
     inspect(&uri)
         .await
         .map(Some)
         .map_err(|source| CheckError::Database { source: Box::new(source) })
+}
+
+fn is_running(lab: &Lab, role: Role) -> bool {
+    lab.process(role, None).is_some_and(|process| process.is_running())
 }
 
 /// Looks through everything that the product writes for people and machines to read: journal,

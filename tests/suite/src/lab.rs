@@ -162,7 +162,7 @@ impl TestLab {
             DatabaseKind::Sqlite => {
                 format!("sqlite:///{}", self.lab.layout().database_file().display())
             }
-            DatabaseKind::Postgres => self.lab.file().database_uri.clone(),
+            DatabaseKind::Postgres | DatabaseKind::Mariadb => self.lab.file().database_uri.clone(),
         }
     }
 }

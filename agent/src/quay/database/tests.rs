@@ -62,13 +62,12 @@ async fn a_file_is_found_through_the_containers_mounts_and_never_made() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_without_its_password() {
-    let settings = settings("postgresql://quay:hunter2@127.0.0.1:1/quay");
-    let error = look(&settings, &[], "agent", ALL).await.unwrap_err();
-    assert!(matches!(error, LookError::Connect { .. }), "{error:?}");
-    assert!(!format!("{error:?} {}", error.in_one_line()).contains("hunter2"), "{error:?}");
-    let mysql = self::settings("mysql+pymysql://quay:hunter2@127.0.0.1/quay");
-    let error = look(&mysql, &[], "agent", ALL).await.unwrap_err();
-    assert!(matches!(error, LookError::Unsupported { kind: "mysql" }), "{error}");
+    for scheme in ["postgresql", "mysql+pymysql"] {
+        let settings = settings(&format!("{scheme}://quay:hunter2@127.0.0.1:1/quay"));
+        let error = look(&settings, &[], "agent", ALL).await.unwrap_err();
+        assert!(matches!(error, LookError::Connect { .. }), "{error:?}");
+        assert!(!format!("{error:?} {}", error.in_one_line()).contains("hunter2"), "{error:?}");
+    }
 }
 
 #[test]

@@ -17,11 +17,6 @@ pub(super) fn refuse(others: &[Session]) -> Result<(), Refusal> {
     if others.is_empty() {
         return Ok(());
     }
-    let words = |session: &Session| {
-        let Session { pid, user, application, address, since: _ } = session;
-        let said = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-        format!("{pid} ({}, {}, {})", said(user), said(application), said(address))
-    };
     let named: Vec<String> = others.iter().take(NAMED).map(words).collect();
     let more = match others.len().saturating_sub(NAMED) {
         0 => String::new(),
@@ -38,6 +33,28 @@ pub(super) fn refuse(others: &[Session]) -> Result<(), Refusal> {
         "end them; a session that may stay belongs into database.expected_sessions of \
          cluster.yaml and into a new plan",
     ))
+}
+
+/// Another Quaymaster is at the same database, with agents of its own.
+pub(super) fn refuse_locked(by: Option<&Session>) -> Result<(), Refusal> {
+    let whose = by.map_or_else(
+        || "a session that is gone by now".to_owned(),
+        |session| format!("process (user, application, address) {}", words(session)),
+    );
+    Err(Refusal::new(
+        Reason::Database,
+        format!("another Quaymaster has locked the database to migrate it: {whose}"),
+    )
+    .with_remedy(
+        "see whose run that is; where none is at work, end that session on the database and \
+         plan again",
+    ))
+}
+
+fn words(session: &Session) -> String {
+    let Session { pid, user, application, address, since: _ } = session;
+    let said = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    format!("{pid} ({}, {}, {})", said(user), said(application), said(address))
 }
 
 #[cfg(test)]

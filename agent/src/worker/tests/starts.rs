@@ -236,3 +236,20 @@ async fn sessions_that_come_and_go_stand_against_a_migration_until_a_look_finds_
     rig.show_sessions(vec![stranger(1), stranger(2), Vec::new()]);
     assert_eq!(rig.next(order).await.unwrap().how, How::Changed);
 }
+
+#[tokio::test]
+async fn what_another_quaymaster_has_locked_is_not_migrated() {
+    let mut rig = Rig::new().await;
+    let staged = rig.ready().await;
+    let order = rig.migrate(&staged);
+    let agent = "quaymaster-agent/other/quay-7".to_owned();
+    let holder = stranger(7).pop().map(|session| Session { application: agent, ..session });
+    rig.lock_database(holder);
+    let said = "(quay, quaymaster-agent/other/quay-7, 10.0.0.3)";
+    refused(rig.next(order.clone()).await, Reason::Database, said);
+    assert_eq!(rig.engine().starts(), 0);
+    rig.lock_database(None);
+    refused(rig.next(order.clone()).await, Reason::Database, "a session that is gone by now");
+    rig.show_sessions(Vec::new());
+    assert_eq!(rig.next(order).await.unwrap().how, How::Changed);
+}

@@ -70,7 +70,7 @@ pub(super) async fn down(layout: &Layout, lab: &LabFile, say: &Say) -> Result<()
             }
             EngineKind::Private => end_hosts(layout, lab, &mut failures).await,
         }
-        for role in [Role::Registry, Role::Postgres] {
+        for role in [Role::Registry, Role::Postgres, Role::Mariadb] {
             end_processes(lab, role, &mut failures).await;
         }
         for process in with_environment_under(ROOT, layout.dir()) {
@@ -89,7 +89,9 @@ async fn end_processes(lab: &LabFile, role: Role, failures: &mut Vec<Failure>) {
     let signal = match role {
         // PostgreSQL's fast shutdown; SIGTERM would wait for every session.
         Role::Postgres => Signal::INT,
-        Role::Agent | Role::Engine | Role::Observer | Role::Registry => Signal::TERM,
+        Role::Agent | Role::Engine | Role::Mariadb | Role::Observer | Role::Registry => {
+            Signal::TERM
+        }
     };
     let all: Vec<_> = lab.processes.iter().filter(|process| process.role == role).collect();
     let endings = all.iter().map(|process| async {
@@ -180,6 +182,7 @@ impl Role {
         match self {
             Self::Agent => "the agent",
             Self::Engine => "the engine",
+            Self::Mariadb => "MariaDB",
             Self::Observer => "the observer",
             Self::Postgres => "PostgreSQL",
             Self::Registry => "the registry",

@@ -62,6 +62,8 @@ pub enum DatabaseKind {
     Sqlite,
     /// A PostgreSQL server of the lab's own.
     Postgres,
+    /// A MariaDB server of the lab's own.
+    Mariadb,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -103,6 +105,7 @@ pub struct LabProcess {
 pub enum Role {
     Agent,
     Engine,
+    Mariadb,
     Observer,
     Postgres,
     Registry,
@@ -217,6 +220,7 @@ impl DatabaseKind {
         match self {
             Self::Sqlite => "one SQLite database",
             Self::Postgres => "one PostgreSQL database",
+            Self::Mariadb => "one MariaDB database",
         }
     }
 }

@@ -144,4 +144,8 @@ impl Layout {
     pub fn postgres(&self) -> PathBuf {
         self.dir.join("postgres")
     }
+
+    pub fn mariadb(&self) -> PathBuf {
+        self.dir.join("mariadb")
+    }
 }

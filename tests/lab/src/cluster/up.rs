@@ -26,6 +26,7 @@ use super::wait::TimedOut;
 use super::{Agents, Lab, Say, UpOptions};
 use crate::engine::StoreError;
 use crate::images::{ImagesError, LabImages};
+use crate::mariadb::MariadbError;
 use crate::postgres::PostgresError;
 use crate::quay::{RobotError, SeedError};
 use crate::registry::{self, RegistryError};
@@ -75,6 +76,8 @@ pub enum Why {
     Containers(#[from] ContainersError),
     #[error("the lab's PostgreSQL")]
     Postgres(#[from] PostgresError),
+    #[error(transparent)]
+    Mariadb(#[from] MariadbError),
     #[error("what the database of a 2.9.5 registry holds")]
     Seed { source: Box<SeedError> },
     #[error("the robot of the lab's verifications")]
@@ -212,7 +215,7 @@ impl<'a> Builder<'a> {
         }
         let docker = containers::connect(DOCKER_SOCKET.as_ref()).await?;
         let program = registry::program()?;
-        if self.options.database == DatabaseKind::Postgres {
+        if self.options.database != DatabaseKind::Sqlite {
             let network = containers::make_network(&docker, &self.file.lab).await?;
             self.file.network = Some(network);
             self.save()?;

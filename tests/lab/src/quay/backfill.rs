@@ -58,9 +58,9 @@ async fn pass(database: &Database, witnessed: &Witnessed, rate: f64) -> Result<(
             #[expect(clippy::cast_possible_truncation, reason = "between 1 and the highest id")]
             let start = start as i64;
             log::quay(ALLOCATOR, &format!("Found {whole} candidates, processing block"));
-            let moved = database.execute(schema::map_tags(start, whole)).await?;
+            let moved = database.map_tags(start, whole).await?;
             if moved < whole {
-                database.execute(schema::map_tags(1, whole - moved)).await?;
+                database.map_tags(1, whole - moved).await?;
             }
         }
         sleep(TICK).await;

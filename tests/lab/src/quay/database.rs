@@ -1,5 +1,6 @@
-//! Quay's database: PostgreSQL, or the lab's SQLite. Statements are the fixed texts of `schema`.
+//! Quay's database: PostgreSQL, MariaDB, or the lab's SQLite. Statements are the fixed texts of `schema`.
 
+mod mysql;
 mod postgres;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqlitePool};
 use tokio::time::timeout;
 
 use self::postgres::Server;
-use super::database_uri::{DatabaseUri, InvalidDatabaseUri};
+use super::database_uri::{DatabaseUri, InvalidDatabaseUri, ServerUri};
 use super::paths::Paths;
 use super::{release, schema};
 use crate::record::Session;
@@ -21,6 +22,7 @@ use crate::record::Session;
 pub(super) enum Database {
     Sqlite(SqlitePool),
     Postgres(Server),
+    Mysql(mysql::Server),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +88,7 @@ impl Database {
                 let pool = SqlitePoolOptions::new().max_connections(2);
                 pool.connect_with(options).await.map(Self::Sqlite)
             }
-            DatabaseUri::Postgres { user, password, host, port, name } => {
+            DatabaseUri::Postgres(ServerUri { user, password, host, port, name }) => {
                 // No application name, as psycopg2 sends none.
                 let options = PgConnectOptions::new_without_pgpass()
                     .username(user)
@@ -99,6 +101,10 @@ impl Database {
                 let connected = timeout(CONNECT_LIMIT, Server::connect(options)).await;
                 connected.map_err(|_| DatabaseError::Hung)?.map(Self::Postgres)
             }
+            DatabaseUri::Mysql(server) => {
+                let connected = timeout(CONNECT_LIMIT, mysql::Server::connect(server)).await;
+                connected.map_err(|_| DatabaseError::Hung)?.map(Self::Mysql)
+            }
         };
         opened.map_err(|source| DatabaseError::Connect { uri: uri.clone(), source })
     }
@@ -108,6 +114,7 @@ impl Database {
         match self {
             Self::Sqlite(_) => "SQLiteImpl",
             Self::Postgres(_) => "PostgresqlImpl",
+            Self::Mysql(_) => "MySQLImpl",
         }
     }
 
@@ -118,6 +125,7 @@ impl Database {
                 sqlx::query(AssertSqlSafe(sql)).execute(pool).await.map(|done| done.rows_affected())
             }
             Self::Postgres(server) => server.execute(sql).await,
+            Self::Mysql(server) => server.execute(sql).await,
         }
         .map_err(DatabaseError::Statement)
     }
@@ -129,6 +137,7 @@ impl Database {
                 sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(pool).await
             }
             Self::Postgres(server) => server.column(sql).await,
+            Self::Mysql(server) => server.column(sql).await,
         };
         Ok(numbers.map_err(DatabaseError::Statement)?.first().copied().unwrap_or(0))
     }
@@ -137,6 +146,7 @@ impl Database {
         match self {
             Self::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
             Self::Postgres(server) => server.column(sql).await,
+            Self::Mysql(server) => server.column(sql).await,
         }
         .map_err(DatabaseError::Statement)
     }
@@ -170,15 +180,33 @@ impl Database {
                 "SELECT count(*) FROM pg_tables \
                  WHERE schemaname = current_schema() AND tablename = '{name}'"
             ),
+            Self::Mysql(_) => format!(
+                "SELECT count(*) FROM information_schema.TABLES \
+                 WHERE table_schema = database() AND table_name = '{name}'"
+            ),
         };
         Ok(self.integer(&sql).await? > 0)
     }
 
     /// Every client session on this database but the one that asks. SQLite keeps no list.
     pub(super) async fn other_sessions(&self) -> Result<Vec<Session>, DatabaseError> {
-        let Self::Postgres(server) = self else { return Ok(Vec::new()) };
-        let rows = server.rows(SESSIONS).await.map_err(DatabaseError::Statement)?;
-        rows.iter().map(session).collect::<Result<_, _>>().map_err(DatabaseError::Statement)
+        let found = match self {
+            Self::Sqlite(_) => return Ok(Vec::new()),
+            Self::Postgres(server) => {
+                server.rows(SESSIONS).await.and_then(|rows| rows.iter().map(session).collect())
+            }
+            Self::Mysql(server) => server.other_sessions().await,
+        };
+        found.map_err(DatabaseError::Statement)
+    }
+
+    /// The statement that maps up to `limit` tags from the id `from` upwards.
+    pub(super) async fn map_tags(&self, from: i64, limit: u64) -> Result<u64, DatabaseError> {
+        let second = match self {
+            Self::Sqlite(_) | Self::Postgres(_) => schema::Second::OnConflict,
+            Self::Mysql(_) => schema::Second::Ignore,
+        };
+        self.execute(schema::map_tags(from, limit, second)).await
     }
 
     /// What Quay's own health check asks: one row, within its limit.

@@ -3,25 +3,32 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The two kinds of database that a lab knows.
+/// The kinds of database that a lab knows.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUri {
     /// An absolute path, as the one who wrote the URI sees it.
     Sqlite {
         path: String,
     },
-    Postgres {
-        user: String,
-        password: String,
-        host: String,
-        port: u16,
-        name: String,
-    },
+    Postgres(ServerUri),
+    Mysql(ServerUri),
+}
+
+/// A database behind a server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerUri {
+    pub user: String,
+    pub password: String,
+    pub host: String,
+    pub port: u16,
+    pub name: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidDatabaseUri {
-    #[error("DB_URI has a scheme that the lab does not know; use `sqlite:////` or `postgresql://`")]
+    #[error(
+        "DB_URI has a scheme that the lab does not know; use `sqlite:////`, `postgresql://` or `mysql://`"
+    )]
     Scheme,
     #[error("DB_URI has no absolute path; write `sqlite:////` and the path without its first `/`")]
     RelativePath,
@@ -38,10 +45,16 @@ impl fmt::Debug for DatabaseUri {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite { path } => write!(formatter, "sqlite:///{path}"),
-            Self::Postgres { user, password: _, host, port, name } => {
-                write!(formatter, "postgresql://{user}@{host}:{port}/{name}")
-            }
+            Self::Postgres(server) => write!(formatter, "postgresql://{server:?}"),
+            Self::Mysql(server) => write!(formatter, "mysql://{server:?}"),
         }
+    }
+}
+
+impl fmt::Debug for ServerUri {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, password: _, host, port, name } = self;
+        write!(formatter, "{user}@{host}:{port}/{name}")
     }
 }
 
@@ -57,9 +70,16 @@ impl FromStr for DatabaseUri {
         }
         let (scheme, rest) = uri.split_once("://").ok_or(InvalidDatabaseUri::Scheme)?;
         let dialect = scheme.split('+').next().unwrap_or(scheme);
-        if !matches!(dialect, "postgresql" | "postgres") {
-            return Err(InvalidDatabaseUri::Scheme);
+        match dialect {
+            "postgresql" | "postgres" => ServerUri::parse(rest, 5432).map(Self::Postgres),
+            "mysql" => ServerUri::parse(rest, 3306).map(Self::Mysql),
+            _ => Err(InvalidDatabaseUri::Scheme),
         }
+    }
+}
+
+impl ServerUri {
+    fn parse(rest: &str, usual_port: u16) -> Result<Self, InvalidDatabaseUri> {
         let rest = rest.split('?').next().unwrap_or(rest);
         // The last `@`: a password that was written unescaped may hold one.
         let (credentials, place) = rest.rsplit_once('@').ok_or(InvalidDatabaseUri::Incomplete)?;
@@ -67,12 +87,12 @@ impl FromStr for DatabaseUri {
         let (server, name) = place.split_once('/').ok_or(InvalidDatabaseUri::Incomplete)?;
         let (host, port) = match server.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().map_err(|_| InvalidDatabaseUri::Port)?),
-            None => (server, 5432),
+            None => (server, usual_port),
         };
         if user.is_empty() || host.is_empty() || name.is_empty() {
             return Err(InvalidDatabaseUri::Incomplete);
         }
-        Ok(Self::Postgres {
+        Ok(Self {
             user: unescape(user)?,
             password: unescape(password)?,
             host: host.to_owned(),
@@ -104,27 +124,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_are_taken_apart_and_the_password_is_not_shown() {
+    fn every_kind_is_taken_apart_and_the_password_is_not_shown() {
         let uri: DatabaseUri = "sqlite:////var/quay-db/quay.db".parse().unwrap();
         assert_eq!(uri, DatabaseUri::Sqlite { path: "/var/quay-db/quay.db".into() });
+        let server = || ServerUri {
+            user: "qu@y".into(),
+            password: "p/w:".into(),
+            host: "10.0.0.1".into(),
+            port: 5433,
+            name: "quay".into(),
+        };
         let uri: DatabaseUri = "postgresql://qu%40y:p%2Fw%3A@10.0.0.1:5433/quay".parse().unwrap();
-        assert_eq!(
-            uri,
-            DatabaseUri::Postgres {
-                user: "qu@y".into(),
-                password: "p/w:".into(),
-                host: "10.0.0.1".into(),
-                port: 5433,
-                name: "quay".into(),
-            }
-        );
+        assert_eq!(uri, DatabaseUri::Postgres(server()));
         assert_eq!(format!("{uri:?}"), "postgresql://qu@y@10.0.0.1:5433/quay");
+        let uri: DatabaseUri = "mysql+pymysql://qu%40y:p%2Fw%3A@10.0.0.1/quay".parse().unwrap();
+        assert_eq!(uri, DatabaseUri::Mysql(ServerUri { port: 3306, ..server() }));
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for (uri, expected) in [
-            ("mysql+pymysql://a:b@c/d", InvalidDatabaseUri::Scheme),
+            ("oracle://a:b@c/d", InvalidDatabaseUri::Scheme),
             ("sqlite:///quay.db", InvalidDatabaseUri::RelativePath),
             ("postgresql://c/d", InvalidDatabaseUri::Incomplete),
             ("postgresql://a:b@c:x/d", InvalidDatabaseUri::Port),

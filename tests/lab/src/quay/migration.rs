@@ -113,7 +113,7 @@ impl Migration<'_> {
             budget += self.timing.offline_rate * TICK.as_secs_f64();
             let whole = whole_tags(&mut budget);
             if whole > 0 {
-                done += self.database.execute(schema::map_tags(0, whole)).await?;
+                done += self.database.map_tags(0, whole).await?;
             }
             sleep(TICK).await;
         }

@@ -1,4 +1,4 @@
-//! The SQL of the stand-in's revisions, one text for SQLite and PostgreSQL. Pure.
+//! The SQL of the stand-in's revisions, one text for SQLite, PostgreSQL and MariaDB. Pure.
 //!
 //! Every statement commits by itself, as under alembic without transactional DDL: a process killed
 //! between two of them leaves the first behind, and whoever comes next fails on it for good. A
@@ -84,15 +84,26 @@ pub(super) const TEAM_ROLE: &str = "SELECT id FROM teamrole LIMIT 1";
 pub(super) const DOUBLED_KINDS: &str =
     "SELECT name FROM logentrykind GROUP BY name HAVING count(*) > 1 ORDER BY name";
 
+/// How a database is told to pass over what is there already.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Second {
+    OnConflict,
+    Ignore,
+}
+
 /// Maps up to `limit` unmapped tags from the id `from` upwards. Safe beside another one doing the
 /// same: who comes second passes over the tag.
-pub(super) fn map_tags(from: i64, limit: u64) -> String {
+pub(super) fn map_tags(from: i64, limit: u64, second: Second) -> String {
+    let (insert, end) = match second {
+        Second::OnConflict => ("INSERT INTO", " ON CONFLICT DO NOTHING"),
+        Second::Ignore => ("INSERT IGNORE INTO", ""),
+    };
     format!(
-        "INSERT INTO tagtorepositorytag (id, repository_id, tag_id, repository_tag_id) \
+        "{insert} tagtorepositorytag (id, repository_id, tag_id, repository_tag_id) \
          SELECT rt.id, rt.repository_id, rt.id, rt.id FROM repositorytag rt \
          WHERE rt.hidden = false AND rt.id >= {from} AND NOT EXISTS \
          (SELECT 1 FROM tagtorepositorytag m WHERE m.repository_tag_id = rt.id) \
-         ORDER BY rt.id LIMIT {limit} ON CONFLICT DO NOTHING"
+         ORDER BY rt.id LIMIT {limit}{end}"
     )
 }
 

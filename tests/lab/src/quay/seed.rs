@@ -68,8 +68,8 @@ pub async fn add_robot(
 fn old_tags(first: u64, count: u32, hidden: bool) -> String {
     let last = first + u64::from(count);
     format!(
-        "WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {last}) \
-         INSERT INTO repositorytag (id, name, repository_id, hidden, lifetime_start_ts) \
+        "INSERT INTO repositorytag (id, name, repository_id, hidden, lifetime_start_ts) \
+         WITH RECURSIVE n (i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {last}) \
          SELECT i, 'tag-' || i, 1, {hidden}, 1500000000 + i FROM n WHERE i < {last}"
     )
 }

@@ -60,7 +60,7 @@ async fn three_nodes_in_two_windows_and_a_stranger_in_the_dark() {
 }
 
 /// On every node one Quay serves as before, no new one is left, and the database is as it was.
-async fn put_back(lab: &TestLab, revision: &Option<String>) {
+pub(crate) async fn put_back(lab: &TestLab, revision: &Option<String>) {
     let now = lab.look().await;
     assert_eq!(&now.revision, revision);
     for (node, containers) in &now.containers {

@@ -4,8 +4,7 @@ use super::super::lab_file::{DatabaseKind, EngineKind, LabProcess, Role};
 use super::super::network;
 use super::{Builder, Why};
 use crate::cluster::texts::ROBOT;
-use crate::postgres::Server;
-use crate::quay;
+use crate::{mariadb, postgres, quay};
 
 /// As the containers see the SQLite file: `shared/` is bound at `/var/quay-db`.
 const SQLITE_URI: &str = "sqlite:////var/quay-db/quay.db";
@@ -19,6 +18,7 @@ impl Builder<'_> {
                 (SQLITE_URI.to_owned(), format!("sqlite:///{}", path.display()))
             }
             DatabaseKind::Postgres => self.start_postgres().await?,
+            DatabaseKind::Mariadb => self.start_mariadb().await?,
         };
         (self.say)(&format!("filling the database: {tags} tags, none backfilled"));
         quay::seed(&own_uri, tags)
@@ -35,16 +35,10 @@ impl Builder<'_> {
     async fn start_postgres(&mut self) -> Result<(String, String), Why> {
         (self.say)("making a PostgreSQL server");
         let gateway = self.file.network.as_ref();
-        let addresses: Vec<_> =
-            [Some("127.0.0.1"), gateway.map(|network| network.gateway.as_str())]
-                .into_iter()
-                .flatten()
-                .filter_map(|address| address.parse().ok())
-                .collect();
         let dir = self.layout.postgres();
-        let server = Server {
+        let server = postgres::Server {
             dir: &dir,
-            port: network::free_port(&addresses)?,
+            port: self.free_port()?,
             further: gateway.map(|network| (network.gateway.as_str(), network.subnet.as_str())),
             superuser_password: &self.secrets.superuser_password,
             quay_password: &self.secrets.quay_password,
@@ -53,10 +47,41 @@ impl Builder<'_> {
         self.file.processes.push(LabProcess { role: Role::Postgres, node: None, id });
         self.file.write(&self.layout.lab_file())?;
         server.prepare(id).await?;
-        let host = match self.options.engine {
-            EngineKind::Standin | EngineKind::Private => None,
-            EngineKind::Docker => gateway.map(|network| network.gateway.as_str()),
+        Ok((server.quay_uri(self.database_host()), server.quay_uri("127.0.0.1")))
+    }
+
+    /// The same for MariaDB.
+    async fn start_mariadb(&mut self) -> Result<(String, String), Why> {
+        (self.say)("making a MariaDB server");
+        let dir = self.layout.mariadb();
+        let server = mariadb::Server {
+            dir: &dir,
+            port: self.free_port()?,
+            further: self.file.network.as_ref().map(|network| network.gateway.as_str()),
+            superuser_password: &self.secrets.superuser_password,
+            quay_password: &self.secrets.quay_password,
         };
-        Ok((server.quay_uri(host.unwrap_or("127.0.0.1")), server.quay_uri("127.0.0.1")))
+        let id = server.start(&self.options.binaries.lab)?;
+        self.file.processes.push(LabProcess { role: Role::Mariadb, node: None, id });
+        self.file.write(&self.layout.lab_file())?;
+        server.prepare(id).await?;
+        Ok((server.quay_uri(self.database_host()), server.quay_uri("127.0.0.1")))
+    }
+
+    /// Free on every address on which a server listens.
+    fn free_port(&self) -> Result<u16, Why> {
+        let gateway = self.file.network.as_ref().map(|network| network.gateway.as_str());
+        let addresses = [Some("127.0.0.1"), gateway].into_iter().flatten();
+        let addresses: Vec<_> = addresses.filter_map(|address| address.parse().ok()).collect();
+        Ok(network::free_port(&addresses)?)
+    }
+
+    /// As the containers reach it.
+    fn database_host(&self) -> &str {
+        let gateway = self.file.network.as_ref().map(|network| network.gateway.as_str());
+        match self.options.engine {
+            EngineKind::Standin | EngineKind::Private => "127.0.0.1",
+            EngineKind::Docker => gateway.unwrap_or("127.0.0.1"),
+        }
     }
 }

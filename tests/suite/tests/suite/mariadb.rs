@@ -1,0 +1,101 @@
+//! The whole upgrade on MariaDB, whose sessions have no names: agents know each
+//! other's by the locks they hold, and a session that nobody can name ends the
+//! window. What an agent may not see is not taken for nothing.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use quaymaster_lab::cluster::lab_file::DatabaseKind;
+use quaymaster_lab::cluster::wait::until;
+use quaymaster_lab::quay::inspect;
+use quaymaster_suite::{Shape, TestLab, redact};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
+
+use crate::postgres::put_back;
+use crate::refusals::{PLAN, refused};
+use crate::whole::succeeded;
+
+async fn lab_of(nodes: u8) -> TestLab {
+    let mut shape = Shape::of(nodes);
+    shape.database = DatabaseKind::Mariadb;
+    TestLab::up(shape).await
+}
+
+/// A session of the lab's own user, which may do everything.
+async fn person(lab: &TestLab) -> MySqlConnection {
+    let secrets = &lab.lab().file().secrets;
+    let own = secrets.iter().find(|secret| secret.name.ends_with("role lab")).unwrap();
+    let uri = lab.database_uri();
+    let (password, (_, place)) = (&own.value, uri.rsplit_once('@').unwrap());
+    MySqlConnection::connect(&format!("mysql://lab:{password}@{place}")).await.unwrap()
+}
+
+async fn execute(person: &mut MySqlConnection, statement: &str) {
+    person.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_nodes_in_two_windows_and_a_stranger_in_the_dark() {
+    let lab = lab_of(2).await;
+    let before = lab.look().await;
+    let plan = lab.plan(Some("background")).await;
+
+    let stranger = person(&lab).await;
+    let held = lab.apply(&plan).await.expect_code(7);
+    for said in ["lab", "127.0.0.1"] {
+        assert!(held.stderr.contains(said), "`{said}` is not named:\n{}", held.page());
+    }
+    put_back(&lab, &before.revision).await;
+
+    stranger.close().await.unwrap();
+    let before = lab.look().await;
+    let plan = lab.plan(Some("background")).await;
+    lab.apply(&plan).await.expect_code(0);
+    succeeded(&lab, &before, &lab.look().await, "background").await;
+    until("the backfill's end", Duration::from_secs(60), async || {
+        match inspect(&lab.database_uri()).await.unwrap().unmapped_tags {
+            0 => Ok(()),
+            left => Err(format!("{left} tags left")),
+        }
+    })
+    .await
+    .unwrap();
+
+    lab.apply(&lab.plan(None).await).await.expect_code(0);
+    let after = lab.look().await;
+    assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
+    succeeded(&lab, &before, &after, "complete").await;
+    let verdict = lab.check().await;
+    verdict.expect_clean();
+    assert_eq!(verdict.migrations(), 2);
+    redact::settings(&lab).bind(|| {
+        assert_snapshot!("mariadb-plan", redact::steady(&plan.outcome.page()));
+        assert_snapshot!("mariadb-a-stranger", redact::steady(&held.page()));
+    });
+}
+
+#[tokio::test]
+async fn two_nodes_in_one_window_after_what_cannot_be_seen_or_written_was_refused() {
+    let lab = lab_of(2).await;
+    let before = lab.look().await;
+    let cluster = "cluster.yaml";
+    let mut person = person(&lab).await;
+
+    execute(&mut person, "REVOKE PROCESS ON *.* FROM quay@'%'").await;
+    let blind = refused(&lab, "mariadb-without-the-privilege", cluster, PLAN).await;
+    assert!(blind.stderr.contains("GRANT PROCESS ON *.* TO 'quay'@'%'"), "{}", blind.page());
+    execute(&mut person, "GRANT PROCESS ON *.* TO quay@'%'").await;
+
+    execute(&mut person, "SET GLOBAL read_only = ON").await;
+    refused(&lab, "mariadb-read-only", cluster, PLAN).await;
+    execute(&mut person, "SET GLOBAL read_only = OFF").await;
+    person.close().await.unwrap();
+
+    lab.apply(&lab.plan(Some("synchronous")).await).await.expect_code(0);
+    let after = lab.look().await;
+    assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
+    succeeded(&lab, &before, &after, "complete").await;
+    let verdict = lab.check().await;
+    verdict.expect_clean();
+    assert_eq!(verdict.migrations(), 1);
+}
