@@ -8,7 +8,7 @@ use quaymaster_proto::{Component, NodeName, RunId};
 
 use crate::plan::companion::STOPS_AFTER_QUAY;
 use crate::plan::{Gate, Plan, Verb, What};
-use crate::run::{ActState, Evidence, GateState, RunState, Settlement};
+use crate::run::{ActState, Evidence, GateState, RunState, Settlement, TagsLeft};
 
 /// The figures of a window.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,6 +34,8 @@ pub struct Report {
     pub approved_by: Option<String>,
     /// What was left of the backfill when its gate opened.
     pub backfill: Option<BackfillPassed>,
+    /// Tags that complete mode has lost.
+    pub tags_left: Option<TagsLeft>,
 }
 
 /// The parts that no order of the same steps could save.
@@ -102,6 +104,7 @@ pub fn report(plan: &Plan, state: &RunState) -> Report {
         waived: read.waived(),
         approved_by: read.approved_by(),
         backfill: read.backfill(),
+        tags_left: state.tags_left.clone(),
     }
 }
 

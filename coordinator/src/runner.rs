@@ -33,6 +33,7 @@ mod health;
 mod lease;
 mod person;
 mod progress;
+mod tags;
 
 pub use clock::Clock;
 pub use heal::{Heal, Healed, NotHealed, heal};
@@ -292,6 +293,7 @@ where
             }
         };
         if self.state.finished_at.is_none() {
+            self.count_tags(plan).await?;
             self.record(vec![last]).await?;
         }
         Ok(ended)

@@ -53,6 +53,10 @@ pub struct DatabaseLook {
     pub server_version: String,
     /// host:port/name, for people.
     pub shown_as: String,
+    /// Where tags were counted and few are unmapped: which, as
+    /// `namespace/repository:tag`, at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmapped_names: Vec<String>,
 }
 
 /// One session on a database.
@@ -116,6 +120,7 @@ impl TryFrom<wire::DatabaseLook> for DatabaseLook {
             counts,
             server_version,
             shown_as,
+            unmapped_names,
         } = message;
         Ok(Self {
             at: parsed("at", &at)?,
@@ -131,6 +136,7 @@ impl TryFrom<wire::DatabaseLook> for DatabaseLook {
                 .map(|wire::TagCounts { visible, unmapped }| TagCounts { visible, unmapped }),
             server_version,
             shown_as,
+            unmapped_names,
         })
     }
 }
@@ -147,6 +153,7 @@ impl From<DatabaseLook> for wire::DatabaseLook {
             counts,
             server_version,
             shown_as,
+            unmapped_names,
         } = look;
         Self {
             at: at.to_string(),
@@ -161,6 +168,7 @@ impl From<DatabaseLook> for wire::DatabaseLook {
                 .map(|TagCounts { visible, unmapped }| wire::TagCounts { visible, unmapped }),
             server_version,
             shown_as,
+            unmapped_names,
         }
     }
 }

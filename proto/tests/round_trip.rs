@@ -489,7 +489,8 @@ proptest! {
             sessions,
             counts: Some(TagCounts { visible: numbers.0, unmapped: numbers.1 }),
             server_version: problem.clone(),
-            shown_as: problem,
+            shown_as: problem.clone(),
+            unmapped_names: vec![problem],
         };
         prop_assert_eq!(over::<wire::DatabaseLook, _>(&look), look);
     }

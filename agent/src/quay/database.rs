@@ -46,6 +46,18 @@ const COUNT_WITH_MAPPING: &str = "SELECT count(*), \
 const COUNT_WITHOUT_MAPPING: &str =
     "SELECT count(*), count(*) FROM repositorytag AS old WHERE NOT old.hidden";
 
+/// Some of the tags that are not mapped, as people call them; `{user}` is that
+/// table's name, which is quoted differently.
+const NAMES: &str = "SELECT namespace.username, repository.name, old.name \
+     FROM repositorytag AS old \
+     LEFT JOIN tagtorepositorytag AS mapped ON mapped.repository_tag_id = old.id \
+     JOIN repository ON repository.id = old.repository_id \
+     JOIN {user} AS namespace ON namespace.id = repository.namespace_user_id \
+     WHERE NOT old.hidden AND mapped.repository_tag_id IS NULL ORDER BY old.id LIMIT 10";
+
+/// So many are worth naming: of more, ten say nothing.
+const FEW: i64 = 1000;
+
 /// What a look is to bring beside identity and revision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Asked {
@@ -63,6 +75,7 @@ struct Found {
     in_recovery: bool,
     sessions: Option<Vec<Session>>,
     counts: Option<TagCounts>,
+    unmapped_names: Vec<String>,
     server_version: String,
 }
 
@@ -223,7 +236,8 @@ pub(crate) async fn look(
     };
     let late = |_| LookError::Late { seconds: limit.as_secs() };
     let found = tokio::time::timeout(limit, looking).await.map_err(late)??;
-    let Found { identity, revision, in_recovery, sessions, counts, server_version } = found;
+    let Found { identity, revision, in_recovery, sessions, counts, unmapped_names, server_version } =
+        found;
     Ok(DatabaseLook {
         at: Timestamp::now(),
         identity: DatabaseIdentity::new(identity).ok_or_else(|| LookError::Query {
@@ -237,6 +251,7 @@ pub(crate) async fn look(
         counts,
         server_version,
         shown_as: uri.shown_as(),
+        unmapped_names,
     })
 }
 
@@ -314,6 +329,15 @@ fn host_path(mounts: &[Mount], inside: &Path) -> Result<PathBuf, LookError> {
     let best = mounts.iter().filter(|mount| !mount.source.is_empty()).filter_map(under);
     let best = best.max_by_key(|(length, _)| *length);
     best.map(|(_, path)| path).ok_or_else(|| LookError::NotMounted { path: inside.to_owned() })
+}
+
+/// Whether the tags that are not mapped are to be named.
+fn names_them(counts: Option<&TagCounts>) -> bool {
+    counts.is_some_and(|counts| counts.unmapped > 0 && counts.unmapped <= FEW)
+}
+
+fn tag_name((namespace, repository, tag): (String, String, String)) -> String {
+    format!("{namespace}/{repository}:{tag}")
 }
 
 /// An empty table is a revision of its own: while the very first one runs

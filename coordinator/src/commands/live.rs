@@ -198,6 +198,7 @@ fn node_of(event: &Event) -> Option<&NodeName> {
         | Event::Approved { .. }
         | Event::TurnedBack { .. }
         | Event::HandedOver { .. }
+        | Event::TagsCounted { .. }
         | Event::Finished { .. }
         | Event::WentBack { .. } => None,
     }

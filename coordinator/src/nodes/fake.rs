@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use quaymaster_proto::act::{Order, StageContainer};
-use quaymaster_proto::database::{DatabaseLook, Session};
+use quaymaster_proto::database::{DatabaseLook, Session, TagCounts};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::lease::{ClaimLease, Claimed, LedgerEnd, ReleaseLease, RunLedger};
@@ -345,7 +345,8 @@ impl Looks for FakeFleet {
         let world = self.world();
         let sessions = question.sessions.then(|| world.sessions.clone());
         let revision = world.revision();
-        Ok(DatabaseLook { at, revision, sessions, counts: None, ..world.database.clone() })
+        let counts = question.counts.then_some(TagCounts { visible: 1000, unmapped: 0 });
+        Ok(DatabaseLook { at, revision, sessions, counts, ..world.database.clone() })
     }
 
     async fn read_log(

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::figures::{count, fraction, number, time};
 use super::turn;
-use super::words::{evidence, failure, problem, settlement, step_title, waiting, what};
+use super::words::{evidence, failure, problem, settlement, step_title, tags_left, waiting, what};
 use super::{Style, Tone};
 use crate::plan::{Plan, What};
 use crate::run::{Event, WaitingOn};
@@ -71,6 +71,10 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
         | Event::WentBack { at } => {
             let (title, words) = turn::event(plan, event)?;
             (*at, Tone::Careful, title.to_owned(), String::new(), words)
+        }
+        Event::TagsCounted { count, at } => {
+            let words = tags_left(count)?;
+            (*at, Tone::Bad, "tags".to_owned(), String::new(), words)
         }
         Event::Finished { at } => {
             (*at, Tone::Heading, "end".to_owned(), String::new(), "every step is done".to_owned())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::figures::{about, count, duration, fraction, number};
 use super::text::{labelled, names, next_lines};
-use super::words::what;
+use super::words::{tags_left, what};
 use super::{JSON_VERSION, Style, Tone, preflight};
 use crate::plan::{CheckedPlan, Fate, Plan, What};
 use crate::report::{Limit, Report};
@@ -55,6 +55,9 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
             count(backfill.total_tags)
         );
         out.push_str(&labelled("backfill", &words));
+    }
+    if let Some(words) = report.tags_left.as_ref().and_then(tags_left) {
+        out.push_str(&labelled("tags", &words));
     }
     if let Some(by) = &report.approved_by {
         out.push_str(&labelled("approved", by));
@@ -199,6 +202,7 @@ pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
                 "tags_remaining": backfill.tags_remaining,
                 "total_tags": backfill.total_tags,
             })),
+            "tags_left": report.tags_left,
             "approved_by": report.approved_by,
             "left_out": report.left_out.iter().map(|(node, because)| json!({
                 "node": node,

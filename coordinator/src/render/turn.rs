@@ -56,6 +56,7 @@ pub(super) fn event(plan: &Plan, event: &Event) -> Option<(&'static str, String)
         | Event::Passed { .. }
         | Event::Closed { .. }
         | Event::Approved { .. }
+        | Event::TagsCounted { .. }
         | Event::Finished { .. } => None,
     }
 }

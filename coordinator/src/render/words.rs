@@ -7,7 +7,7 @@ use quaymaster_proto::{Component, NodeName};
 use super::figures::{count, duration, fraction, number};
 use super::text::names;
 use crate::plan::{Gate, Step, Verb, What};
-use crate::run::{Evidence, GateFailure, Problem, Settlement, WaitingOn};
+use crate::run::{Evidence, GateFailure, Problem, Settlement, TagsLeft, WaitingOn};
 
 /// A step's name: `stop`, `dark gate`, `stop clair`, `clair gate`.
 pub fn step_title(step: &Step) -> String {
@@ -16,6 +16,29 @@ pub fn step_title(step: &Step) -> String {
         (component, What::Act(Verb::StageContainer)) => format!("stage {component}"),
         (component, of @ What::Act(_)) => format!("{} {component}", what(of)),
         (component, What::Gate(_)) => format!("{component} gate"),
+    }
+}
+
+/// Tags that complete mode has lost; `None` = it has lost none.
+pub(super) fn tags_left(left: &TagsLeft) -> Option<String> {
+    match left {
+        TagsLeft::Counted { unmapped: 0, .. } => None,
+        TagsLeft::Counted { visible, unmapped, names } => {
+            let more = usize::try_from(*unmapped).unwrap_or(0) > names.len();
+            let named = match (names.is_empty(), more) {
+                (true, _) => String::new(),
+                (false, false) => format!(": {}", names.join(", ")),
+                (false, true) => format!(": {} and others", names.join(", ")),
+            };
+            Some(format!(
+                "{} of {} are LOST, no Quay in complete mode serves them{named}",
+                count(*unmapped),
+                count(*visible)
+            ))
+        }
+        TagsLeft::Unknown { problem } => {
+            Some(format!("nobody could count whether some are lost: {problem}"))
+        }
     }
 }
 

@@ -174,6 +174,14 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// The tags were counted after a window into complete mode, which passes
+    /// over a tag that it cannot map (quay-facts 3.3).
+    TagsCounted {
+        /// What came of it.
+        count: TagsLeft,
+        /// When.
+        at: Timestamp,
+    },
     /// Every step is done.
     Finished {
         /// When.
@@ -204,10 +212,31 @@ impl Event {
             | Self::Retried { at, .. }
             | Self::HandedOver { at, .. }
             | Self::LeftOut { at, .. }
+            | Self::TagsCounted { at, .. }
             | Self::Finished { at }
             | Self::WentBack { at } => *at,
         }
     }
+}
+
+/// Tags that no Quay in complete mode serves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TagsLeft {
+    /// So many.
+    Counted {
+        /// Visible tags of the old model.
+        visible: i64,
+        /// Of these, the lost ones.
+        unmapped: i64,
+        /// Some of them, by name.
+        names: Vec<String>,
+    },
+    /// Nobody could count them.
+    Unknown {
+        /// Why.
+        problem: String,
+    },
 }
 
 /// What came of an act.

@@ -9,7 +9,7 @@ use quaymaster_proto::{
 
 use crate::plan::{Gate, Plan};
 use crate::run::act_state::{ActEvent, ActState, Intent, may_be_done};
-use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, WaitingOn};
+use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, TagsLeft, WaitingOn};
 use crate::run::illegal::IllegalEvent;
 use crate::run::turn::{Cause, Crossing};
 
@@ -60,6 +60,8 @@ pub struct RunState {
     pub settled_now: BTreeSet<(StepNumber, NodeName)>,
     /// What people agreed to, latest first by gate.
     pub approvals: Vec<Approval>,
+    /// Tags that were counted at the end.
+    pub tags_left: Option<TagsLeft>,
     /// When every step was done.
     pub finished_at: Option<Timestamp>,
     /// When the last event happened.
@@ -167,6 +169,7 @@ impl RunState {
             healthy: BTreeMap::new(),
             settled_now: BTreeSet::new(),
             approvals: Vec::new(),
+            tags_left: None,
             finished_at: None,
             last_at: at,
         }
@@ -225,6 +228,10 @@ impl RunState {
             }
             Event::LeftOut { node, by: _, because, at: _ } => {
                 self.left_out.insert(node.clone(), because.clone());
+            }
+            Event::TagsCounted { count, at: _ } => {
+                self.only_on_the_way(event, Direction::is_there)?;
+                self.tags_left = Some(count.clone());
             }
             Event::Finished { at } | Event::WentBack { at } => {
                 let is_there = matches!(event, Event::Finished { .. });

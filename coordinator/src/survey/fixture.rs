@@ -211,6 +211,7 @@ fn database(found: &Found) -> DatabaseLook {
         }),
         server_version: "9.6.24".to_owned(),
         shown_as: "quaydb-1:5432/quay".to_owned(),
+        unmapped_names: Vec::new(),
     }
 }
 

@@ -53,6 +53,8 @@ pub enum PostgresError {
     Run { program: PathBuf, source: io::Error },
     #[error("initdb failed in `{}` (can the user `postgres` reach that directory?): {said}", dir.display())]
     Initdb { dir: PathBuf, said: String },
+    #[error("pg_basebackup failed in `{}`: {said}", dir.display())]
+    Copy { dir: PathBuf, said: String },
     #[error("cannot start PostgreSQL")]
     Start { source: StartError },
     #[error("PostgreSQL does not take sessions; its log is `{}`", log.display())]
@@ -85,6 +87,42 @@ impl Server<'_> {
         self.initdb(&programs, &data, &password, run_as)?;
         let files = |source| PostgresError::Files { dir: self.dir.to_owned(), source };
         fs::write(data.join("pg_hba.conf"), self.admission()).map_err(files)?;
+        self.run(detacher, &programs, run_as)
+    }
+
+    /// Copies the server at `primary` and starts the copy as its standby, detached. Both have the
+    /// same passwords.
+    pub fn start_standby(&self, detacher: &Path, primary: u16) -> Result<ProcessId, PostgresError> {
+        let programs = newest_programs()?;
+        let run_as = RunAs::decide("postgres").ok_or(PostgresError::NoUser)?;
+        self.write_files(run_as)?;
+        let address = format!("host=127.0.0.1 port={primary} user={SUPERUSER}");
+        let arguments: Vec<OsString> = ["-R", "-c", "fast", "-X", "stream", "-d", &address, "-D"]
+            .into_iter()
+            .map(OsString::from)
+            .chain([self.dir.join("data").into()])
+            .collect();
+        let (program, arguments) = run_as.wrap(programs.join("pg_basebackup"), arguments);
+        let output = Command::new(&program)
+            .args(arguments)
+            .env("PGPASSWORD", self.superuser_password)
+            .current_dir("/")
+            .output()
+            .map_err(|source| PostgresError::Run { program, source })?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(PostgresError::Copy { dir: self.dir.to_owned(), said });
+        }
+        self.run(detacher, &programs, run_as)
+    }
+
+    fn run(
+        &self,
+        detacher: &Path,
+        programs: &Path,
+        run_as: RunAs,
+    ) -> Result<ProcessId, PostgresError> {
+        let data = self.dir.join("data");
         let addresses = match self.further {
             Some((address, _)) => format!("127.0.0.1,{address}"),
             None => "127.0.0.1".to_owned(),
@@ -193,7 +231,8 @@ impl Server<'_> {
             format!("host all all {network} scram-sha-256\n")
         });
         format!(
-            "host all all 127.0.0.0/8 scram-sha-256\nhost all all samehost scram-sha-256\n{further}"
+            "host all all 127.0.0.0/8 scram-sha-256\nhost all all samehost scram-sha-256\n\
+             host replication {SUPERUSER} 127.0.0.0/8 scram-sha-256\n{further}"
         )
     }
 }

@@ -38,6 +38,7 @@ impl World {
             counts: counts.then_some(TagCounts { visible: TAGS, unmapped: TAGS - database.mapped }),
             server_version: "12.4".to_owned(),
             shown_as: "db.example.com:5432/quay".to_owned(),
+            unmapped_names: Vec::new(),
         })
     }
 

@@ -132,12 +132,18 @@ async fn ask(connection: &mut MySqlConnection, asked: Asked) -> Result<Found, Lo
     let threads = threads(connection, &server).await?;
     let revision = revision(connection, &server).await?;
     let counts = if asked.counts { Some(counts(connection, &server).await?) } else { None };
+    let unmapped_names = if super::names_them(counts.as_ref()) {
+        names(connection, &server).await?
+    } else {
+        Vec::new()
+    };
     Ok(Found {
         identity: server.identity(),
         revision,
         in_recovery: server.is_read_only || threads.iter().any(Thread::replicates),
         sessions: asked.sessions.then(|| threads::sessions(&server, &threads)),
         counts,
+        unmapped_names,
         server_version: server.version,
     })
 }
@@ -252,6 +258,20 @@ async fn revision(connection: &mut MySqlConnection, server: &Server) -> Result<S
     let query = server.limited("SELECT version_num FROM alembic_version", STATEMENT_LIMIT);
     let found = rows(connection, &query).await.map_err(failed)?;
     one_revision(found.iter().map(|row| text(row, 0)).collect::<Result<_, _>>().map_err(failed)?)
+}
+
+async fn names(
+    connection: &mut MySqlConnection,
+    server: &Server,
+) -> Result<Vec<String>, LookError> {
+    let failed = |source| LookError::query("name the unmapped tags", &source);
+    if !has_table(connection, server, "tagtorepositorytag").await.map_err(failed)? {
+        return Ok(Vec::new());
+    }
+    let query = server.limited(&super::NAMES.replace("{user}", "`user`"), COUNTS_LIMIT);
+    let found = rows(connection, &query).await.map_err(failed)?;
+    let name = |row| Ok(super::tag_name((text(row, 0)?, text(row, 1)?, text(row, 2)?)));
+    found.iter().map(name).collect::<Result<_, _>>().map_err(failed)
 }
 
 /// Exact, and never negative (quay-facts 3.3).

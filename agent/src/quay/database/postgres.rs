@@ -48,7 +48,13 @@ async fn ask(
         None
     };
     let counts = if asked.counts { Some(counts(connection).await?) } else { None };
-    Ok(Found { identity, revision, in_recovery, sessions, counts, server_version: version })
+    let unmapped_names = if super::names_them(counts.as_ref()) && has_mapping(connection).await? {
+        names(connection).await?
+    } else {
+        Vec::new()
+    };
+    let server_version = version;
+    Ok(Found { identity, revision, in_recovery, sessions, counts, unmapped_names, server_version })
 }
 
 /// Begins the transaction with its limits.
@@ -146,18 +152,31 @@ async fn sessions(
 async fn counts(connection: &mut PgConnection) -> Result<TagCounts, LookError> {
     let failed = |source| LookError::query("count the tags", &source);
     run(connection, &statement_limit(COUNTS_LIMIT.as_millis())).await.map_err(failed)?;
-    let mapping: Option<String> =
-        sqlx::query_scalar("SELECT to_regclass('tagtorepositorytag')::text")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(failed)?;
-    let query =
-        if mapping.is_some() { super::COUNT_WITH_MAPPING } else { super::COUNT_WITHOUT_MAPPING };
+    let query = match has_mapping(connection).await? {
+        true => super::COUNT_WITH_MAPPING,
+        false => super::COUNT_WITHOUT_MAPPING,
+    };
     let row = sqlx::query(query).fetch_one(&mut *connection).await.map_err(failed)?;
     Ok(TagCounts {
         visible: row.try_get(0).map_err(failed)?,
         unmapped: row.try_get(1).map_err(failed)?,
     })
+}
+
+async fn has_mapping(connection: &mut PgConnection) -> Result<bool, LookError> {
+    let found: Option<String> =
+        sqlx::query_scalar("SELECT to_regclass('tagtorepositorytag')::text")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|source| LookError::query("look for the mapped tags", &source))?;
+    Ok(found.is_some())
+}
+
+async fn names(connection: &mut PgConnection) -> Result<Vec<String>, LookError> {
+    let query = super::NAMES.replace("{user}", "\"user\"");
+    let found = sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(connection).await;
+    let found = found.map_err(|source| LookError::query("name the unmapped tags", &source))?;
+    Ok(found.into_iter().map(super::tag_name).collect())
 }
 
 #[cfg(test)]

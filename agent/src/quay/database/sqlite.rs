@@ -43,14 +43,29 @@ async fn ask(
         .await
         .map_err(|source| LookError::query("read table `alembic_version`", &source))?;
     let counts = if asked.counts { Some(counts(connection).await?) } else { None };
+    let unmapped_names = if super::names_them(counts.as_ref())
+        && has_table(connection, "tagtorepositorytag").await?
+    {
+        names(connection).await?
+    } else {
+        Vec::new()
+    };
     Ok(Found {
         identity: format!("sqlite:{}", path.display()),
         revision: one_revision(revisions)?,
         in_recovery: false,
         sessions: None,
         counts,
+        unmapped_names,
         server_version: version,
     })
+}
+
+async fn names(connection: &mut SqliteConnection) -> Result<Vec<String>, LookError> {
+    let query = super::NAMES.replace("{user}", "\"user\"");
+    let found = sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(connection).await;
+    let found = found.map_err(|source| LookError::query("name the unmapped tags", &source))?;
+    Ok(found.into_iter().map(super::tag_name).collect())
 }
 
 async fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool, LookError> {

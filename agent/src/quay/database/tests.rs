@@ -49,12 +49,19 @@ async fn a_file_is_found_through_the_containers_mounts_and_never_made() {
         &path,
         "INSERT INTO alembic_version VALUES ('481623ba00ba');
          CREATE TABLE tagtorepositorytag (repository_tag_id INTEGER);
-         INSERT INTO tagtorepositorytag VALUES (1), (4);",
+         INSERT INTO tagtorepositorytag VALUES (1), (4);
+         CREATE TABLE \"user\" (id INTEGER PRIMARY KEY, username TEXT);
+         CREATE TABLE repository (id INTEGER PRIMARY KEY, namespace_user_id INTEGER, name TEXT);
+         INSERT INTO \"user\" VALUES (1, 'prod');
+         INSERT INTO repository VALUES (1, 1, 'shop');
+         ALTER TABLE repositorytag ADD COLUMN repository_id INTEGER DEFAULT 1;
+         ALTER TABLE repositorytag ADD COLUMN name TEXT DEFAULT 'v1';",
     )
     .await;
     let found = look(&settings, &mounts, "agent", ALL).await.unwrap();
     assert_eq!(found.revision, "481623ba00ba");
     assert_eq!(found.counts, Some(TagCounts { visible: 3, unmapped: 2 }));
+    assert_eq!(found.unmapped_names, ["prod/shop:v1", "prod/shop:v1"]);
     execute(&path, "INSERT INTO alembic_version VALUES ('b918abdbee43')").await;
     let error = look(&settings, &mounts, "agent", ALL).await.unwrap_err();
     assert!(matches!(error, LookError::SeveralRevisions { count: 2 }), "{error}");

@@ -155,6 +155,7 @@ fn step_of(event: &Event) -> Option<StepNumber> {
         | Event::Retried { .. }
         | Event::HandedOver { .. }
         | Event::LeftOut { .. }
+        | Event::TagsCounted { .. }
         | Event::Finished { .. }
         | Event::WentBack { .. } => None,
     }

@@ -87,6 +87,7 @@ impl JournalSays {
             | Event::TurnedBack { .. }
             | Event::HandedOver { .. }
             | Event::LeftOut { .. }
+            | Event::TagsCounted { .. }
             | Event::Finished { .. }
             | Event::WentBack { .. } => {}
         }

@@ -10,6 +10,7 @@ mod companions;
 mod demo;
 mod deploy;
 mod docker;
+mod gates;
 mod kills;
 mod mariadb;
 mod naive;

@@ -9,8 +9,9 @@ use quaymaster_lab::cluster::lab_file::DatabaseKind;
 use quaymaster_lab::cluster::wait::until;
 use quaymaster_lab::quay::inspect;
 use quaymaster_suite::{Shape, TestLab, redact};
-use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
+use sqlx::{Connection, MySqlConnection};
 
+use crate::gates::{self, Person};
 use crate::postgres::put_back;
 use crate::refusals::{PLAN, refused};
 use crate::whole::succeeded;
@@ -21,17 +22,13 @@ async fn lab_of(nodes: u8) -> TestLab {
     TestLab::up(shape).await
 }
 
-/// A session of the lab's own user, which may do everything.
-async fn person(lab: &TestLab) -> MySqlConnection {
+/// A session that nobody named, of the lab's own user.
+async fn stranger(lab: &TestLab) -> MySqlConnection {
     let secrets = &lab.lab().file().secrets;
     let own = secrets.iter().find(|secret| secret.name.ends_with("role lab")).unwrap();
     let uri = lab.database_uri();
     let (password, (_, place)) = (&own.value, uri.rsplit_once('@').unwrap());
     MySqlConnection::connect(&format!("mysql://lab:{password}@{place}")).await.unwrap()
-}
-
-async fn execute(person: &mut MySqlConnection, statement: &str) {
-    person.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
 }
 
 #[tokio::test]
@@ -40,7 +37,7 @@ async fn two_nodes_in_two_windows_and_a_stranger_in_the_dark() {
     let before = lab.look().await;
     let plan = lab.plan(Some("background")).await;
 
-    let stranger = person(&lab).await;
+    let stranger = stranger(&lab).await;
     let held = lab.apply(&plan).await.expect_code(7);
     for said in ["lab", "127.0.0.1"] {
         assert!(held.stderr.contains(said), "`{said}` is not named:\n{}", held.page());
@@ -79,17 +76,17 @@ async fn two_nodes_in_one_window_after_what_cannot_be_seen_or_written_was_refuse
     let lab = lab_of(2).await;
     let before = lab.look().await;
     let cluster = "cluster.yaml";
-    let mut person = person(&lab).await;
+    let person = Person::at(&lab).await;
 
-    execute(&mut person, "REVOKE PROCESS ON *.* FROM quay@'%'").await;
+    person.execute("REVOKE PROCESS ON *.* FROM quay@'%'").await;
     let blind = refused(&lab, "mariadb-without-the-privilege", cluster, PLAN).await;
     assert!(blind.stderr.contains("GRANT PROCESS ON *.* TO 'quay'@'%'"), "{}", blind.page());
-    execute(&mut person, "GRANT PROCESS ON *.* TO quay@'%'").await;
+    person.execute("GRANT PROCESS ON *.* TO quay@'%'").await;
 
-    execute(&mut person, "SET GLOBAL read_only = ON").await;
+    person.execute("SET GLOBAL read_only = ON").await;
     refused(&lab, "mariadb-read-only", cluster, PLAN).await;
-    execute(&mut person, "SET GLOBAL read_only = OFF").await;
-    person.close().await.unwrap();
+    person.execute("SET GLOBAL read_only = OFF").await;
+    drop(person);
 
     lab.apply(&lab.plan(Some("synchronous")).await).await.expect_code(0);
     let after = lab.look().await;
@@ -98,4 +95,19 @@ async fn two_nodes_in_one_window_after_what_cannot_be_seen_or_written_was_refuse
     let verdict = lab.check().await;
     verdict.expect_clean();
     assert_eq!(verdict.migrations(), 1);
+}
+
+#[tokio::test]
+async fn a_second_quaymaster_is_refused_by_the_name_of_the_first() {
+    gates::a_second_quaymaster_is_refused(DatabaseKind::Mariadb).await;
+}
+
+#[tokio::test]
+async fn a_tag_that_stays_unmapped_is_named_in_the_report() {
+    gates::a_tag_that_stays_unmapped_is_named(DatabaseKind::Mariadb).await;
+}
+
+#[tokio::test]
+async fn green_health_short_of_the_target_revision_holds() {
+    gates::a_revision_short_of_the_target_holds(DatabaseKind::Mariadb).await;
 }

@@ -2,6 +2,8 @@
 //! is there: a session that nobody can name ends the window, and the service is
 //! back.
 
+mod failover;
+
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use quaymaster_suite::{Shape, TestLab, redact};
 use sqlx::{Connection, PgConnection};
 use tokio::process::{Child, Command};
 
+use crate::gates;
 use crate::whole::succeeded;
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -59,8 +62,33 @@ async fn three_nodes_in_two_windows_and_a_stranger_in_the_dark() {
     });
 }
 
+#[tokio::test]
+async fn a_second_quaymaster_is_refused_by_the_name_of_the_first() {
+    gates::a_second_quaymaster_is_refused(DatabaseKind::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_tag_that_stays_unmapped_is_named_in_the_report() {
+    gates::a_tag_that_stays_unmapped_is_named(DatabaseKind::Postgres).await;
+}
+
+#[tokio::test]
+async fn green_health_short_of_the_target_revision_holds() {
+    gates::a_revision_short_of_the_target_holds(DatabaseKind::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_migrating_container_that_restarts_once_holds() {
+    gates::a_container_that_restarts_once_holds(DatabaseKind::Postgres).await;
+}
+
 /// On every node one Quay serves as before, no new one is left, and the database is as it was.
 pub(crate) async fn put_back(lab: &TestLab, revision: &Option<String>) {
+    serves_as_before(lab, revision).await;
+    lab.check().await.expect_clean();
+}
+
+async fn serves_as_before(lab: &TestLab, revision: &Option<String>) {
     let now = lab.look().await;
     assert_eq!(&now.revision, revision);
     for (node, containers) in &now.containers {
@@ -68,7 +96,6 @@ pub(crate) async fn put_back(lab: &TestLab, revision: &Option<String>) {
         assert_eq!(running.count(), 1, "{node}");
         assert!(containers.keys().all(|name| !name.contains("-next")), "{node}");
     }
-    lab.check().await.expect_clean();
 }
 
 /// A person at the database, doing nothing.

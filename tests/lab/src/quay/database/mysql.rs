@@ -1,5 +1,6 @@
 //! One session on a MariaDB server, opened again when it is lost; one for the reasons that
 //! `postgres` gives.
+#![expect(clippy::disallowed_methods, reason = "an effect room: it waits between two lists")]
 
 use std::fmt;
 use std::sync::Arc;
