@@ -1,5 +1,4 @@
 //! What a window would stand on beside what every survey tells.
-#![expect(clippy::disallowed_methods, reason = "an effect room: it looks for a file")]
 
 use futures::future::{join, join_all};
 use quaymaster_proto::footing::{ConfigFooting, ContainerFooting, Footing, HostFooting};
@@ -63,6 +62,7 @@ fn container_footing(spec: &ContainerSpec) -> ContainerFooting {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use serde_json::json;
 

@@ -1,6 +1,5 @@
 //! The Redis that config.yaml names: its version, and nothing else. One short
 //! session over the plain protocol; its password goes nowhere but there.
-#![expect(clippy::disallowed_methods, reason = "an effect room: it opens a connection")]
 
 use std::time::Duration;
 

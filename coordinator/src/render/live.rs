@@ -52,13 +52,8 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
         }
         Event::Approved { gate, by, because, at } => {
             let because = because.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
-            (
-                *at,
-                Tone::Good,
-                what(What::Gate(*gate)).to_owned(),
-                String::new(),
-                format!("{by} agrees{because}"),
-            )
+            let words = format!("{by} agrees{because}");
+            (*at, Tone::Good, what(What::Gate(*gate)).to_owned(), String::new(), words)
         }
         Event::LeftBehind { step, node, failure: why, at } => {
             let words = format!("LEFT BEHIND, the others go on: {}", failure(why));

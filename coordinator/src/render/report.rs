@@ -37,15 +37,7 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     if let Some(limit) = &report.limit {
         out.push_str(&labelled("limit", &limit_in_words(limit)));
     }
-    let forecast = &plan.forecast;
-    let words = format!(
-        "about {} ({} to {}){}",
-        about(forecast.outage),
-        about(forecast.at_best),
-        about(forecast.at_worst),
-        if plan.is_lab { ", of a real Quay; a lab's time is scaled" } else { "" }
-    );
-    out.push_str(&labelled("forecast", &words));
+    out.push_str(&labelled("forecast", &forecast(plan)));
     out.push_str(&labelled("in all", &duration(report.took)));
     if let Some(backfill) = &report.backfill {
         let words = format!(
@@ -80,6 +72,17 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     ));
     out.push_str(&next_lines(program, &next(checked, program)));
     out
+}
+
+fn forecast(plan: &Plan) -> String {
+    let forecast = &plan.forecast;
+    format!(
+        "about {} ({} to {}){}",
+        about(forecast.outage),
+        about(forecast.at_best),
+        about(forecast.at_worst),
+        if plan.is_lab { ", of a real Quay; a lab's time is scaled" } else { "" }
+    )
 }
 
 /// What became of the containers beside the Quays.

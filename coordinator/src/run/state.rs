@@ -198,19 +198,14 @@ impl RunState {
                 self.gates.insert(*step, GateState::Waiting { on: on.clone(), since });
             }
             Event::Passed { step, evidence, since, at } => {
-                let since = self.gate_since(*step, "passed", *since)?;
-                let evidence = self.joined(*step, evidence);
-                self.gates.insert(*step, GateState::Passed { evidence, since, at: *at });
-                self.seen_open.insert(*step);
+                self.pass(*step, evidence, *since, *at)?;
             }
             Event::Closed { step, failure, at } => {
                 self.gate_since(*step, "closed", *at)?;
                 self.gates.insert(*step, GateState::Closed { failure: failure.clone(), at: *at });
             }
             Event::LeftBehind { step, node, failure, at } => {
-                self.gate_since(*step, "left behind", *at)?;
-                let problem = Problem::AtGate { failure: Box::new(failure.clone()) };
-                self.acts.insert((*step, node.clone()), ActState::Failed { problem, at: *at });
+                self.leave_behind(*step, node, failure, *at)?;
             }
             Event::Approved { gate, by, because, at: _ } => {
                 let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
@@ -240,6 +235,33 @@ impl RunState {
             }
         }
         self.last_at = event.at();
+        Ok(())
+    }
+
+    fn pass(
+        &mut self,
+        step: StepNumber,
+        evidence: &Evidence,
+        since: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        let since = self.gate_since(step, "passed", since)?;
+        let evidence = self.joined(step, evidence);
+        self.gates.insert(step, GateState::Passed { evidence, since, at });
+        self.seen_open.insert(step);
+        Ok(())
+    }
+
+    fn leave_behind(
+        &mut self,
+        step: StepNumber,
+        node: &NodeName,
+        failure: &GateFailure,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        self.gate_since(step, "left behind", at)?;
+        let problem = Problem::AtGate { failure: Box::new(failure.clone()) };
+        self.acts.insert((step, node.clone()), ActState::Failed { problem, at });
         Ok(())
     }
 

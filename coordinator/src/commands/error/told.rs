@@ -144,9 +144,7 @@ impl CommandError {
                 "name the cluster file: --cluster FILE, or QUAYMASTER_CLUSTER".to_owned()
             }
             Self::Request(refusal) => refusal.remedy(),
-            Self::Reasons { .. } => {
-                "give one --because for all of them, or one for each, in their order".to_owned()
-            }
+            Self::Reasons { .. } => REASONS.to_owned(),
             Self::ReadPlan { .. } => {
                 "give the .json file that quaymaster plan wrote, or its digest".to_owned()
             }
@@ -155,13 +153,12 @@ impl CommandError {
             Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
                 format!("read the plan, then add: --accept-irreversible {plan}")
             }
-            Self::NeedsYes { plan } => format!(
-                "read the plan, then add --yes, or agree to all of it: \
-                 --accept-irreversible {plan}"
-            ),
-            Self::NotALab { .. } => "without a backup in the window and a rollback this is for \
-                labs; to run it all the same, add: --accept-not-for-production"
-                .to_owned(),
+            Self::NeedsYes { plan } => {
+                format!(
+                    "read the plan, then add --yes, or agree to all: --accept-irreversible {plan}"
+                )
+            }
+            Self::NotALab { .. } => NOT_A_LAB.to_owned(),
             Self::Unfinished { .. } => {
                 format!("finish it first: {program} resume; or take it back: {program} abort")
             }
@@ -217,6 +214,11 @@ fn impossible_next(has_crossed: bool, program: &str) -> String {
         format!("see where it stands: {program} explain")
     }
 }
+
+const REASONS: &str = "give one --because for all of them, or one for each, in their order";
+
+const NOT_A_LAB: &str = "without a backup in the window and a rollback this is for labs; to run it \
+    all the same, add: --accept-not-for-production";
 
 fn lost_plan_next(digest: &PlanDigest, path: &Path, program: &str) -> String {
     format!(

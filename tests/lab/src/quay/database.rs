@@ -158,6 +158,7 @@ impl Database {
                 sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(pool).await
             }
             Self::Postgres(server) => server.column(sql).await,
+            Self::Mysql(server) => server.column(sql).await,
         }
         .map_err(DatabaseError::Statement)
     }
