@@ -17,6 +17,7 @@ use quaymaster_proto::{ClusterName, Component, NodeName};
 pub use self::mistakes::{ConfigError, Mistake, Problem};
 use self::section::Section;
 pub use self::words::{EngineSocket, InvalidWord, Probe, ProbeAddress, Repository};
+pub use crate::backup::{BackupConfig, PgDump};
 use crate::jobs::patience::Patience;
 
 /// The only version of agent.yaml so far.
@@ -39,6 +40,8 @@ pub struct AgentConfig {
     pub state: PathBuf,
     /// Where logins are, and how long registries are waited for.
     pub registries: RegistriesConfig,
+    /// `None` = this agent is not to back up.
+    pub backup: Option<BackupConfig>,
     /// The closed set of what the agent may touch. Quay is always in it.
     pub components: BTreeMap<Component, ComponentConfig>,
     /// Quay's config.yaml on the host.
@@ -117,6 +120,8 @@ impl AgentConfig {
         let state = file.path("state", base);
         let registries = read_registries(file, base);
         let components = read_components(file, base);
+        let quay_config = components.as_ref().map(|(_, config)| config.as_path());
+        let backup = read_backup(file, quay_config);
         let otlp = file.optional_section("telemetry").and_then(|mut part| {
             let otlp = part.optional_word("otlp");
             part.close();
@@ -131,6 +136,7 @@ impl AgentConfig {
             engine: engine?,
             state: state?,
             registries,
+            backup,
             components,
             quay_config,
             otlp,
@@ -161,6 +167,16 @@ fn read_registries(file: &mut Section, base: &Path) -> RegistriesConfig {
         stalled_after: stalled_after.unwrap_or(usual.stalled_after),
     };
     RegistriesConfig { credentials, patience }
+}
+
+/// Where backups go: where no container sees them, and never by chance beside
+/// this file.
+fn read_backup(file: &mut Section, quay_config: Option<&Path>) -> Option<BackupConfig> {
+    let mut part = file.optional_section("backup")?;
+    let directory = part.parsed("directory", |text| words::backup_directory(text, quay_config));
+    let pg_dump = part.optional_parsed("pg_dump", words::pg_dump);
+    part.close();
+    Some(BackupConfig { directory: directory?, pg_dump: pg_dump.unwrap_or(PgDump::Auto) })
 }
 
 /// The components, and where config.yaml is.

@@ -1,9 +1,10 @@
-//! Jobs: what takes longer than a call should. So far, pulls.
+//! Jobs: what takes longer than a call should: pulls, backups, restores.
 //!
 //! A job is known by its run and step: asked again, it is joined; asked again
 //! after it failed, it is tried again; and an image that is there already is
 //! never pulled.
 
+mod back_up;
 pub(crate) mod credentials;
 pub(crate) mod failure;
 mod layers;
@@ -15,6 +16,7 @@ pub(crate) mod verdict;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use quaymaster_proto::backup::{BackUp, Restore};
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::{Act, How, Reason, Refusal, RunId};
 use tokio::sync::watch;
@@ -26,9 +28,6 @@ use crate::ledger::{self, Event, Work};
 use crate::node::Node;
 use crate::telemetry;
 
-/// As logs and ledgers have it.
-const VERB: &str = "pull-image";
-
 /// Jobs that are remembered after their end.
 const KEPT: usize = 64;
 
@@ -37,7 +36,7 @@ const KEPT: usize = 64;
 struct Job {
     /// Whose order it was last.
     act: Act,
-    order: PullImage,
+    work: Work,
     report: Arc<watch::Sender<JobReport>>,
     task: AbortHandle,
 }
@@ -75,21 +74,54 @@ impl<E: Engine> Jobs<E> {
         self.node.admit(&act, &work)?;
         self.node.allow_repository(order.component, &order.repository)?;
         let id = job_id(&act);
-        if let Some(report) = self.running(&id, &order) {
+        if let Some(report) = self.running(&id, &work) {
             return Ok(report);
         }
-        let span = telemetry::work(&act, VERB);
+        let span = telemetry::work(&act, work.verb());
         let present = pull::present(&self.node, &order).await?;
         if let Some(image) = present {
             self.node.still_drives(&act)?;
             let report = untouched(&id, JobState::Done { image });
             self.node.record(&act, &work, Event::JobEnded(report.state.clone()))?;
-            self.remember(&act, order, report.clone());
-            tell(&who, &act, &report);
+            tell(&who, &act, work.verb(), &report);
+            self.remember(&act, work, report.clone());
             telemetry::job_ended(&span, &report.state, How::Already);
             return Ok(report);
         }
-        self.start(who, act, order, &span)
+        self.start(who, act, work, &span)
+    }
+
+    /// Starts a backup of the database, or joins the one that this step started.
+    pub(crate) async fn back_up(
+        &self,
+        who: String,
+        act: Act,
+        order: BackUp,
+    ) -> Result<JobReport, Refusal> {
+        self.begin(who, act, Work::BackUp(order)).await
+    }
+
+    /// Starts a restore, or joins the one that this step started.
+    pub(crate) async fn restore(
+        &self,
+        who: String,
+        act: Act,
+        order: Restore,
+    ) -> Result<JobReport, Refusal> {
+        self.begin(who, act, Work::Restore(order)).await
+    }
+
+    /// What needs agent.yaml's `backup`, and nothing of this node alive that
+    /// could write into the database meanwhile.
+    async fn begin(&self, who: String, act: Act, work: Work) -> Result<JobReport, Refusal> {
+        self.node.admit(&act, &work)?;
+        self.node.backup_config()?;
+        if let Some(report) = self.running(&job_id(&act), &work) {
+            return Ok(report);
+        }
+        self.node.refuse_living_quays().await?;
+        let span = telemetry::work(&act, work.verb());
+        self.start(who, act, work, &span)
     }
 
     /// Where a job stands.
@@ -105,7 +137,7 @@ impl<E: Engine> Jobs<E> {
         // Whatever step cancels it, and however far the run has come: the run,
         // its plan and its process must be the ones that pull.
         let pulling = Act { step: job.act.step, ..act.clone() };
-        let work = Work::Pull(job.order.clone());
+        let work = job.work.clone();
         if (&pulling.cluster, pulling.run) != (&job.act.cluster, job.act.run) {
             return Err(Refusal::new(
                 Reason::Superseded,
@@ -124,53 +156,65 @@ impl<E: Engine> Jobs<E> {
         job.task.abort();
         drop(jobs);
         self.node.record(&pulling, &work, Event::JobEnded(JobState::Cancelled))?;
-        tell(who, &pulling, &report);
+        tell(who, &pulling, work.verb(), &report);
         Ok(report)
     }
 
-    /// Cancels every pull that runs for another run than the one that drives
+    /// Cancels backups and restores whose run has come to an act beyond them:
+    /// whoever drives it does not wait for them any more. The act itself is
+    /// looked at by whoever does it.
+    pub(crate) fn overtaken_by(&self, act: &Act) {
+        if self.node.still_drives(act).is_err() {
+            return;
+        }
+        self.cancel_all(
+            |job| match job.work {
+                Work::Pull(_) | Work::Act(_) => false,
+                Work::BackUp(_) | Work::Restore(_) => {
+                    job.act.run == act.run && job.act.step != act.step
+                }
+            },
+            "its run went on without it",
+        );
+    }
+
+    /// Cancels every job that runs for another run than the one that drives
     /// from now on; those of its own go on.
     pub(crate) fn leave_to(&self, run: RunId) {
-        self.cancel_all(|of| of != run, "another run drives this node now");
+        self.cancel_all(|job| job.act.run != run, "another run drives this node now");
     }
 
-    /// Cancels every pull that runs for a run which has given its lease back.
+    /// Cancels every job that runs for a run which has given its lease back.
     pub(crate) fn end_with(&self, run: RunId) {
-        self.cancel_all(|of| of == run, "its run gave the lease back");
+        self.cancel_all(|job| job.act.run == run, "its run gave the lease back");
     }
 
-    fn cancel_all(&self, is_over: impl Fn(RunId) -> bool, why: &str) {
+    fn cancel_all(&self, is_over: impl Fn(&Job) -> bool, why: &str) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, job) in jobs.iter().filter(|(_, job)| is_over(job.act.run)) {
+        for (id, job) in jobs.iter().filter(|(_, job)| is_over(job)) {
             if !settle(&job.report, &JobState::Cancelled) {
                 continue;
             }
             job.task.abort();
             tracing::info!(job = id, "Cancelled: {why}.");
-            let (work, end) = (Work::Pull(job.order.clone()), Event::JobEnded(JobState::Cancelled));
+            let (work, end) = (job.work.clone(), Event::JobEnded(JobState::Cancelled));
             // What is not on record is asked for again, and found.
             if let Err(refusal) = self.node.record(&job.act, &work, end) {
-                tracing::warn!(%refusal, "The end of a pull is not on record.");
+                tracing::warn!(%refusal, "The end of a job is not on record.");
             }
         }
     }
 
-    fn running(&self, id: &str, order: &PullImage) -> Option<JobReport> {
+    fn running(&self, id: &str, work: &Work) -> Option<JobReport> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = jobs.get(id)?;
         let report = job.report.borrow().clone();
-        (job.order == *order && report.state == JobState::Running).then_some(report)
+        (job.work == *work && report.state == JobState::Running).then_some(report)
     }
 
     /// The lease may have got another holder during the look for the image: from
     /// here on that holder finds the job, and cancels it.
-    fn start(
-        &self,
-        who: String,
-        act: Act,
-        order: PullImage,
-        span: &Span,
-    ) -> Result<JobReport, Refusal> {
+    fn start(&self, who: String, act: Act, work: Work, span: &Span) -> Result<JobReport, Refusal> {
         let id = job_id(&act);
         let first = untouched(&id, JobState::Running);
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,36 +225,53 @@ impl<E: Engine> Jobs<E> {
             return Ok(job.report.borrow().clone());
         }
         self.node.still_drives(&act)?;
-        self.node.record(&act, &Work::Pull(order.clone()), Event::Intended)?;
+        self.node.record(&act, &work, Event::Intended)?;
         let report = Arc::new(watch::Sender::new(first.clone()));
         let (node, shown) = (Arc::clone(&self.node), Arc::clone(&report));
-        let (asked, pulled) = (act.clone(), order.clone());
-        let work = async move {
-            let state = pull::pull(&node, &pulled, &shown).await;
-            telemetry::job_ended(&Span::current(), &state, How::Changed);
+        let (asked, done) = (act.clone(), work.clone());
+        let doing = async move {
+            let (state, how) = perform(&node, &act, &done, &shown).await;
+            telemetry::job_ended(&Span::current(), &state, how);
             // Cancelled at the last moment: that is how it ended, and on record.
             if !settle(&shown, &state) {
                 return;
             }
-            let work = Work::Pull(pulled);
             // What is not on record is asked for again, and found.
-            if let Err(refusal) = node.record(&act, &work, Event::JobEnded(state)) {
-                tracing::warn!(%refusal, "The end of a pull is not on record.");
+            if let Err(refusal) = node.record(&act, &done, Event::JobEnded(state)) {
+                tracing::warn!(%refusal, "The end of a job is not on record.");
             }
-            tell(&who, &act, &shown.borrow());
+            tell(&who, &act, done.verb(), &shown.borrow());
         };
-        let task = tokio::spawn(work.instrument(span.clone()));
-        jobs.insert(id, Job { act: asked, order, report, task: task.abort_handle() });
+        let task = tokio::spawn(doing.instrument(span.clone()));
+        jobs.insert(id, Job { act: asked, work, report, task: task.abort_handle() });
         forget_oldest(&mut jobs);
         Ok(first)
     }
 
-    fn remember(&self, act: &Act, order: PullImage, report: JobReport) {
+    fn remember(&self, act: &Act, work: Work, report: JobReport) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let task = tokio::spawn(std::future::ready(())).abort_handle();
         let report = Arc::new(watch::Sender::new(report));
-        jobs.insert(job_id(act), Job { act: act.clone(), order, report, task });
+        jobs.insert(job_id(act), Job { act: act.clone(), work, report, task });
         forget_oldest(&mut jobs);
+    }
+}
+
+/// Does a job to its end.
+async fn perform<E: Engine>(
+    node: &Node<E>,
+    act: &Act,
+    work: &Work,
+    report: &watch::Sender<JobReport>,
+) -> (JobState, How) {
+    match work {
+        Work::Pull(order) => (pull::pull(node, order, report).await, How::Changed),
+        Work::BackUp(order) => back_up::back_up(node, act, order, report).await,
+        Work::Restore(order) => back_up::restore(node, act, order, report).await,
+        Work::Act(order) => {
+            let problem = format!("{} is an act, and no job", order.verb());
+            (JobState::Failed { problem }, How::Already)
+        }
     }
 }
 
@@ -244,16 +305,22 @@ fn untouched(id: &str, state: JobState) -> JobReport {
 
 fn unknown(id: &str) -> Refusal {
     Refusal::new(Reason::Invalid, format!("no job `{id}` since this agent started"))
-        .with_remedy("ask for the pull again: it is joined, or found done")
+        .with_remedy("ask for it again: it is joined, or found done")
 }
 
-fn tell(who: &str, act: &Act, report: &JobReport) {
+fn tell(who: &str, act: &Act, verb: &str, report: &JobReport) {
     let Act { cluster: _, run, epoch, step, plan: _ } = act;
-    let verb = VERB;
     match &report.state {
         JobState::Running => {}
         JobState::Done { image } => {
             tracing::info!(who, %run, %epoch, %step, verb, image = image.short(), "Done.");
+        }
+        JobState::BackedUp(backup) => {
+            let (directory, bytes) = (&backup.directory, backup.bytes);
+            tracing::info!(who, %run, %epoch, %step, verb, directory, bytes, "Done.");
+        }
+        JobState::Restored { rows } => {
+            tracing::info!(who, %run, %epoch, %step, verb, rows, "Done.");
         }
         JobState::Failed { problem } => {
             tracing::info!(who, %run, %epoch, %step, verb, problem, "Failed.");

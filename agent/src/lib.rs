@@ -15,6 +15,7 @@
 //! Effect rooms:
 //! - `engine`: the container engine, in our words; `engine::docker` a real one
 //! - `quay::http`, `quay::database`: this node's Quay and its database, asked
+//! - `backup`: the database dumped, read back, and restored
 //! - `config_file`: config.yaml on the disk; `disk`: how much room there is
 //! - `ledger`: who drives, what was asked and how it ended; `plans`: by which plan
 //! - `floor`: what may not run here any more; `spec_key`: the key of spec digests;
@@ -25,7 +26,7 @@
 //! - `node`: what looks and acts share, and which containers are the agent's;
 //!   `lease`: claims and releases
 //! - `looks`: answers that change nothing
-//! - `worker`: acts, one at a time; `jobs`: pulls
+//! - `worker`: acts, one at a time; `jobs`: pulls, backups, restores
 //! - `rpc`: the service over mutual TLS
 //! - `host`: systemd and signals; `journal`: how a line of the log is written
 //! - `telemetry`: lines on standard error, and spans for a collector
@@ -33,6 +34,7 @@
 
 mod app;
 mod args;
+mod backup;
 mod check;
 pub mod config;
 mod config_file;

@@ -290,6 +290,16 @@ impl<E: Engine> Agent for Service<E> {
         self.start_pull(who, message).await
     }
 
+    async fn back_up(&self, request: Request<wire::BackUpRequest>) -> Answer<wire::JobReport> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::BackUp)?;
+        self.start_backup(who, message).await
+    }
+
+    async fn restore(&self, request: Request<wire::RestoreRequest>) -> Answer<wire::JobReport> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::Restore)?;
+        self.start_restore(who, message).await
+    }
+
     async fn cancel_job(
         &self,
         request: Request<wire::CancelJobRequest>,

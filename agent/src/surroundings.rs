@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
 use quaymaster_proto::footing::DatabaseFooting;
 
+use crate::backup::{Dump, HostDump};
 use crate::engine::Mount;
 use crate::own_thread::Threads;
 use crate::quay::database::lock::{self, Hold, Lock};
@@ -88,6 +89,8 @@ pub(crate) struct Surroundings {
     pub(crate) quay: Arc<dyn AskQuay>,
     /// Its database.
     pub(crate) database: Arc<dyn AskDatabase>,
+    /// Whatever makes backups of it.
+    pub(crate) dump: Arc<dyn Dump>,
     /// The time.
     pub(crate) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Where work that may block is done.
@@ -103,6 +106,7 @@ impl Surroundings {
         Self {
             quay: Arc::new(quay),
             database: Arc::new(RealDatabase::default()),
+            dump: Arc::new(HostDump::default()),
             clock: Arc::new(Timestamp::now),
             threads: Threads::Own,
             #[cfg(feature = "simulation")]

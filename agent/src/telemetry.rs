@@ -174,7 +174,7 @@ fn word(how: How) -> &'static str {
 /// What came of a job.
 pub(crate) fn job_ended(span: &Span, state: &JobState, how: How) {
     match state {
-        JobState::Done { image: _ } => {
+        JobState::Done { image: _ } | JobState::BackedUp(_) | JobState::Restored { rows: _ } => {
             span.record(field::OUTCOME, word(how));
         }
         JobState::Failed { problem } => telemetry::failed(span, problem),

@@ -57,6 +57,10 @@ pub struct DatabaseLook {
     /// `namespace/repository:tag`, at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmapped_names: Vec<String>,
+    /// On its server's disk; `None` = not asked (it comes with the counts), or
+    /// not known.
+    #[serde(default)]
+    pub size_bytes: Option<u64>,
 }
 
 /// One session on a database.
@@ -121,6 +125,7 @@ impl TryFrom<wire::DatabaseLook> for DatabaseLook {
             server_version,
             shown_as,
             unmapped_names,
+            size_bytes,
         } = message;
         Ok(Self {
             at: parsed("at", &at)?,
@@ -137,6 +142,7 @@ impl TryFrom<wire::DatabaseLook> for DatabaseLook {
             server_version,
             shown_as,
             unmapped_names,
+            size_bytes,
         })
     }
 }
@@ -154,6 +160,7 @@ impl From<DatabaseLook> for wire::DatabaseLook {
             server_version,
             shown_as,
             unmapped_names,
+            size_bytes,
         } = look;
         Self {
             at: at.to_string(),
@@ -169,6 +176,7 @@ impl From<DatabaseLook> for wire::DatabaseLook {
             server_version,
             shown_as,
             unmapped_names,
+            size_bytes,
         }
     }
 }

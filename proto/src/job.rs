@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::act::Ordered;
+use crate::backup::Backup;
 use crate::id::{ImageDigest, ImageId};
-use crate::invalid::{InvalidField, parsed, within};
+use crate::invalid::{InvalidField, parsed, within, within_if_any};
 use crate::wire;
 use crate::words::Component;
 
@@ -50,7 +51,14 @@ pub enum JobState {
         /// Its id on this engine.
         image: ImageId,
     },
-    /// It is not.
+    /// The database is backed up, and the backup was read back.
+    BackedUp(Box<Backup>),
+    /// The database holds what the backup holds.
+    Restored {
+        /// In the tables that were counted in the backup and in the database.
+        rows: u64,
+    },
+    /// It is not done.
     Failed {
         /// Why, and what to do.
         problem: String,
@@ -92,11 +100,25 @@ impl TryFrom<wire::JobReport> for JobReport {
 
     fn try_from(message: wire::JobReport) -> Result<Self, InvalidField> {
         use wire::job_report::State;
-        let wire::JobReport { id, state, done_bytes, total_bytes, image_id, problem, note } =
-            message;
+        let wire::JobReport {
+            id,
+            state,
+            done_bytes,
+            total_bytes,
+            image_id,
+            problem,
+            note,
+            backup,
+            restored_rows,
+        } = message;
+        let backup: Option<Backup> = within_if_any("backup", backup)?;
         let state = match State::try_from(state) {
             Ok(State::Running) => JobState::Running,
-            Ok(State::Done) => JobState::Done { image: parsed("image_id", &image_id)? },
+            Ok(State::Done) => match (backup, restored_rows) {
+                (Some(backup), _) => JobState::BackedUp(Box::new(backup)),
+                (None, Some(rows)) => JobState::Restored { rows },
+                (None, None) => JobState::Done { image: parsed("image_id", &image_id)? },
+            },
             Ok(State::Failed) => JobState::Failed { problem },
             Ok(State::Cancelled) => JobState::Cancelled,
             Ok(State::Unspecified) => return Err(InvalidField::missing("state")),
@@ -112,12 +134,20 @@ impl From<JobReport> for wire::JobReport {
     fn from(report: JobReport) -> Self {
         use wire::job_report::State;
         let JobReport { id, state, done_bytes, total_bytes, note } = report;
-        let (state, image_id, problem) = match state {
-            JobState::Running => (State::Running, String::new(), String::new()),
-            JobState::Done { image } => (State::Done, image.into(), String::new()),
-            JobState::Failed { problem } => (State::Failed, String::new(), problem),
-            JobState::Cancelled => (State::Cancelled, String::new(), String::new()),
-        };
-        Self { id, state: state as i32, done_bytes, total_bytes, image_id, problem, note }
+        let empty = Self { id, done_bytes, total_bytes, note, ..Self::default() };
+        match state {
+            JobState::Running => Self { state: State::Running as i32, ..empty },
+            JobState::Done { image } => {
+                Self { state: State::Done as i32, image_id: image.into(), ..empty }
+            }
+            JobState::BackedUp(backup) => {
+                Self { state: State::Done as i32, backup: Some((*backup).into()), ..empty }
+            }
+            JobState::Restored { rows } => {
+                Self { state: State::Done as i32, restored_rows: Some(rows), ..empty }
+            }
+            JobState::Failed { problem } => Self { state: State::Failed as i32, problem, ..empty },
+            JobState::Cancelled => Self { state: State::Cancelled as i32, ..empty },
+        }
     }
 }

@@ -3,8 +3,8 @@
 //! `wire` holds the generated code, and nothing but conversions and RPC edges
 //! names it. Everything else is the words both sides share, each parsed once:
 //! names and ids (`name`, `container_name`, `id`), what a container and a node
-//! are (`words`, `container`, `node`), what an agent is asked (`act`, `job`) and what it
-//! answers (`health`, `database`, `footing`, `refusal`), who drives (`lease`), what may run (`floor`),
+//! are (`words`, `container`, `node`), what an agent is asked (`act`, `job`, `backup`) and
+//! what it answers (`health`, `database`, `footing`, `refusal`), who drives (`lease`), what may run (`floor`),
 //! and who is calling (`peer`).
 //! Nothing of that knows a clock, a disk or a network.
 //!
@@ -13,6 +13,7 @@
 //! crate, the way of spans to a collector (`telemetry::Pipeline`).
 
 pub mod act;
+pub mod backup;
 mod causes;
 pub mod container;
 pub mod container_name;

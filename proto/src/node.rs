@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::BackupFacts;
 use crate::container::{ContainerState, RestartPolicy};
 use crate::floor::Floor;
 use crate::id::{Epoch, FileDigest, PlanDigest, RunId, SpecDigest, StepNumber};
@@ -44,6 +45,9 @@ pub struct NodeFacts {
     /// Quays that stood against the floor since the agent began, and what it
     /// did about each, in words.
     pub floor_sightings: Vec<String>,
+    /// `None` = it is not to back up.
+    #[serde(default)]
+    pub backup: Option<BackupFacts>,
     /// Free bytes on the engine's data root, where the agent can see it.
     pub free_bytes_engine: Option<u64>,
     /// Free bytes beside config.yaml.

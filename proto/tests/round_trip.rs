@@ -12,6 +12,7 @@ use quaymaster_proto::act::{
     EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Ordered, Promote, PutConfig, Recreate,
     RemoveStaged, RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
 };
+use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, Restore};
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
 use quaymaster_proto::footing::{
@@ -262,6 +263,36 @@ fn config() -> impl Strategy<Value = ConfigFacts> {
     prop_oneof![readable, unusable]
 }
 
+fn backup_facts() -> impl Strategy<Value = BackupFacts> {
+    let versions = proptest::collection::vec(words(), 0..2);
+    let free = any::<Option<u64>>();
+    (words(), free, versions, words(), proptest::option::of(time())).prop_map(
+        |(directory, free_bytes, dump_versions, problem, newest)| BackupFacts {
+            directory,
+            free_bytes,
+            dump_versions,
+            problem,
+            newest,
+        },
+    )
+}
+
+fn backup() -> impl Strategy<Value = Backup> {
+    let times = (time(), time());
+    (words(), digest(""), database(), any::<(u64, u64)>(), times).prop_map(
+        |(directory, manifest, database, (bytes, rows), (begun, ended))| Backup {
+            directory,
+            manifest,
+            identity: database.identity,
+            revision: database.revisions.concat(),
+            bytes,
+            rows,
+            begun,
+            ended,
+        },
+    )
+}
+
 fn node() -> impl Strategy<Value = NodeFacts> {
     let component_facts = (
         component(),
@@ -289,28 +320,32 @@ fn node() -> impl Strategy<Value = NodeFacts> {
         proptest::option::of(lease()),
         proptest::option::of(floor()),
         proptest::collection::vec(words(), 0..2),
+        proptest::option::of(backup_facts()),
     );
     ((name(), name()), words(), ends, lists, kept).prop_map(
-        |(names, version, ends, lists, (ledger, lease, floor, floor_sightings))| NodeFacts {
-            cluster: names.0,
-            node: names.1,
-            agent_version: version.clone(),
-            now: ends.0,
-            certificate_not_after: ends.1,
-            engine: EngineFacts {
-                id: version.clone(),
-                name: "Docker".to_owned(),
-                version,
-                api_version: "1.41".to_owned(),
-            },
-            components: lists.0,
-            config: lists.1,
-            ledger,
-            lease,
-            floor,
-            floor_sightings,
-            free_bytes_engine: ends.2.0,
-            free_bytes_config: ends.2.1,
+        |(names, version, ends, lists, (ledger, lease, floor, floor_sightings, backup))| {
+            NodeFacts {
+                cluster: names.0,
+                node: names.1,
+                agent_version: version.clone(),
+                now: ends.0,
+                certificate_not_after: ends.1,
+                engine: EngineFacts {
+                    id: version.clone(),
+                    name: "Docker".to_owned(),
+                    version,
+                    api_version: "1.41".to_owned(),
+                },
+                components: lists.0,
+                config: lists.1,
+                ledger,
+                lease,
+                floor,
+                floor_sightings,
+                backup,
+                free_bytes_engine: ends.2.0,
+                free_bytes_config: ends.2.1,
+            }
         },
     )
 }
@@ -407,12 +442,23 @@ proptest! {
     }
 
     #[test]
+    fn backups_and_restores(
+        back_up in ordered(database().prop_map(|database| BackUp { database })),
+        restore in ordered((database(), digest("")).prop_map(
+            |(database, manifest)| Restore { identity: database.identity, manifest })),
+    ) {
+        prop_assert_eq!(over::<wire::BackUpRequest, _>(&back_up), back_up);
+        prop_assert_eq!(over::<wire::RestoreRequest, _>(&restore), restore);
+    }
+
+    #[test]
     fn answers(
         container in proptest::option::of(container()),
         changed in any::<bool>(),
         config in proptest::option::of(digest("")),
         engine_time in proptest::option::of(time()),
         image in digest("sha256:"),
+        backup in backup(),
         bytes in any::<(u64, u64)>(),
         problem in words(),
         note in words(),
@@ -423,6 +469,8 @@ proptest! {
         for state in [
             JobState::Running,
             JobState::Done { image },
+            JobState::BackedUp(Box::new(backup)),
+            JobState::Restored { rows: 0 },
             JobState::Failed { problem },
             JobState::Cancelled,
         ] {
@@ -459,6 +507,7 @@ proptest! {
         problem in "[!-~]{1,12}",
         mode in proptest::option::of(mode()),
         numbers in any::<(i64, i64)>(),
+        sized in any::<Option<u64>>(),
         sessions in proptest::option::of(proptest::collection::vec(
             (any::<i64>(), words(), words(), words(), proptest::option::of(time())).prop_map(
                 |(pid, user, application, address, since)| Session { pid, user, application, address, since }), 0..3)),
@@ -491,6 +540,7 @@ proptest! {
             server_version: problem.clone(),
             shown_as: problem.clone(),
             unmapped_names: vec![problem],
+            size_bytes: sized,
         };
         prop_assert_eq!(over::<wire::DatabaseLook, _>(&look), look);
     }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+use crate::backup::PgDump;
 
 /// A word that does not have the syntax that its key needs.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -201,5 +203,34 @@ pub(super) fn listen(word: &str) -> Result<SocketAddr, InvalidWord> {
     match word.parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 => Ok(address),
         Ok(_) | Err(_) => Err(invalid(word, RULE)),
+    }
+}
+
+/// Where backups are put; `quay_config` is a file that containers see.
+pub(super) fn backup_directory(
+    word: &str,
+    quay_config: Option<&Path>,
+) -> Result<PathBuf, InvalidWord> {
+    let path = Path::new(word);
+    let is_plain =
+        !word.contains('\0') && path.components().all(|part| !matches!(part, Component::ParentDir));
+    if !path.is_absolute() || path.parent().is_none() || !is_plain {
+        return Err(invalid(word, "an absolute path of a directory for backups"));
+    }
+    if quay_config.and_then(Path::parent).is_some_and(|mounted| path.starts_with(mounted)) {
+        return Err(invalid(
+            word,
+            "a directory that no container sees: config.yaml's own is mounted into Quay's",
+        ));
+    }
+    Ok(path.to_owned())
+}
+
+/// Which pg_dump makes backups.
+pub(super) fn pg_dump(word: &str) -> Result<PgDump, InvalidWord> {
+    match word {
+        "auto" => Ok(PgDump::Auto),
+        path if path.starts_with('/') && !path.contains('\0') => Ok(PgDump::At(path.into())),
+        _ => Err(invalid(word, "`auto` or the absolute path of a pg_dump")),
     }
 }

@@ -125,7 +125,9 @@ impl Index {
                     | Order::RemoveStaged(_)
                     | Order::Recreate(_),
                 )
-                | Work::Pull(_),
+                | Work::Pull(_)
+                | Work::BackUp(_)
+                | Work::Restore(_),
                 _,
             ) => {}
         }

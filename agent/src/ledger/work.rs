@@ -1,6 +1,7 @@
 //! What an agent is asked, as its ledger has it. Pure.
 
 use quaymaster_proto::act::Order;
+use quaymaster_proto::backup::{BackUp, Restore};
 use quaymaster_proto::job::PullImage;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,10 @@ pub(crate) enum Work {
     Act(Order),
     /// A pull.
     Pull(PullImage),
+    /// A backup of the database.
+    BackUp(BackUp),
+    /// Its restore.
+    Restore(Restore),
 }
 
 impl Work {
@@ -20,6 +25,8 @@ impl Work {
         match self {
             Self::Act(order) => order.verb(),
             Self::Pull(_) => "pull-image",
+            Self::BackUp(_) => "back-up",
+            Self::Restore(_) => "restore",
         }
     }
 
@@ -34,7 +41,8 @@ impl Work {
                 | Order::Recreate(_)
                 | Order::EnsureRunning(_)
                 | Order::Promote(_),
-            ) => true,
+            )
+            | Self::Restore(_) => true,
             Self::Act(
                 Order::StageContainer(_)
                 | Order::StageConfig(_)
@@ -43,7 +51,8 @@ impl Work {
                 | Order::StartMigrating(_)
                 | Order::SetFloor(_),
             )
-            | Self::Pull(_) => false,
+            | Self::Pull(_)
+            | Self::BackUp(_) => false,
         }
     }
 }

@@ -66,6 +66,10 @@ impl<E: Engine> Node<E> {
         // Two looks at the ledger in one expression would wait for each other.
         let ledger = self.ledger().head();
         let lease = self.lease();
+        let backup = match &self.config.backup {
+            Some(config) => Some(self.surroundings.dump.look(config).await),
+            None => None,
+        };
         let beside_config = self.config.quay_config.parent().unwrap_or_else(|| Path::new("/"));
         Ok(NodeFacts {
             cluster: self.config.cluster.clone(),
@@ -80,6 +84,7 @@ impl<E: Engine> Node<E> {
             lease,
             floor,
             floor_sightings,
+            backup,
             free_bytes_engine: self.free_bytes_engine(),
             free_bytes_config: disk::free_bytes(beside_config),
         })

@@ -22,6 +22,7 @@ use quaymaster_proto::{ClusterName, NodeName};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use self::mysql::options as mysql_options;
+pub(crate) use self::postgres::{Ground, ground};
 use crate::engine::Mount;
 use crate::quay::database_uri::{DatabaseUri, ServerKind, ServerUri};
 use crate::quay::settings::{ConnectionArguments, NoDatabase, Settings};
@@ -76,6 +77,7 @@ struct Found {
     sessions: Option<Vec<Session>>,
     counts: Option<TagCounts>,
     unmapped_names: Vec<String>,
+    size_bytes: Option<u64>,
     server_version: String,
 }
 
@@ -152,11 +154,11 @@ pub(crate) enum LookError {
 }
 
 impl LookError {
-    fn connect(source: &sqlx::Error) -> Self {
+    pub(crate) fn connect(source: &sqlx::Error) -> Self {
         Self::Connect { said: said(source) }
     }
 
-    fn query(tried: &'static str, source: &sqlx::Error) -> Self {
+    pub(crate) fn query(tried: &'static str, source: &sqlx::Error) -> Self {
         Self::Query { tried, said: said(source) }
     }
 
@@ -172,7 +174,7 @@ impl LookError {
     }
 
     /// Takes a password out of whatever the other side said.
-    fn without(self, password: &str) -> Self {
+    pub(crate) fn without(self, password: &str) -> Self {
         let clean = |said: String| {
             if password.is_empty() { said } else { said.replace(password, "***") }
         };
@@ -236,7 +238,16 @@ pub(crate) async fn look(
     };
     let late = |_| LookError::Late { seconds: limit.as_secs() };
     let found = tokio::time::timeout(limit, looking).await.map_err(late)??;
-    let Found { identity, revision, in_recovery, sessions, counts, unmapped_names, server_version } =
+    let Found {
+        identity,
+        revision,
+        in_recovery,
+        sessions,
+        counts,
+        unmapped_names,
+        size_bytes,
+        server_version,
+    } =
         found;
     Ok(DatabaseLook {
         at: Timestamp::now(),
@@ -252,6 +263,7 @@ pub(crate) async fn look(
         server_version,
         shown_as: uri.shown_as(),
         unmapped_names,
+        size_bytes,
     })
 }
 
@@ -275,7 +287,8 @@ pub(crate) async fn footing(
     found.map(Some).map_err(|error| error.without(password.unwrap_or_default()))
 }
 
-fn postgres_options(
+/// A client as this node's Quay is one, but for its application name.
+pub(crate) fn postgres_options(
     server: &ServerUri,
     arguments: &ConnectionArguments,
     mounts: &[Mount],
@@ -317,7 +330,7 @@ fn postgres_options(
 }
 
 /// Where on the host a path lies that Quay sees inside its container.
-fn host_path(mounts: &[Mount], inside: &Path) -> Result<PathBuf, LookError> {
+pub(crate) fn host_path(mounts: &[Mount], inside: &Path) -> Result<PathBuf, LookError> {
     // Quay's own directory has a link `conf/stack` to /conf/stack.
     let absolute = Path::new("/").join(inside);
     let under = |mount: &Mount| {

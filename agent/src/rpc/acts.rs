@@ -43,6 +43,7 @@ into_order! {
 impl<E: Engine> Service<E> {
     pub(super) async fn act(&self, who: String, message: impl IntoOrder) -> Answer<wire::ActReply> {
         let (act, order) = message.into_order().map_err(Refusal::from)?;
+        self.jobs.overtaken_by(&act);
         let outcome = self.worker.perform(who, act, order).await?;
         Ok(Response::new(outcome.into()))
     }
@@ -76,6 +77,26 @@ impl<E: Engine> Service<E> {
     ) -> Answer<wire::JobReport> {
         let Ordered { act, order } = message.try_into().map_err(Refusal::from)?;
         let report = self.jobs.pull(who, act, order).await?;
+        Ok(Response::new(report.into()))
+    }
+
+    pub(super) async fn start_backup(
+        &self,
+        who: String,
+        message: wire::BackUpRequest,
+    ) -> Answer<wire::JobReport> {
+        let Ordered { act, order } = message.try_into().map_err(Refusal::from)?;
+        let report = self.jobs.back_up(who, act, order).await?;
+        Ok(Response::new(report.into()))
+    }
+
+    pub(super) async fn start_restore(
+        &self,
+        who: String,
+        message: wire::RestoreRequest,
+    ) -> Answer<wire::JobReport> {
+        let Ordered { act, order } = message.try_into().map_err(Refusal::from)?;
+        let report = self.jobs.restore(who, act, order).await?;
         Ok(Response::new(report.into()))
     }
 

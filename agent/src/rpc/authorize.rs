@@ -36,6 +36,8 @@ pub(crate) enum Method {
     LowerFloor,
     Recreate,
     PullImage,
+    BackUp,
+    Restore,
     CancelJob,
 }
 
@@ -69,6 +71,8 @@ impl Method {
             | Self::LowerFloor
             | Self::Recreate
             | Self::PullImage
+            | Self::BackUp
+            | Self::Restore
             | Self::CancelJob => Role::Operator,
         }
     }

@@ -28,6 +28,7 @@ impl TryFrom<wire::NodeDescription> for NodeFacts {
             lease,
             floor,
             floor_sightings,
+            backup,
         } = message;
         Ok(Self {
             cluster: parsed("cluster", &cluster)?,
@@ -42,6 +43,7 @@ impl TryFrom<wire::NodeDescription> for NodeFacts {
             lease: within_if_any("lease", lease)?,
             floor: within_if_any("floor", floor)?,
             floor_sightings,
+            backup: within_if_any("backup", backup)?,
             free_bytes_engine,
             free_bytes_config,
         })
@@ -65,6 +67,7 @@ impl From<NodeFacts> for wire::NodeDescription {
             lease,
             floor,
             floor_sightings,
+            backup,
         } = facts;
         Self {
             cluster: cluster.into(),
@@ -79,6 +82,7 @@ impl From<NodeFacts> for wire::NodeDescription {
             lease: lease.map(Into::into),
             floor: floor.map(Into::into),
             floor_sightings,
+            backup: backup.map(Into::into),
             free_bytes_engine,
             free_bytes_config,
         }

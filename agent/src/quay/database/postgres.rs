@@ -31,6 +31,31 @@ pub(super) async fn look(options: &PgConnectOptions, asked: Asked) -> Result<Fou
     Ok(found)
 }
 
+/// A database, whatever is in it.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// Which.
+    pub(crate) identity: String,
+    /// A standby.
+    pub(crate) in_recovery: bool,
+    /// All but this agent's own.
+    pub(crate) sessions: Vec<Session>,
+}
+
+/// Looks only at what every database has.
+pub(crate) async fn ground(options: &PgConnectOptions) -> Result<Ground, LookError> {
+    let mut connection = options.connect().await.map_err(|source| LookError::connect(&source))?;
+    let own = options.get_application_name().unwrap_or_default();
+    let looking = async {
+        let (identity, in_recovery, _, version) = server(&mut connection).await?;
+        let sessions = sessions(&mut connection, own, version).await?;
+        Ok(Ground { identity, in_recovery, sessions })
+    };
+    let found = looking.await;
+    let _ = connection.close().await; // nothing was changed
+    found
+}
+
 async fn ask(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
@@ -47,14 +72,27 @@ async fn ask(
     } else {
         None
     };
-    let counts = if asked.counts { Some(counts(connection).await?) } else { None };
+    let (counts, size_bytes) = if asked.counts {
+        (Some(counts(connection).await?), Some(size(connection).await?))
+    } else {
+        (None, None)
+    };
     let unmapped_names = if super::names_them(counts.as_ref()) && has_mapping(connection).await? {
         names(connection).await?
     } else {
         Vec::new()
     };
     let server_version = version;
-    Ok(Found { identity, revision, in_recovery, sessions, counts, unmapped_names, server_version })
+    Ok(Found {
+        identity,
+        revision,
+        in_recovery,
+        sessions,
+        counts,
+        unmapped_names,
+        size_bytes,
+        server_version,
+    })
 }
 
 /// Begins the transaction with its limits.
@@ -177,6 +215,15 @@ async fn names(connection: &mut PgConnection) -> Result<Vec<String>, LookError> 
     let found = sqlx::query_as(sqlx::AssertSqlSafe(query)).fetch_all(connection).await;
     let found = found.map_err(|source| LookError::query("name the unmapped tags", &source))?;
     Ok(found.into_iter().map(super::tag_name).collect())
+}
+
+/// On the server's disk, indexes included.
+async fn size(connection: &mut PgConnection) -> Result<u64, LookError> {
+    let size: i64 = sqlx::query_scalar("SELECT pg_database_size(current_database())")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|source| LookError::query("ask for its size", &source))?;
+    Ok(u64::try_from(size).unwrap_or_default())
 }
 
 #[cfg(test)]

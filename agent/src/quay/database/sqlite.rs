@@ -57,6 +57,7 @@ async fn ask(
         sessions: None,
         counts,
         unmapped_names,
+        size_bytes: asked.counts.then(|| path.metadata().ok()).flatten().map(|file| file.len()),
         server_version: version,
     })
 }

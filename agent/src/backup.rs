@@ -1,0 +1,325 @@
+//! Backups of Quay's database: dumped, read back, put in place; and restored.
+//!
+//! A backup is a directory of its run: what was dumped, and a manifest, written
+//! last, that names every file with its digest and the rows that were counted.
+//! Until it is whole it lies under another name. Nothing of it leaves the node.
+//!
+//! - `manifest`, `toc`, `version`: pure
+//! - `error`: why a backup or a restore was not made, and what to do
+//! - `files`: the directory; `programs`: which pg_dump; `child`: running one
+//! - `postgres`, `sqlite`: the two kinds of database
+
+mod child;
+mod error;
+mod files;
+mod key_tables;
+mod manifest;
+mod passwords;
+mod postgres;
+mod programs;
+mod sqlite;
+mod toc;
+mod version;
+
+use std::path::{Path, PathBuf};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, Restore};
+use quaymaster_proto::database::DatabaseIdentity;
+use quaymaster_proto::{ClusterName, NodeName, RunId};
+
+pub(crate) use self::error::BackupError;
+use self::files::Draft;
+pub(crate) use self::files::look_at_directory;
+use self::manifest::{Live, Manifest, Origin};
+use self::programs::Programs;
+use crate::engine::Mount;
+use crate::quay::database::{self, Asked, Ground};
+use crate::quay::database_uri::{DatabaseUri, ServerKind, ServerUri};
+use crate::quay::settings::Settings;
+
+/// `backup` of agent.yaml.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BackupConfig {
+    /// Where backups are put: absolute, outside of what any container sees.
+    pub directory: PathBuf,
+    /// Which pg_dump.
+    pub pg_dump: PgDump,
+}
+
+/// Which pg_dump is used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PgDump {
+    /// The one that fits the server best, of those that the host has.
+    Auto,
+    /// This one.
+    At(PathBuf),
+}
+
+/// Whose backup, of what.
+pub(crate) struct Subject<'a> {
+    pub(crate) config: &'a BackupConfig,
+    pub(crate) cluster: &'a ClusterName,
+    pub(crate) node: &'a NodeName,
+    pub(crate) run: RunId,
+    /// What this node's Quay reads.
+    pub(crate) settings: &'a Settings,
+    /// The Quay container's.
+    pub(crate) mounts: &'a [Mount],
+    /// Of the agent's own sessions.
+    pub(crate) application: &'a str,
+    /// Told so many bytes, and what is done now.
+    pub(crate) progress: &'a (dyn Fn(u64, &str) + Send + Sync),
+}
+
+/// A backup, and whether it was there already.
+#[derive(Debug)]
+pub(crate) struct BackedUp {
+    pub(crate) backup: Backup,
+    pub(crate) was_there: bool,
+}
+
+/// Whatever makes backups; a simulation brings its own.
+pub(crate) trait Dump: Send + Sync {
+    /// What could be done here.
+    fn look<'a>(&'a self, config: &'a BackupConfig) -> BoxFuture<'a, BackupFacts>;
+
+    /// Makes a backup and reads it back, or finds that of the run as it should
+    /// be. Dropped, it ends whatever it began.
+    fn back_up<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a BackUp,
+    ) -> BoxFuture<'a, Result<BackedUp, BackupError>>;
+
+    /// Restores the backup of the run; rows in the tables that were counted.
+    fn restore<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a Restore,
+    ) -> BoxFuture<'a, Result<u64, BackupError>>;
+}
+
+/// The host's programs.
+#[derive(Default, Debug)]
+pub(crate) struct HostDump {
+    programs: Programs,
+}
+
+impl Dump for HostDump {
+    fn look<'a>(&'a self, config: &'a BackupConfig) -> BoxFuture<'a, BackupFacts> {
+        async {
+            let programs = self.programs.find(&config.pg_dump).await;
+            let (free_bytes, problem, newest) = look_at_directory(&config.directory);
+            BackupFacts {
+                directory: config.directory.display().to_string(),
+                free_bytes,
+                dump_versions: programs.iter().map(|found| found.version.to_string()).collect(),
+                problem,
+                newest,
+            }
+        }
+        .boxed()
+    }
+
+    fn back_up<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a BackUp,
+    ) -> BoxFuture<'a, Result<BackedUp, BackupError>> {
+        self.make(subject, order).boxed()
+    }
+
+    fn restore<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a Restore,
+    ) -> BoxFuture<'a, Result<u64, BackupError>> {
+        self.put_back(subject, order).boxed()
+    }
+}
+
+impl HostDump {
+    async fn make(&self, subject: Subject<'_>, order: &BackUp) -> Result<BackedUp, BackupError> {
+        let source = self.source(&subject).await?;
+        let live = source.look(&subject).await?;
+        live.is_wanted(&order.database)?;
+        if let Some(backup) = self.found(&subject, &live).await? {
+            return Ok(BackedUp { backup, was_there: true });
+        }
+        files::has_room(&subject.config.directory, live.needed_bytes())?;
+        let draft = Draft::begin(&subject.config.directory, subject.run)?;
+        let begun = now();
+        source.dump(&subject, &draft, &live).await?;
+        (subject.progress)(draft.bytes(), "reading it back");
+        let rows = source.read_back(draft.path(), &live).await?;
+        let after = source.look(&subject).await?;
+        live.is_like(&after)?;
+        live.has_rows(&rows)?;
+        let origin = Origin {
+            cluster: subject.cluster.clone(),
+            node: subject.node.clone(),
+            run: subject.run,
+            tool: source.tool(),
+        };
+        (subject.progress)(draft.bytes(), "writing its manifest");
+        let backup = draft.finish(origin, live, begun).await?;
+        Ok(BackedUp { backup, was_there: false })
+    }
+
+    /// The backup that this run has already, where the database is still as it
+    /// was then. Of anything else another one is made.
+    async fn found(
+        &self,
+        subject: &Subject<'_>,
+        live: &Live,
+    ) -> Result<Option<Backup>, BackupError> {
+        let directory = files::directory_of(&subject.config.directory, subject.run);
+        let Ok((manifest, backup)) = files::read(&directory) else { return Ok(None) };
+        let is_it = manifest.live.is_like(live).is_ok() && files::verify(&directory).await.is_ok();
+        Ok(is_it.then_some(backup))
+    }
+
+    async fn put_back(&self, subject: Subject<'_>, order: &Restore) -> Result<u64, BackupError> {
+        let source = self.source(&subject).await?;
+        let directory = files::directory_of(&subject.config.directory, subject.run);
+        (subject.progress)(0, "verifying the backup");
+        let (manifest, backup) = files::verify(&directory).await?;
+        manifest.is_of(&order.identity)?;
+        is_the_one(&backup, order)?;
+        let rows = source.read_back(&directory, &manifest.live).await?;
+        manifest.live.has_rows(&rows)?;
+        source.is_free(&order.identity).await?;
+        (subject.progress)(backup.bytes, "restoring");
+        source.restore(&subject, &directory, &manifest).await?;
+        let after = source.look(&subject).await?;
+        manifest.live.is_like(&after)?;
+        Ok(after.rows.values().sum())
+    }
+
+    async fn source(&self, subject: &Subject<'_>) -> Result<Source, BackupError> {
+        let uri = subject.settings.database().map_err(database::LookError::from)?;
+        match uri {
+            DatabaseUri::Sqlite { path } => {
+                Ok(Source::Sqlite(database::host_path(subject.mounts, &path)?))
+            }
+            DatabaseUri::Server(server @ ServerUri { kind: ServerKind::Postgresql, .. }) => {
+                let found = self.programs.find(&subject.config.pg_dump).await;
+                let source = postgres::Source::new(server, subject, found)?;
+                Ok(Source::Postgres(Box::new(source)))
+            }
+            DatabaseUri::Server(ServerUri { kind, .. }) => {
+                Err(BackupError::Unsupported { kind: kind.as_str() })
+            }
+        }
+    }
+}
+
+/// A database that is dumped or restored.
+enum Source {
+    /// Behind a server.
+    Postgres(Box<postgres::Source>),
+    /// A file of a lab.
+    Sqlite(PathBuf),
+}
+
+impl Source {
+    /// Identity, revision and rows, as they are now.
+    async fn look(&self, subject: &Subject<'_>) -> Result<Live, BackupError> {
+        let Subject { settings, mounts, application, .. } = subject;
+        let asked = Asked { sessions: false, counts: false };
+        let look = database::look(settings, mounts, application, asked).await?;
+        if look.in_recovery {
+            return Err(BackupError::Standby { shown_as: look.shown_as });
+        }
+        let counted = match self {
+            Self::Postgres(source) => source.count().await?,
+            Self::Sqlite(path) => sqlite::count(path).await?,
+        };
+        Ok(Live::new(look, counted))
+    }
+
+    async fn dump(
+        &self,
+        subject: &Subject<'_>,
+        draft: &Draft,
+        live: &Live,
+    ) -> Result<(), BackupError> {
+        match self {
+            Self::Postgres(source) => source.dump(draft, live, subject.progress).await,
+            Self::Sqlite(path) => sqlite::dump(path, draft.path()).await,
+        }
+    }
+
+    /// The rows that a dump holds of the tables that were counted.
+    async fn read_back(
+        &self,
+        directory: &Path,
+        live: &Live,
+    ) -> Result<manifest::Rows, BackupError> {
+        match self {
+            Self::Postgres(source) => source.read_back(directory, live).await,
+            Self::Sqlite(_) => sqlite::read_back(directory).await,
+        }
+    }
+
+    /// Refuses a database that is another one, or that somebody is on. What is
+    /// in it does not matter: a restore that broke off leaves nothing.
+    async fn is_free(&self, wanted: &DatabaseIdentity) -> Result<(), BackupError> {
+        let Self::Postgres(source) = self else { return Ok(()) };
+        let Ground { identity, in_recovery, sessions } = source.ground().await?;
+        if identity != wanted.as_str() {
+            let wanted = wanted.to_string();
+            return Err(BackupError::OtherDatabase { wanted, found: identity });
+        }
+        if in_recovery {
+            return Err(BackupError::Standby { shown_as: source.shown_as() });
+        }
+        let strangers = sessions.iter().filter(|session| !session.is_agent());
+        let named: Vec<String> = strangers
+            .map(|session| format!("`{}` of {}", session.application, session.user))
+            .collect();
+        if named.is_empty() { Ok(()) } else { Err(BackupError::InUse { sessions: named }) }
+    }
+
+    async fn restore(
+        &self,
+        subject: &Subject<'_>,
+        directory: &Path,
+        manifest: &Manifest,
+    ) -> Result<(), BackupError> {
+        match self {
+            Self::Postgres(source) => {
+                let scratch = Draft::begin(&subject.config.directory, subject.run)?;
+                source.restore(&scratch, directory, manifest).await
+            }
+            Self::Sqlite(path) => sqlite::restore(path, directory),
+        }
+    }
+
+    /// What makes the dump, for the manifest.
+    fn tool(&self) -> String {
+        match self {
+            Self::Postgres(source) => source.tool(),
+            Self::Sqlite(_) => "VACUUM INTO".to_owned(),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "when a backup was made")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Refuses a backup that is not the one that was ordered.
+fn is_the_one(backup: &Backup, order: &Restore) -> Result<(), BackupError> {
+    if backup.manifest == order.manifest {
+        return Ok(());
+    }
+    Err(BackupError::OtherBackup { directory: backup.directory.clone() })
+}
+
+#[cfg(test)]
+mod tests;

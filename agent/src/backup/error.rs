@@ -1,0 +1,269 @@
+//! Why a backup or a restore was not made, in words with what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::quay::database::LookError;
+
+/// Why a backup or a restore was not made. No text in here holds a password.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BackupError {
+    /// Not this kind.
+    #[error("cannot back up a {kind} database: only PostgreSQL is supported")]
+    Unsupported {
+        /// Which.
+        kind: &'static str,
+    },
+    /// The directory is of no use.
+    #[error("cannot {verb} `{}`", path.display())]
+    Files {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A dump may not fit.
+    #[error("`{}` has {} free, and the dump may take {}", directory.display(), megabytes(*free), megabytes(*needed))]
+    NoRoom {
+        /// Where backups are put.
+        directory: PathBuf,
+        /// In bytes.
+        free: u64,
+        /// In bytes.
+        needed: u64,
+    },
+    /// There is no pg_dump at all.
+    #[error("this host has no pg_dump for PostgreSQL {server}")]
+    NoProgram {
+        /// The server's version.
+        server: String,
+    },
+    /// All that are there are older than the server.
+    #[error("pg_dump {found} of this host is older than the server, which is PostgreSQL {server}")]
+    TooOld {
+        /// The server's version.
+        server: String,
+        /// Each version.
+        found: String,
+    },
+    /// A program failed.
+    #[error("`{program}` failed ({status}): {said}")]
+    Program {
+        /// Which.
+        program: String,
+        /// As the system says it.
+        status: String,
+        /// Its last words.
+        said: String,
+    },
+    /// A program could not be run.
+    #[error("cannot run `{}`", program.display())]
+    Run {
+        /// Which.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database cannot be looked into.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// It is a standby.
+    #[error("{shown_as} is a standby")]
+    Standby {
+        /// Which.
+        shown_as: String,
+    },
+    /// It is not the plan's.
+    #[error("this node reaches database {found}, not {wanted}")]
+    OtherDatabase {
+        /// The plan's.
+        wanted: String,
+        /// This node's.
+        found: String,
+    },
+    /// It is not where the plan found it.
+    #[error("{shown_as} is at revision `{found}`, not at {}", .wanted.join(" or "))]
+    Revision {
+        /// Which database.
+        shown_as: String,
+        /// Where it is.
+        found: String,
+        /// Where it should be.
+        wanted: Vec<String>,
+    },
+    /// Somebody wrote into it.
+    #[error("somebody changed the database meanwhile: `{table}` had {before}, and has {after}")]
+    Changed {
+        /// Which table.
+        table: String,
+        /// Before.
+        before: String,
+        /// After.
+        after: String,
+    },
+    /// Somebody is on it.
+    #[error("somebody is on the database: {}", .sessions.join(", "))]
+    InUse {
+        /// Each.
+        sessions: Vec<String>,
+    },
+    /// The kept backup is not the one that was ordered.
+    #[error("the backup in `{directory}` is not the one that was ordered")]
+    OtherBackup {
+        /// Where.
+        directory: String,
+    },
+    /// A backup is not whole.
+    #[error("the backup is not sound: {0}")]
+    Unsound(#[from] Unsound),
+}
+
+/// Why a backup is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsound {
+    /// It has no manifest.
+    #[error("`{}` cannot be read", path.display())]
+    NoManifest {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its manifest is none.
+    #[error("`{}` is not the manifest of a backup", path.display())]
+    BadManifest {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A file is not there.
+    #[error("its file `{file}` is missing")]
+    Missing {
+        /// Which.
+        file: String,
+    },
+    /// A file was cut off.
+    #[error("its file `{file}` is truncated: {found} bytes of {kept}")]
+    Truncated {
+        /// Which.
+        file: String,
+        /// In the manifest.
+        kept: u64,
+        /// On the disk.
+        found: u64,
+    },
+    /// A file is another one.
+    #[error("its file `{file}` is corrupted: its sha256 is another one")]
+    Corrupted {
+        /// Which.
+        file: String,
+    },
+    /// A file should not be there.
+    #[error("a file `{file}` is among its own that its manifest does not name")]
+    Stranger {
+        /// Which.
+        file: String,
+    },
+    /// It holds nothing.
+    #[error("it is empty: it holds no row")]
+    Empty,
+    /// It is of another database.
+    #[error("it is of database {found}, not of {wanted}")]
+    Foreign {
+        /// In the manifest.
+        found: String,
+        /// The one in question.
+        wanted: String,
+    },
+    /// It does not hold what the database held.
+    #[error("table `{table}`: {live} in the database, {dump} in the dump")]
+    Rows {
+        /// Which.
+        table: String,
+        /// In the database.
+        live: String,
+        /// In the dump.
+        dump: String,
+    },
+    /// Its revision is another one.
+    #[error("the dump is at revision `{dump}`, the database at `{live}`")]
+    Revision {
+        /// In the database.
+        live: String,
+        /// In the dump.
+        dump: String,
+    },
+}
+
+impl BackupError {
+    /// Of a program that was run.
+    pub(super) fn files(
+        verb: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Files { verb, path, source }
+    }
+
+    /// Why, and what to do, in one line.
+    pub(crate) fn in_words(&self) -> String {
+        let what = quaymaster_proto::in_a_line(self);
+        match self.remedy() {
+            "" => what,
+            remedy => format!("{what}; {remedy}"),
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unsupported { .. } => {
+                "back it up by its own means, and waive the backup in words"
+            }
+            Self::Files { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room there, or set backup.directory in agent.yaml to another disk"
+                }
+                io::ErrorKind::NotFound => {
+                    "make backup.directory of agent.yaml: install -d -o quaymaster -g quaymaster \
+                     -m 0700"
+                }
+                _ => {
+                    "let the agent's user write in backup.directory of agent.yaml; its unit names \
+                     it in ReadWritePaths="
+                }
+            },
+            Self::NoRoom { .. } => {
+                "make room there, or set backup.directory in agent.yaml to another disk"
+            }
+            Self::NoProgram { .. } | Self::TooOld { .. } => {
+                "install the client programs of the server's major version on this node (Debian: \
+                 postgresql-client-N; Red Hat: postgresqlN), or name a newer one in \
+                 backup.pg_dump of agent.yaml"
+            }
+            Self::Program { said, .. } if said.contains("No space left on device") => {
+                "make room there, or set backup.directory in agent.yaml to another disk"
+            }
+            Self::Program { .. } => "see the server's log too",
+            Self::Run { .. } => "let the agent's user run it, or name another in backup.pg_dump",
+            Self::Look(_) => "",
+            Self::Standby { .. } => "let DB_URI lead to the primary",
+            Self::OtherDatabase { .. } | Self::Revision { .. } => {
+                "let DB_URI of every node lead to the one database, and plan again"
+            }
+            Self::Changed { .. } => {
+                "end whatever writes into it: every Quay of the cluster, its mirrors, scripts"
+            }
+            Self::InUse { .. } => {
+                "end these sessions first (a dump of an agent that is gone calls itself \
+                 quaymaster-backup)"
+            }
+            Self::OtherBackup { .. } => "see who changed it",
+            Self::Unsound(_) => "do not restore it; see the disk that holds it",
+        }
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes / 1_000_000)
+}
