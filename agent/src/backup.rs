@@ -4,7 +4,7 @@
 //! last, that names every file with its digest and the rows that were counted.
 //! Until it is whole it lies under another name. Nothing of it leaves the node.
 //!
-//! - `manifest`, `toc`, `version`: pure
+//! - `manifest`, `toc`: pure
 //! - `error`: why a backup or a restore was not made, and what to do
 //! - `files`: the directory; `programs`: which pg_dump; `child`: running one
 //! - `postgres`, `sqlite`: the two kinds of database
@@ -19,7 +19,6 @@ mod postgres;
 mod programs;
 mod sqlite;
 mod toc;
-mod version;
 
 use std::path::{Path, PathBuf};
 

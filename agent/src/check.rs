@@ -42,6 +42,10 @@ impl Finding {
         Self { verdict: Verdict::Note, about, text: text.into(), remedy: remedy.into() }
     }
 
+    fn is_bad(&self) -> bool {
+        self.verdict == Verdict::Bad
+    }
+
     fn bad(about: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Bad, about, text: text.into(), remedy: remedy.into() }
     }

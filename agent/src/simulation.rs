@@ -11,10 +11,11 @@ use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use quaymaster_proto::act::Order;
+use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, Restore};
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook};
 use quaymaster_proto::health::{BackfillSample, HealthReport};
 use quaymaster_proto::image::ResolvedImage;
-use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::job::{JobOrder, JobReport};
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease, RunLedger};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::preview::Preview;
@@ -25,6 +26,7 @@ use quaymaster_proto::{
 
 use tokio::task::AbortHandle;
 
+use crate::backup::{BackedUp, BackupConfig, BackupError, Dump, Subject};
 use crate::config::AgentConfig;
 use crate::container::spec::SpecKey;
 pub use crate::engine::*;
@@ -70,6 +72,17 @@ pub trait World: Send + Sync + 'static {
         sessions: bool,
         counts: bool,
     ) -> BoxFuture<'static, Result<DatabaseLook, String>>;
+
+    /// Dumps the database for a run, where it is as the order has it: a backup,
+    /// and whether it was there already. Dropped, it ends.
+    fn back_up(
+        &self,
+        run: RunId,
+        order: BackUp,
+    ) -> BoxFuture<'static, Result<(Backup, bool), String>>;
+
+    /// Restores the backup of a run.
+    fn restore(&self, run: RunId, order: Restore) -> BoxFuture<'static, Result<u64, String>>;
 
     /// This node's clock.
     fn now(&self) -> Timestamp;
@@ -226,12 +239,18 @@ impl<E: Engine> SimulatedAgent<E> {
 
     /// See `Worker::perform`.
     pub async fn order(&self, who: &str, act: Act, order: Order) -> Result<ActOutcome, Refusal> {
+        self.jobs.overtaken_by(&act);
         self.worker.perform(who.to_owned(), act, order).await
     }
 
-    /// See `Jobs::pull`.
-    pub async fn pull(&self, who: &str, act: Act, order: PullImage) -> Result<JobReport, Refusal> {
-        self.jobs.pull(who.to_owned(), act, order).await
+    /// See `Jobs`.
+    pub async fn begin(&self, who: &str, act: Act, order: JobOrder) -> Result<JobReport, Refusal> {
+        let who = who.to_owned();
+        match order {
+            JobOrder::Pull(order) => self.jobs.pull(who, act, order).await,
+            JobOrder::BackUp(order) => self.jobs.back_up(who, act, order).await,
+            JobOrder::Restore(order) => self.jobs.restore(who, act, order).await,
+        }
     }
 
     /// See `Jobs::report`.
@@ -256,6 +275,7 @@ fn surroundings<W: World>(world: &Arc<W>) -> Surroundings {
     Surroundings {
         quay: Arc::new(Of(Arc::clone(world))),
         database: Arc::new(Of(Arc::clone(world))),
+        dump: Arc::new(Of(Arc::clone(world))),
         clock: Arc::new(move || clock.now()),
         threads: Threads::Shared,
         disk: Arc::new(move |writing| disk.writes(writing)),
@@ -320,4 +340,40 @@ impl<W: World> AskDatabase for Of<W> {
     }
 
     fn unlock(&self) {}
+}
+
+impl<W: World> Dump for Of<W> {
+    fn look<'a>(&'a self, config: &'a BackupConfig) -> BoxFuture<'a, BackupFacts> {
+        let facts = BackupFacts {
+            directory: config.directory.display().to_string(),
+            free_bytes: None,
+            dump_versions: vec!["12.4".to_owned()],
+            problem: String::new(),
+            newest: None,
+        };
+        std::future::ready(facts).boxed()
+    }
+
+    fn back_up<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a BackUp,
+    ) -> BoxFuture<'a, Result<BackedUp, BackupError>> {
+        let made = self.0.back_up(subject.run, order.clone());
+        made.map(|made| made.map(|(backup, was_there)| BackedUp { backup, was_there }))
+            .map(|made| made.map_err(told))
+            .boxed()
+    }
+
+    fn restore<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a Restore,
+    ) -> BoxFuture<'a, Result<u64, BackupError>> {
+        self.0.restore(subject.run, order.clone()).map(|made| made.map_err(told)).boxed()
+    }
+}
+
+fn told(said: String) -> BackupError {
+    LookError::Connect { said }.into()
 }

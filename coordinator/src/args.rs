@@ -119,6 +119,10 @@ pub struct PlanArgs {
     /// Not needed where the cluster is already half-way
     #[arg(long, value_enum)]
     pub mode: Option<Way>,
+    /// Take no backup in the window, and why: in the plan, its digest, the
+    /// journal and the report
+    #[arg(long, value_name = "WORDS", value_parser = words)]
+    pub waive_backup: Option<String>,
     /// Let findings of this kind not count; goes into the plan, the journal and
     /// the report
     #[arg(long, value_name = "CODE", requires = "because")]
@@ -126,6 +130,12 @@ pub struct PlanArgs {
     /// Why, in words: one sentence for all that is waived, or one for each
     #[arg(long, value_name = "WORDS", requires = "waive")]
     pub because: Vec<String>,
+}
+
+/// Something that a person said.
+fn words(text: &str) -> Result<String, String> {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() { Err("say why, in words".to_owned()) } else { Ok(words) }
 }
 
 /// Of `preflight`.
@@ -215,9 +225,6 @@ pub struct DriveArgs {
     /// Agree to cross the point of no return of the plan with this digest
     #[arg(long, value_name = "DIGEST")]
     pub accept_irreversible: Option<String>,
-    /// Agree to run outside the lab without a backup in the window
-    #[arg(long)]
-    pub accept_not_for_production: bool,
     /// Stay while only the backfill or an approval is left
     #[arg(long)]
     pub wait: bool,

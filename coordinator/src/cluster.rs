@@ -43,6 +43,8 @@ pub struct Cluster {
     pub nodes: Vec<ListedNode>,
     /// The node that migrates; one of `nodes`.
     pub first: NodeName,
+    /// The node that backs the database up; one of `nodes`.
+    pub backup: NodeName,
     /// Where images come from at this site.
     pub mirrors: Mirrors,
     /// When Clair and the builders come back.
@@ -166,6 +168,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
     let state = file.text_if_any("state", mistakes).map(|path| base.join(path));
     let nodes = nodes::read(&mut file, mistakes);
     let first = nodes::first(&mut file, nodes.as_deref(), mistakes);
+    let backup = nodes::backup(&mut file, nodes.as_deref(), mistakes);
     let mirrors = mirrors::read(&mut file, mistakes);
     let auxiliaries = auxiliaries(&mut file, mistakes);
     let expected_sessions = expected_sessions(&mut file, mistakes);
@@ -181,6 +184,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
         tls: tls?,
         state,
         nodes: nodes?,
+        backup: backup.or_else(|| first.clone())?,
         first: first?,
         mirrors,
         auxiliaries,

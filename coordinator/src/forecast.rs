@@ -17,6 +17,11 @@ use crate::survey::{ClusterFacts, NodeSurvey};
 /// What a component that heeds SIGTERM needs at best.
 const QUICK_STOP: Duration = Duration::from_secs(1);
 
+/// Bytes of a database that are dumped and read back in a second: at best, as a
+/// rule, at worst. Up to four workers read it, one reads the dump back. Nothing
+/// says it of a site before its own first report does.
+const BACKUP: (u64, u64, u64) = (60_000_000, 25_000_000, 8_000_000);
+
 /// The forecast of one window.
 pub fn forecast(situation: &Situation<'_>) -> Forecast {
     let counts = tag_counts(situation.facts);
@@ -53,6 +58,9 @@ fn parts(situation: &Situation<'_>, entry: &Entry, counts: Option<TagCounts>) ->
         if stops_in_the_dark(situation, component) {
             parts.push(part(PartOfOutage::CompanionStop, stop(situation, component)));
         }
+    }
+    if situation.waived_backup.is_none() {
+        parts.push(part(PartOfOutage::Backup, backup(situation.facts)));
     }
     parts.push(part(PartOfOutage::Schema, entry.schema));
     if entry.moves_tags {
@@ -110,6 +118,16 @@ fn moving(tags: u64, rate: Option<OfflineRate>) -> Spread {
         likely: at(f64::midpoint(at_best, at_worst)),
         at_worst: at(at_worst),
     }
+}
+
+/// The backup of a database of this size, in bytes on its server's disk.
+fn backup(facts: &ClusterFacts) -> Spread {
+    let sizes = facts.nodes.values().filter_map(NodeSurvey::database);
+    let Some(size) = sizes.filter_map(|look| look.size_bytes).max() else {
+        return Spread::default();
+    };
+    let at = |rate: u64| Duration::from_secs(size.div_ceil(rate).max(1));
+    Spread { at_best: at(BACKUP.0), likely: at(BACKUP.1), at_worst: at(BACKUP.2) }
 }
 
 /// What the nodes do together after this window.

@@ -12,7 +12,7 @@ use quaymaster_proto::act::Order;
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::health::{BackfillSample, HealthReport};
 pub use quaymaster_proto::image::ResolvedImage;
-use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::job::{JobOrder, JobReport};
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease, RunLedger};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::peer::InvalidPeer;
@@ -127,12 +127,12 @@ pub trait Orders: Send + Sync {
         order: Order,
     ) -> impl Future<Output = Result<ActOutcome, CallError>> + Send;
 
-    /// Starts pulling an image, or joins the pull that the same step started.
-    fn pull(
+    /// Starts a job, or joins the one that the same step started.
+    fn begin(
         &self,
         node: &NodeName,
         act: Act,
-        order: PullImage,
+        order: JobOrder,
     ) -> impl Future<Output = Result<JobReport, CallError>> + Send;
 
     /// Where a job stands.

@@ -49,6 +49,8 @@ pub struct Plan {
     pub window: Window,
     /// The database under it.
     pub database: PlannedDatabase,
+    /// What leads back past the point of no return.
+    pub backup: PlannedBackup,
     /// The Quay that will run.
     pub image: PlannedImage,
     /// What the release demands of published ports.
@@ -203,6 +205,36 @@ pub struct PlannedDatabase {
     /// start at all: what follows there moves data and can be repeated
     /// (quay-facts 10.2).
     pub resumable: Vec<String>,
+}
+
+/// What leads back past the point of no return.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum PlannedBackup {
+    /// A backup that is taken in the dark and read back.
+    Taken {
+        /// By this node's agent.
+        node: NodeName,
+        /// Into this directory on it.
+        directory: String,
+    },
+    /// Nothing of this window.
+    Waived {
+        /// In an operator's words.
+        because: String,
+        /// When the newest backup ended that any agent knows of.
+        newest: Option<Timestamp>,
+    },
+}
+
+impl PlannedBackup {
+    /// Who backs up.
+    pub fn node(&self) -> Option<&NodeName> {
+        match self {
+            Self::Taken { node, .. } => Some(node),
+            Self::Waived { .. } => None,
+        }
+    }
 }
 
 /// Where the next Quay comes from.

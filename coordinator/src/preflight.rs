@@ -11,6 +11,7 @@ use crate::plan::ReleaseInMode;
 use crate::plan::situation::Situation;
 use crate::survey::{ClusterFacts, Reader};
 
+mod backup;
 mod code;
 mod companion;
 mod config;
@@ -23,6 +24,7 @@ mod node;
 mod page;
 pub mod waiver;
 
+pub use backup::BackupFinding;
 pub use code::{Code, UnknownCode, Waivable};
 pub use companion::CompanionFinding;
 pub use config::{ConfigFinding, DifferingKey};
@@ -116,6 +118,9 @@ pub enum Finding {
     /// What the documented command line gives a Quay.
     #[error(transparent)]
     Documented(#[from] DocumentedFinding),
+    /// The backup.
+    #[error(transparent)]
+    Backup(#[from] BackupFinding),
 }
 
 impl Finding {
@@ -130,6 +135,7 @@ impl Finding {
             Self::Database(finding) => finding.code(),
             Self::Image(finding) => finding.code(),
             Self::Documented(finding) => finding.code(),
+            Self::Backup(finding) => finding.code(),
         }
     }
 
@@ -149,6 +155,7 @@ impl Finding {
             Self::Database(finding) => finding.node(),
             Self::Image(finding) => finding.node(),
             Self::Documented(finding) => finding.node(),
+            Self::Backup(finding) => finding.node(),
         }
     }
 
@@ -163,6 +170,7 @@ impl Finding {
             Self::Database(finding) => finding.remedy(),
             Self::Image(finding) => finding.remedy(),
             Self::Documented(finding) => finding.remedy(),
+            Self::Backup(finding) => finding.remedy(),
         }
     }
 }
@@ -217,6 +225,7 @@ pub fn of_window(situation: &Situation<'_>) -> Findings {
     found.extend(database::rewritten(situation).map(Finding::from));
     found.extend(database::server(situation).map(Finding::from));
     found.extend(database::redis(situation).into_iter().map(Finding::from));
+    found.extend(backup::possible(situation).into_iter().map(Finding::from));
     Findings(found)
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use quaymaster_proto::backup::Backup;
 use quaymaster_proto::{Component, NodeName, RunId};
 
 use crate::plan::companion::STOPS_AFTER_QUAY;
@@ -36,6 +37,8 @@ pub struct Report {
     pub backfill: Option<BackfillPassed>,
     /// Tags that complete mode has lost.
     pub tags_left: Option<TagsLeft>,
+    /// The backup that this run made.
+    pub backup: Option<Backup>,
 }
 
 /// The parts that no order of the same steps could save.
@@ -47,6 +50,8 @@ pub struct Limit {
     pub slowest_companion: Option<(NodeName, Duration)>,
     /// Both looks at the dark.
     pub dark_gates: Duration,
+    /// The backup between them; `None` = it was waived.
+    pub backup: Option<Duration>,
     /// The first node's start asked until it was healthy.
     pub first_node: (NodeName, Duration),
     /// The same of the slowest of the others.
@@ -56,11 +61,17 @@ pub struct Limit {
 impl Limit {
     /// All parts together.
     pub fn sum(&self) -> Duration {
-        let Self { slowest_stop, slowest_companion, dark_gates, first_node, slowest_rest } = self;
+        let Self { slowest_stop, slowest_companion, dark_gates, backup, first_node, slowest_rest } =
+            self;
         let took = |of: &Option<(NodeName, Duration)>| {
             of.as_ref().map(|(_, took)| *took).unwrap_or_default()
         };
-        slowest_stop.1 + took(slowest_companion) + *dark_gates + first_node.1 + took(slowest_rest)
+        slowest_stop.1
+            + took(slowest_companion)
+            + *dark_gates
+            + backup.unwrap_or_default()
+            + first_node.1
+            + took(slowest_rest)
     }
 }
 
@@ -105,6 +116,7 @@ pub fn report(plan: &Plan, state: &RunState) -> Report {
         approved_by: read.approved_by(),
         backfill: read.backfill(),
         tags_left: state.tags_left.clone(),
+        backup: state.backup(plan).cloned(),
     }
 }
 
@@ -201,6 +213,7 @@ impl Reading<'_> {
                     .collect(),
             ),
             dark_gates: self.dark_gates(),
+            backup: self.asked(Verb::BackUp).first().map(|(_, since, at)| between(*since, *at)),
             first_node: (first, between(since, self.first_healthy()?)),
             slowest_rest,
         })
@@ -264,7 +277,9 @@ impl Reading<'_> {
 fn engine_time(settlement: &Settlement) -> Option<Timestamp> {
     match settlement {
         Settlement::Met(outcome) => outcome.engine_time,
-        Settlement::Pulled { .. } => None,
+        Settlement::Pulled { .. } | Settlement::BackedUp { .. } | Settlement::Restored { .. } => {
+            None
+        }
     }
 }
 

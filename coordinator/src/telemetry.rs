@@ -151,6 +151,12 @@ pub(crate) fn answered(span: &Span, answer: &Result<Settlement, Problem>) {
         Ok(Settlement::Pulled { image: _ }) => {
             span.record(field::OUTCOME, "pulled");
         }
+        Ok(Settlement::BackedUp { .. }) => {
+            span.record(field::OUTCOME, "backed-up");
+        }
+        Ok(Settlement::Restored { .. }) => {
+            span.record(field::OUTCOME, "restored");
+        }
         Err(problem) => telemetry::failed(span, &render::problem(problem)),
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::act::Ordered;
-use crate::backup::Backup;
+use crate::backup::{BackUp, Backup, Restore};
 use crate::id::{ImageDigest, ImageId};
 use crate::invalid::{InvalidField, parsed, within, within_if_any};
 use crate::wire;
@@ -22,6 +22,28 @@ pub struct PullImage {
     /// What the digest was resolved from, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+}
+
+/// What a job is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JobOrder {
+    /// Pull an image.
+    Pull(PullImage),
+    /// Back up the database.
+    BackUp(BackUp),
+    /// Restore it.
+    Restore(Restore),
+}
+
+impl JobOrder {
+    /// As logs and ledgers have it.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Pull(_) => "pull-image",
+            Self::BackUp(_) => "back-up",
+            Self::Restore(_) => "restore",
+        }
+    }
 }
 
 /// Where a job stands.

@@ -29,6 +29,7 @@ pub mod lease;
 pub mod name;
 pub mod node;
 pub mod peer;
+pub mod postgres_version;
 pub mod preview;
 pub mod refusal;
 pub mod telemetry;

@@ -8,12 +8,12 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use quaymaster_proto::postgres_version::{PostgresVersion as Version, fitting};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::PgDump;
 use super::error::BackupError;
-use super::version::{Version, fitting};
 
 /// Where Debian and Red Hat put one directory a major version.
 const PLACES: [(&str, &str); 2] = [("/usr/lib/postgresql", "bin"), ("/usr", "bin")];

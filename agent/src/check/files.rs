@@ -9,7 +9,7 @@ use std::path::Path;
 use quaymaster_proto::Refusal;
 
 use super::Finding;
-use crate::config::{AgentConfig, Repository};
+use crate::config::{AgentConfig, BackupConfig, Repository};
 use crate::config_file::{ConfigFile, ConfigFileError};
 use crate::jobs::logins;
 use crate::ledger::{self, Looked};
@@ -23,6 +23,7 @@ pub(super) fn check(config: &AgentConfig) -> Vec<Finding> {
     findings.extend(ledger(&config.state));
     findings.push(floor(&config.state));
     findings.push(reserve(&config.state));
+    findings.extend(config.backup.as_ref().map(backups));
     if let Some(path) = &config.registries.credentials {
         findings.push(logins(config, path));
     }
@@ -164,6 +165,30 @@ fn floor(state: &Path) -> Finding {
             Finding::bad("floor", refusal.message, refusal.remedy)
         }
     }
+}
+
+/// Where backups go: written by this very process, and for nobody else.
+fn backups(config: &BackupConfig) -> Finding {
+    let about = "backup";
+    let directory = config.directory.display();
+    let make = format!("by hand: install -d -o quaymaster -g quaymaster -m 0700 {directory}");
+    let trial = config.directory.join(".check");
+    let tried = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial));
+    if let Err(error) = tried {
+        let remedy = match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "name it in ReadWritePaths= of the unit (systemctl edit quaymaster-agent)"
+                    .to_owned()
+            }
+            _ => make,
+        };
+        let text = format!("cannot write backups in `{directory}`: {error}");
+        return Finding::bad(about, text, remedy);
+    }
+    if let Some(seen) = others_may_read(about, &config.directory).filter(Finding::is_bad) {
+        return seen;
+    }
+    Finding::good(about, format!("`{directory}` can be written, and is for nobody else"))
 }
 
 /// Room for the way back.

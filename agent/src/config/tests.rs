@@ -9,6 +9,7 @@ tls: { ca: pki/ca.crt, certificate: pki/agent.crt, key: /etc/pki/agent.key }
 engine: unix:///run/docker.sock
 state: /var/lib/quaymaster/agent
 registries: { credentials: registry-auth.json, attempts: 3, stalled_after: 90s }
+backup: { directory: /var/backups/quaymaster, pg_dump: auto }
 components:
   quay:
     container: quay
@@ -52,6 +53,11 @@ fn a_whole_file_is_read_and_paths_start_beside_it() {
     assert_eq!(quay.repositories[1].registry(), "127.0.0.1:5000");
     let components: Vec<&Component> = config.components.keys().collect();
     assert_eq!(components, [&Component::Quay, &Component::Clair]);
+    let directory = PathBuf::from("/var/backups/quaymaster");
+    assert_eq!(config.backup, Some(BackupConfig { directory, pg_dump: PgDump::Auto }));
+    let other = WHOLE.replace("pg_dump: auto", "pg_dump: /opt/pg/bin/pg_dump");
+    let pg_dump = parse(&other).unwrap().backup.unwrap().pg_dump;
+    assert_eq!(pg_dump, PgDump::At("/opt/pg/bin/pg_dump".into()));
     assert_eq!(config.otlp, None);
     let traced = WHOLE.replace("otlp: null", "otlp: 'http://10.0.0.5:4317'");
     assert_eq!(parse(&traced).unwrap().otlp.unwrap().as_str(), "http://10.0.0.5:4317");
@@ -72,6 +78,7 @@ components: { quay: { container: quay, config: c.yaml, repositories: [quay.io/re
     let config = parse(yaml).unwrap();
     assert!(config.listen.ip().is_unspecified());
     assert_eq!(config.registries, RegistriesConfig::default());
+    assert_eq!(config.backup, None);
     assert_eq!(config.otlp, None);
 }
 
@@ -85,6 +92,7 @@ tls: { ca: pki/ca.crt, certifcate: x, key: [a] }
 engine: tcp://10.0.0.1:2375
 state: 5
 registries: { credentials: a.json, password: hunter, attempts: 0, stalled_after: never }
+backup: { directory: backups, pg_dump: pg_dump, keep: 3 }
 components:
   quay:
     container: quay
@@ -138,6 +146,17 @@ fn repositories_carry_their_registry_and_no_tag() {
 }
 
 #[test]
+fn backups_go_where_no_container_sees_them() {
+    let config = Path::new("/mnt/quay/config/config.yaml");
+    for bad in ["", "backups", "/", "/var/../mnt", "/mnt/quay/config", "/mnt/quay/config/backups"] {
+        assert!(words::backup_directory(bad, Some(config)).is_err(), "{bad}");
+    }
+    for good in ["/var/backups/quaymaster", "/mnt/quay/config-backups", "/mnt/quay"] {
+        assert!(words::backup_directory(good, Some(config)).is_ok(), "{good}");
+    }
+}
+
+#[test]
 fn a_probe_is_auto_or_an_address_with_its_port() {
     assert_eq!("auto".parse(), Ok(Probe::Auto));
     for good in ["http://10.0.0.1:80", "https://[::1]:8443", "https://quay-1.example.com:443"] {
@@ -181,8 +200,8 @@ fn the_example_has_every_key_that_there_is() {
             assert!(present.contains(&format!("{prefix}{key}")), "{prefix}{key} is missing");
         }
     }
-    // The top, tls, registries, components, four of them, telemetry.
-    assert_eq!(mappings, 9);
+    // The top, tls, registries, backup, components, four of them, telemetry.
+    assert_eq!(mappings, 10);
 }
 
 /// Every key below a mapping, from the top.

@@ -91,7 +91,11 @@ impl Rig {
         self.pull(1).await.unwrap();
         match self.end().await.state {
             JobState::Failed { problem } => problem,
-            state @ (JobState::Running | JobState::Done { .. } | JobState::Cancelled) => {
+            state @ (JobState::Running
+            | JobState::Done { .. }
+            | JobState::BackedUp(_)
+            | JobState::Restored { .. }
+            | JobState::Cancelled) => {
                 panic!("did not fail: {state:?}")
             }
         }

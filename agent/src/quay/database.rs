@@ -247,8 +247,7 @@ pub(crate) async fn look(
         unmapped_names,
         size_bytes,
         server_version,
-    } =
-        found;
+    } = found;
     Ok(DatabaseLook {
         at: Timestamp::now(),
         identity: DatabaseIdentity::new(identity).ok_or_else(|| LookError::Query {

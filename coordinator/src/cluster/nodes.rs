@@ -77,8 +77,29 @@ pub(super) fn first(
 ) -> Option<NodeName> {
     let named = file.text_if_any("first", mistakes);
     let Some(text) = named else { return Some(nodes?.first()?.name.clone()) };
-    let path = file.at("first");
-    let name: NodeName = parse(path.clone(), &text, mistakes)?;
+    listed(file.at("first"), &text, nodes, mistakes)
+}
+
+/// The node that backs up, where one is named.
+pub(super) fn backup(
+    file: &mut Fields,
+    nodes: Option<&[ListedNode]>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<NodeName> {
+    let mut backup = file.section_if_any("backup", mistakes)?;
+    let named = backup.text("node", mistakes);
+    let path = backup.at("node");
+    backup.finish(mistakes);
+    listed(path, &named?, nodes, mistakes)
+}
+
+fn listed(
+    path: String,
+    text: &str,
+    nodes: Option<&[ListedNode]>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<NodeName> {
+    let name: NodeName = parse(path.clone(), text, mistakes)?;
     let nodes = nodes?;
     if !nodes.iter().any(|node| node.name == name) {
         let nodes = nodes.iter().map(|node| node.name.to_string()).collect();

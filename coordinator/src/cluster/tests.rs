@@ -25,6 +25,7 @@ fn refusal(text: &str) -> String {
 fn what_is_not_said_has_its_documented_default() {
     let cluster = parse(SMALLEST).unwrap();
     assert_eq!(cluster.first.as_str(), "quay-1");
+    assert_eq!(cluster.backup.as_str(), "quay-1");
     assert_eq!(cluster.nodes[0].address.to_string(), "10.0.0.11:9643");
     assert_eq!(cluster.tls.ca, Path::new("/etc/quaymaster/ca.crt"));
     assert_eq!(cluster.state, Path::new("/var/lib/quaymaster/prod"));
@@ -46,6 +47,7 @@ nodes:
   - { name: quay-1, address: 10.0.0.11:9643 }
   - { name: quay-2, address: 10.0.0.12:9643 }
 first: quay-2
+backup: { node: quay-1 }
 mirrors: { quay.io: 'registry.example.com:5000/quayio' }
 auxiliaries: first-window
 database: { expected_sessions: [pgbouncer, 10.0.0.9] }
@@ -60,6 +62,7 @@ telemetry: { otlp: 'http://10.0.0.5:4317' }
     )
     .unwrap();
     assert_eq!(cluster.first.as_str(), "quay-2");
+    assert_eq!(cluster.backup.as_str(), "quay-1");
     assert_eq!(cluster.tls.ca, Path::new("/pki/ca.crt"));
     assert_eq!(cluster.state, Path::new("/etc/quaymaster/state"));
     assert_eq!(cluster.auxiliaries, Auxiliaries::FirstWindow);
@@ -88,6 +91,7 @@ nodes:
   - { name: quay-1, address: 10.0.0.11, role: first }
   - { name: quay-3, address: 'http://x' }
 first: quay-9
+backup: { node: quay-8, nodes: [] }
 mirrors: { quay.io: m/x, registry.redhat.io: m/x }
 auxiliaries: never
 database: { expected_sessions: pgbouncer, expect: [] }

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::nodes::asking::Counts;
 use crate::nodes::grpc::Fleet;
 use crate::plan::drift::drift;
-use crate::plan::{CheckedPlan, Plan};
+use crate::plan::{CheckedPlan, Plan, PlannedBackup};
 use crate::preflight::waiver;
 use crate::run::{Event, RunState};
 use crate::survey::ClusterFacts;
@@ -33,7 +33,6 @@ pub(super) async fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Com
         return Err(CommandError::Stale { plan: plan.digest().short().to_owned(), drifts });
     }
     check_again(context, &nodes, &facts, plan.plan()).await?;
-    question::not_for_production(&plan, &args.drive).await?;
 
     let run = RunId::new(Ulid::new());
     let mut events = beginning(context, &plan, run);
@@ -63,7 +62,11 @@ async fn check_again(
     plan: &Plan,
 ) -> Result<(), CommandError> {
     let answers = context.previews(nodes, facts, &plan.window).await;
-    let findings = context.findings(facts, &plan.window, &answers);
+    let waived_backup = match &plan.backup {
+        PlannedBackup::Waived { because, .. } => Some(because.as_str()),
+        PlannedBackup::Taken { .. } => None,
+    };
+    let findings = context.findings(facts, &plan.window, &answers, waived_backup);
     let findings = waiver::without(findings, &plan.waivers);
     if findings.allow() { Ok(()) } else { Err(CommandError::Refused { findings }) }
 }

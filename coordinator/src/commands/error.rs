@@ -164,12 +164,6 @@ pub enum CommandError {
         /// The first 12 digits of this plan's digest.
         plan: String,
     },
-    /// Nobody agreed to run outside the lab.
-    #[error("cluster `{cluster}` is no lab, and nobody agreed to run there")]
-    NotALab {
-        /// Which.
-        cluster: String,
-    },
     /// A person was asked and said no.
     #[error("stopped: {what}")]
     Declined {

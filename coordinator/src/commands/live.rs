@@ -13,7 +13,7 @@ use crate::catalogue::Catalogue;
 use crate::commands::talk::{self, Stream};
 use crate::commands::terminal::{self, Terminal};
 use crate::commands::unfinished::is_dark;
-use crate::plan::CheckedPlan;
+use crate::plan::{CheckedPlan, Verb, What};
 use crate::render::{self, Live, Pull, Size, Style};
 use crate::run::{Event, GateState, RunState, WaitingOn};
 use crate::runner::Progress;
@@ -80,11 +80,16 @@ impl View {
                 }
                 self.retries.insert(node, problem);
             }
-            Progress::Pulling { step: _, node, done_bytes, total_bytes, note } => {
+            Progress::Pulling { step, node, done_bytes, total_bytes, note } => {
                 let is_new = !note.is_empty()
                     && self.pulls.get(&node).is_none_or(|known| known.note != note);
                 if self.terminal.is_none() && is_new {
-                    talk::say(&format!("{node} pulls: {note}"));
+                    let step = self.plan.plan().step(step).map(|step| step.what);
+                    let does = match step {
+                        Some(What::Act(Verb::BackUp)) => "backs up",
+                        Some(What::Act(_) | What::Gate(_)) | None => "pulls",
+                    };
+                    talk::say(&format!("{node} {does}: {note}"));
                 }
                 self.pulls.insert(node, Pull { done_bytes, total_bytes, note });
             }

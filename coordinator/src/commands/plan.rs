@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Comm
         Err(refusal) => return Err(CommandError::Request(refusal)),
     };
     let answers = context.answers(nodes.as_ref(), &facts, &window).await;
-    let findings = context.findings(&facts, &window, &answers);
+    let findings = context.findings(&facts, &window, &answers, args.waive_backup.as_deref());
     let Judged { findings, waivers } =
         waiver::waive(findings, &asked, &whoami(), context.clock.now())
             .map_err(|refused| CommandError::NotWaived { refused })?;
@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Comm
         facts: &facts,
         window: &window,
         answers: &answers,
+        waived_backup: args.waive_backup.as_deref(),
     };
     let plan = Plan { waivers, ..build::build(&situation, &findings)? };
     let plan =

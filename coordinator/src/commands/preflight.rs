@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: &PreflightArgs) -> Result<Exit,
     let findings = match &checked_for {
         CheckedFor::Window(window) => {
             let answers = context.answers(nodes.as_ref(), &facts, window).await;
-            context.findings(&facts, window, &answers)
+            context.findings(&facts, window, &answers, None)
         }
         CheckedFor::NoWindow | CheckedFor::Unclear | CheckedFor::Nothing(_) => {
             preflight::of_cluster(context.reader(), &facts)

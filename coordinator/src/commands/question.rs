@@ -12,30 +12,6 @@ use crate::plan::{CheckedPlan, Gate, What};
 use crate::render;
 use crate::run::{Event, RunState};
 
-/// Outside the lab somebody has to have read what is missing.
-pub(super) async fn not_for_production(
-    plan: &CheckedPlan,
-    args: &DriveArgs,
-) -> Result<(), CommandError> {
-    let plan = plan.plan();
-    if plan.is_lab || args.accept_not_for_production {
-        return Ok(());
-    }
-    if !talk::is_someone_there() {
-        return Err(CommandError::NotALab { cluster: plan.cluster.to_string() });
-    }
-    talk::say(
-        "These containers are no lab's. There is no backup in the window and no rollback yet:\n\
-         what goes wrong past the point of no return has to be mended by hand.\n\
-         Type `not for production` to run it all the same:",
-    );
-    if line().await.as_deref() == Some("not for production") {
-        Ok(())
-    } else {
-        Err(CommandError::Declined { what: "running outside a lab was not agreed to" })
-    }
-}
-
 /// What can be undone, agreed to before it begins.
 pub(super) async fn beginning(plan: &CheckedPlan, args: &DriveArgs) -> Result<(), CommandError> {
     if !asks_to_begin(plan, args, talk::is_someone_there())? {

@@ -70,7 +70,6 @@ pub(super) async fn take_in_hand(
 ) -> Result<Exit, CommandError> {
     let Found { mut journal, history, found: Unfinished { mut state, plan }, nodes } = found;
     let accepted = question::accepted(&plan, args, context.clock.now())?;
-    question::not_for_production(&plan, args).await?;
     let mut events = Vec::new();
     let goes_back = !state.direction.is_there() || matches!(ordered, Some(Ordered::Abort { .. }));
     if question::is_open(&state) && !goes_back {

@@ -62,9 +62,10 @@ impl Context {
         facts: &ClusterFacts,
         window: &Window,
         answers: &Answers,
+        waived_backup: Option<&str>,
     ) -> Findings {
         let (cluster, catalogue) = (&self.cluster, &self.catalogue);
-        let situation = Situation { cluster, catalogue, facts, window, answers };
+        let situation = Situation { cluster, catalogue, facts, window, answers, waived_backup };
         preflight::of_cluster(self.reader(), facts).and(preflight::of_window(&situation))
     }
 }

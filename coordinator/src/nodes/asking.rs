@@ -57,9 +57,11 @@ pub async fn survey<N: Looks>(
             ),
         )
         .await;
-        let counts = counted.and_then(Result::ok).and_then(|look| look.counts);
+        let counted = counted.and_then(Result::ok);
+        let size_bytes = counted.as_ref().and_then(|look| look.size_bytes);
+        let counts = counted.and_then(|look| look.counts);
         let database = match database {
-            Ok(look) => DatabaseAnswer::Looked(DatabaseLook { counts, ..look }),
+            Ok(look) => DatabaseAnswer::Looked(DatabaseLook { counts, size_bytes, ..look }),
             Err(error) => DatabaseAnswer::Problem(error.reason()),
         };
         let address = address.clone();

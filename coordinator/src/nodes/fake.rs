@@ -12,9 +12,10 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use quaymaster_proto::act::{Order, StageContainer};
+use quaymaster_proto::backup::Backup;
 use quaymaster_proto::database::{DatabaseLook, Session, TagCounts};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
-use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::job::{JobOrder, JobReport, JobState};
 use quaymaster_proto::lease::{ClaimLease, Claimed, LedgerEnd, ReleaseLease, RunLedger};
 use quaymaster_proto::node::{ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts};
 use quaymaster_proto::preview::Preview;
@@ -416,39 +417,65 @@ impl Orders for FakeFleet {
         carried.map_err(|refusal| Self::refused(node, order.verb(), refusal))
     }
 
-    async fn pull(
+    async fn begin(
         &self,
         node: &NodeName,
         act: Act,
-        order: PullImage,
+        order: JobOrder,
     ) -> Result<JobReport, CallError> {
-        self.reach(node, "pull").await?;
-        let admitted = self.world().node(node).kept.admit(&act);
-        admitted.map_err(|refusal| Self::refused(node, "pull", refusal))?;
-        let refusal = self.world().refusals.get(&(node.clone(), "pull")).cloned();
-        if let Some(refusal) = refusal {
-            return Err(Self::refused(node, "pull", refusal));
-        }
-        let id = format!("pull-{}", order.digest);
-        let note = String::new();
-        let image = format!("sha256:{}", fixture::hex('b', 0)).parse().unwrap();
-        let done = JobReport {
-            id: id.clone(),
-            state: JobState::Done { image },
-            done_bytes: 2,
-            total_bytes: 2,
-            note: String::new(),
+        let (what, id) = match &order {
+            JobOrder::Pull(order) => ("pull", format!("pull-{}", order.digest)),
+            JobOrder::BackUp(_) => ("back up", "backup".to_owned()),
+            JobOrder::Restore(_) => ("restore", "restore".to_owned()),
         };
+        self.reach(node, what).await?;
+        let admitted = self.world().node(node).kept.admit(&act);
+        admitted.map_err(|refusal| Self::refused(node, what, refusal))?;
+        let refusal = self.world().refusals.get(&(node.clone(), what)).cloned();
+        if let Some(refusal) = refusal {
+            return Err(Self::refused(node, what, refusal));
+        }
+        let note = String::new();
+        let done = ended(&id);
         self.world().node(node).kept.settle(&act, Some(LedgerEnd::Job(done)), self.now());
         Ok(JobReport { id, state: JobState::Running, done_bytes: 1, total_bytes: 2, note })
     }
 
     async fn job(&self, node: &NodeName, id: &str) -> Result<JobReport, CallError> {
         self.reach(node, "look at a job").await?;
-        let image = format!("sha256:{}", fixture::hex('b', 0)).parse().unwrap();
-        let state = JobState::Done { image };
-        let (id, note) = (id.to_owned(), String::new());
-        Ok(JobReport { id, state, done_bytes: 2, total_bytes: 2, note })
+        Ok(ended(id))
+    }
+}
+
+/// A job of that id at its end.
+fn ended(id: &str) -> JobReport {
+    let state = match id {
+        "backup" => JobState::BackedUp(Box::new(backup())),
+        "restore" => JobState::Restored { rows: 33 },
+        _ => {
+            let image = format!("sha256:{}", fixture::hex('b', 0)).parse().unwrap();
+            JobState::Done { image }
+        }
+    };
+    let (id, note) = (id.to_owned(), String::new());
+    JobReport { id, state, done_bytes: 2, total_bytes: 2, note }
+}
+
+/// A backup that took 2:19.
+pub(crate) fn backup() -> Backup {
+    let begun = fixture::survey_time();
+    Backup {
+        directory: "/var/backups/quaymaster/01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(),
+        manifest: fixture::hex('9', 1).parse().unwrap(),
+        identity: quaymaster_proto::database::DatabaseIdentity::new(
+            "postgresql:7301846093115:16384",
+        )
+        .unwrap(),
+        revision: "5b7503aada1b".to_owned(),
+        bytes: 6_412_000_000,
+        rows: 61_040_122,
+        begun,
+        ended: begun + Duration::from_secs(139),
     }
 }
 

@@ -10,9 +10,9 @@ use quaymaster_proto::{Component, Mode, NodeName};
 use super::situation::{ImageSource, Situation};
 use super::steps::{Ingredients, steps};
 use super::{
-    CompanionNext, CompanionPlan, PLAN_VERSION, Plan, PlannedBackfill, PlannedCompanion,
-    PlannedConfig, PlannedContainer, PlannedDatabase, PlannedImage, PlannedNode, PlannedTimings,
-    PlannedWarning,
+    CompanionNext, CompanionPlan, PLAN_VERSION, Plan, PlannedBackfill, PlannedBackup,
+    PlannedCompanion, PlannedConfig, PlannedContainer, PlannedDatabase, PlannedImage, PlannedNode,
+    PlannedTimings, PlannedWarning,
 };
 use crate::forecast::{forecast, stop_grace};
 use crate::nodes::{ImageQuestion, ResolvedImage};
@@ -47,7 +47,7 @@ pub enum BuildError {
 
 /// Makes a plan. `findings` are those of preflight on the same situation.
 pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, BuildError> {
-    let Situation { cluster, catalogue, facts, window, answers: _ } = *situation;
+    let Situation { cluster, catalogue, facts, window, answers: _, waived_backup: _ } = *situation;
     let target = catalogue.generation(&window.to);
     let found = catalogue.generation(&window.from);
     let (Some(_), Some(target)) = (situation.entry(), target) else {
@@ -59,9 +59,11 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
         cluster.names().map(|name| node(situation, name)).collect::<Result<_, _>>()?;
     let companions = companions(situation, &nodes)?;
     let look = facts.one_database().ok_or(BuildError::NoDatabase)?;
+    let backup = backup(situation)?;
     let (steps, back) = steps(&Ingredients {
         nodes: &nodes,
         first: &cluster.first,
+        backup: backup.node(),
         image: &image,
         companions: &companions,
         has_backfill: found.is_some_and(|found| found.backfill.is_some()),
@@ -79,6 +81,7 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
             target: target.target.clone(),
             resumable: target.resumable.clone(),
         },
+        backup,
         steps,
         back,
         image,
@@ -97,6 +100,20 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
 
 fn warning(finding: &Finding) -> PlannedWarning {
     PlannedWarning { code: finding.code(), words: finding.to_string(), remedy: finding.remedy() }
+}
+
+fn backup(situation: &Situation<'_>) -> Result<PlannedBackup, BuildError> {
+    if let Some(because) = situation.waived_backup {
+        let newest = situation.newest_backup();
+        return Ok(PlannedBackup::Waived { because: because.to_owned(), newest });
+    }
+    let node = situation.cluster.backup.clone();
+    let survey = situation.facts.nodes.get(&node);
+    let directory = survey.and_then(|survey| survey.facts.backup.as_ref());
+    let directory = directory
+        .map(|backup| backup.directory.clone())
+        .ok_or_else(|| BuildError::Unknown { node: node.clone(), what: "where backups go" })?;
+    Ok(PlannedBackup::Taken { node, directory })
 }
 
 fn image(situation: &Situation<'_>, component: Component) -> Result<PlannedImage, BuildError> {

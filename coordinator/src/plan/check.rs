@@ -6,7 +6,10 @@ use quaymaster_proto::preview::SpecVerdict;
 use quaymaster_proto::{Component, Mode, NodeName};
 use serde::Serialize;
 
-use super::{CheckedPlan, PLAN_VERSION, Plan, PlannedCompanion, PlannedImage, Verb, What, file};
+use super::{
+    CheckedPlan, PLAN_VERSION, Plan, PlannedBackup, PlannedCompanion, PlannedImage, Verb, What,
+    file,
+};
 use crate::preflight::waiver::{self, NotWaived};
 
 mod order;
@@ -92,6 +95,12 @@ pub enum Flaw {
         /// Which part of the spec.
         subject: String,
     },
+    /// Nothing leads back past the point of no return.
+    #[error("its backup {why}")]
+    Backup {
+        /// What is wrong.
+        why: &'static str,
+    },
     /// A time or a threshold makes no sense.
     #[error("{what} is out of range")]
     Timing {
@@ -123,6 +132,7 @@ impl Plan {
         window(&self, &mut flaws);
         generations(&self, &mut flaws);
         companions(&self, &mut flaws);
+        backup(&self, &mut flaws);
         writers(&self, &mut flaws);
         timings(&self, &mut flaws);
         flaws.extend(waiver::flaw(&self.waivers).map(Flaw::from));
@@ -243,6 +253,17 @@ fn companions(plan: &Plan, flaws: &mut Vec<Flaw>) {
             );
         }
     }
+}
+
+fn backup(plan: &Plan, flaws: &mut Vec<Flaw>) {
+    let why = match &plan.backup {
+        PlannedBackup::Taken { node, .. } if plan.node(node).is_none() => "is of none of its nodes",
+        PlannedBackup::Waived { because, .. } if because.trim().is_empty() => {
+            "is waived without a word"
+        }
+        PlannedBackup::Taken { .. } | PlannedBackup::Waived { .. } => return,
+    };
+    flaws.push(Flaw::Backup { why });
 }
 
 fn writers(plan: &Plan, flaws: &mut Vec<Flaw>) {

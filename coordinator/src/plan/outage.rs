@@ -54,6 +54,8 @@ pub enum PartOfOutage {
     Stop,
     /// The slowest stop of what stops after the Quays.
     CompanionStop,
+    /// The backup, reading it back included.
+    Backup,
     /// The first node's schema changes.
     Schema,
     /// The tags that the first node moves before it serves.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use quaymaster_proto::footing::Footing;
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{Component, ContainerId, ImageId, MountCopy, NodeName, PortMove};
@@ -26,6 +27,8 @@ pub struct Situation<'a> {
     pub window: &'a Window,
     /// What the agents answered about it.
     pub answers: &'a Answers,
+    /// Why no backup is taken, in an operator's words.
+    pub waived_backup: Option<&'a str>,
 }
 
 /// What the agents answered about a window, by node and component.
@@ -47,6 +50,12 @@ pub struct Unanswered {
 }
 
 impl<'a> Situation<'a> {
+    /// When the newest backup ended that any agent knows of.
+    pub fn newest_backup(&self) -> Option<Timestamp> {
+        let nodes = self.facts.nodes.values();
+        nodes.filter_map(|survey| survey.facts.backup.as_ref()?.newest).max()
+    }
+
     /// The release that is left.
     pub fn from(&self) -> Option<&'a Release> {
         self.catalogue.release(&self.window.from.release)

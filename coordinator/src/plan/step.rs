@@ -61,6 +61,8 @@ pub enum Verb {
     Stop,
     /// Write down what may not run any more.
     SetFloor,
+    /// Dump the database, and read the dump back.
+    BackUp,
     /// Put the next config.yaml in place.
     PutConfig,
     /// Start the container that migrates.
@@ -116,6 +118,8 @@ pub enum Width {
     Stopped,
     /// One for each config.yaml, at once.
     Writers,
+    /// The one that backs up.
+    One,
 }
 
 /// What takes a step back.
@@ -124,7 +128,7 @@ pub enum Width {
 pub enum Inverse {
     /// It changes nothing.
     Nothing,
-    /// An image more does no harm.
+    /// An image or a backup more does no harm.
     Harmless,
     /// Remove the staged container.
     RemoveStaged,

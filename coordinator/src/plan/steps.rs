@@ -16,6 +16,8 @@ use super::{
 pub(super) struct Ingredients<'a> {
     pub(super) nodes: &'a [PlannedNode],
     pub(super) first: &'a NodeName,
+    /// The node that backs up; `None` = that was waived.
+    pub(super) backup: Option<&'a NodeName>,
     pub(super) image: &'a PlannedImage,
     pub(super) companions: &'a BTreeMap<Component, CompanionPlan>,
     /// The nodes work on the tags while they serve, and have to be far enough.
@@ -83,6 +85,7 @@ impl Steps<'_> {
         }
         self.act(Component::Quay, Verb::SetFloor, Width::All);
         self.gate(Component::Quay, Gate::Dark, Width::All);
+        self.act(Component::Quay, Verb::BackUp, Width::One);
         self.act(Component::Quay, Verb::PutConfig, Width::Writers);
         self.gate(Component::Quay, Gate::Dark, Width::All);
     }
@@ -150,6 +153,7 @@ impl Steps<'_> {
                     node.companion(component).is_some_and(|companion| companion.fate.stops())
                 }
                 Width::Writers => node.config.writer == node.name,
+                Width::One => Some(&node.name) == self.of.backup,
             })
             .map(|node| node.name.clone())
             .collect();
@@ -171,7 +175,7 @@ fn is_pulled(image: &PlannedImage) -> bool {
 
 fn inverse(verb: Verb) -> Inverse {
     match verb {
-        Verb::Pull => Inverse::Harmless,
+        Verb::Pull | Verb::BackUp => Inverse::Harmless,
         Verb::StageContainer => Inverse::RemoveStaged,
         Verb::StageConfig => Inverse::RemoveFile,
         Verb::Stop => Inverse::Recreate,

@@ -71,6 +71,8 @@ const THE_DATABASE: Waivable =
     never("every start rests on having read one database, and this one, by itself");
 const NO_WAY: Waivable = never("the engine cannot do what a window does");
 const NO_PLAN: Waivable = never("without it there is nothing to put into the plan");
+const BACKUP: Waivable =
+    never("the backup itself is waived, and not what keeps it from being made: --waive-backup");
 const RUIN: Waivable = never("the migration would ruin the database");
 
 codes! {
@@ -138,6 +140,14 @@ codes! {
     ImageAmbiguous "image-ambiguous" Refuses ONE_GENERATION;
     ImageNotEverywhere "image-not-everywhere" Refuses NO_PLAN;
     ImageLoaded "image-loaded" Warns YES;
+
+    BackupNotConfigured "backup-not-configured" Refuses BACKUP;
+    BackupNotWritable "backup-not-writable" Refuses BACKUP;
+    BackupNoRoom "backup-no-room" Refuses BACKUP;
+    BackupNoProgram "backup-no-program" Refuses BACKUP;
+    BackupProgramOld "backup-program-old" Refuses BACKUP;
+    BackupUnsupported "backup-unsupported" Refuses BACKUP;
+    BackupWaived "backup-waived" Warns YES;
 }
 
 impl Code {

@@ -123,3 +123,24 @@ fn a_short_poll_is_a_labs_own_affair() {
     });
     assert_eq!(text, "");
 }
+
+#[test]
+fn backups() {
+    let mut text = texts(case::BACKUPS);
+    // Whoever is to do it counts, and nobody else.
+    let healthy = [
+        found(Case::on_2_9_5, |case| {
+            case.node(1).facts.backup = None;
+            case.cluster.backup = case::name(2);
+        }),
+        found(Case::on_2_9_5, |case| case.backup(1).free_bytes = Some(17_100_000_000)),
+        found(Case::on_2_9_5, |case| case.backup(1).dump_versions.push("15.6".into())),
+    ];
+    assert_eq!(healthy, [""; 3]);
+    text.push_str(&found(Case::on_background, |case| {
+        case.backup(3).newest = Some(fixture::survey_time());
+        case.node(1).facts.backup = None;
+        case.waived_backup = Some("the first window's is new enough");
+    }));
+    insta::assert_snapshot!(text);
+}

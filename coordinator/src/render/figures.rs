@@ -77,6 +77,15 @@ pub fn count(number: i64) -> String {
     format!("{sign}{shown}")
 }
 
+/// `6.4 GB`, as disks are sold.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
 /// `99.40 %`; never rounded up, so that 99.999 % is not told as done.
 pub fn fraction(fraction: f64) -> String {
     format!("{:.2} %", (fraction * 10_000.0).floor() / 100.0)

@@ -11,8 +11,8 @@ use super::figures::{about, count, moment, number, range};
 use super::text::{Table, WIDTH, labelled, names, next_lines, width, wrapped};
 use super::{Style, Tone, preflight};
 use crate::plan::{
-    CheckedPlan, Gate, PartOfOutage, Plan, PlannedContainer, PlannedImage, PlannedNode,
-    PlannedWarning, ReleaseInMode, Stage, Step, Verb, What, Width,
+    CheckedPlan, Gate, PartOfOutage, Plan, PlannedBackup, PlannedContainer, PlannedImage,
+    PlannedNode, PlannedWarning, ReleaseInMode, Stage, Step, Verb, What, Width,
 };
 use crate::report::between;
 
@@ -87,12 +87,32 @@ fn head(checked: &CheckedPlan, now: Timestamp, style: Style) -> String {
             format!("the one that runs already, {}; only the mode changes", image.short())
         }
     };
+    out.push_str(&labelled("backup", &backup(plan)));
     out.push_str(&labelled("image", &image));
     out.push_str(&labelled(
         "config",
         &format!("V3_UPGRADE_MODE {} {arrow} {}, nothing else", window.from.mode, window.to.mode),
     ));
     out
+}
+
+fn backup(plan: &Plan) -> String {
+    match &plan.backup {
+        PlannedBackup::Taken { node, directory } => {
+            format!("in the dark, by {node} into {directory}, read back before anything changes")
+        }
+        PlannedBackup::Waived { because, newest } => {
+            format!("NONE, waived: {because}; {}", newest_backup(*newest, plan.surveyed_at))
+        }
+    }
+}
+
+/// How old the newest backup is that anybody knows of.
+pub(super) fn newest_backup(newest: Option<Timestamp>, now: Timestamp) -> String {
+    match newest {
+        Some(newest) => format!("the newest known is {} old", about(between(newest, now))),
+        None => "no agent knows of an earlier one".to_owned(),
+    }
 }
 
 fn image_in_words(image: &PlannedImage) -> String {
@@ -138,7 +158,7 @@ fn steps(plan: &Plan, style: Style) -> String {
 /// How many nodes do it; a gate is the run's own.
 fn by_whom(plan: &Plan, step: &Step) -> String {
     match (step.what, step.width) {
-        (What::Gate(_), _) | (_, Width::First) => String::new(),
+        (What::Gate(_), _) | (_, Width::First | Width::One) => String::new(),
         (What::Act(_), _) if plan.nodes.len() == 1 => String::new(),
         (
             What::Act(_),
@@ -182,6 +202,10 @@ fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
         }
         What::Act(Verb::SetFloor) => {
             ("floor", format!("{} may not run here any more", plan.window.from))
+        }
+        What::Act(Verb::BackUp) => {
+            let node = plan.backup.node().unwrap_or(&plan.first);
+            ("backup", format!("the database, by {node}, and read it back"))
         }
         What::Act(Verb::PutConfig) => ("config", "the staged file put in place".to_owned()),
         What::Act(Verb::StartMigrating) => {
@@ -363,6 +387,7 @@ fn part_in_words(part: PartOfOutage, plan: &Plan) -> String {
     match part {
         PartOfOutage::Stop => "stop".to_owned(),
         PartOfOutage::CompanionStop => "stop of clair".to_owned(),
+        PartOfOutage::Backup => "backup".to_owned(),
         PartOfOutage::Schema => "schema".to_owned(),
         PartOfOutage::Tags => "tags that are left".to_owned(),
         PartOfOutage::FirstStart => format!("start of {}", plan.first),

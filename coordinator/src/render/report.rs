@@ -6,11 +6,12 @@ use std::time::Duration;
 use quaymaster_proto::{Component, NodeName};
 use serde_json::{Value, json};
 
-use super::figures::{about, count, duration, fraction, number};
+use super::figures::{about, bytes, count, duration, fraction, number};
+use super::plan::newest_backup;
 use super::text::{labelled, names, next_lines};
 use super::words::{tags_left, what};
 use super::{JSON_VERSION, Style, Tone, preflight};
-use crate::plan::{CheckedPlan, Fate, Plan, What};
+use crate::plan::{CheckedPlan, Fate, Plan, PlannedBackup, What};
 use crate::report::{Limit, Report};
 
 /// The report of a finished run. `program` is how a command begins.
@@ -37,6 +38,7 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     if let Some(limit) = &report.limit {
         out.push_str(&labelled("limit", &limit_in_words(limit)));
     }
+    out.push_str(&labelled("backup", &backup(plan, report)));
     out.push_str(&labelled("forecast", &forecast(plan)));
     out.push_str(&labelled("in all", &duration(report.took)));
     if let Some(backfill) = &report.backfill {
@@ -85,6 +87,27 @@ fn forecast(plan: &Plan) -> String {
     )
 }
 
+/// What was kept of the database, or why nothing was.
+fn backup(plan: &Plan, report: &Report) -> String {
+    match (&plan.backup, &report.backup) {
+        (PlannedBackup::Waived { because, newest }, _) => {
+            format!("waived: {because}; {}", newest_backup(*newest, plan.surveyed_at))
+        }
+        (PlannedBackup::Taken { node, .. }, Some(backup)) => {
+            let took = Duration::try_from(backup.took()).unwrap_or_default();
+            format!(
+                "{} verified, {} kept on {node} in {}",
+                duration(took),
+                bytes(backup.bytes),
+                backup.directory
+            )
+        }
+        (PlannedBackup::Taken { node, directory }, None) => {
+            format!("of {node}, in {directory}: nothing on record")
+        }
+    }
+}
+
 /// What became of the containers beside the Quays.
 fn companions(plan: &Plan) -> Vec<(Component, String)> {
     let of = |component: Component| {
@@ -125,17 +148,19 @@ fn waived(report: &Report) -> String {
 }
 
 fn limit_in_words(limit: &Limit) -> String {
-    let Limit { slowest_stop, slowest_companion, dark_gates, first_node, slowest_rest } = limit;
+    let Limit { slowest_stop, slowest_companion, dark_gates, backup, first_node, slowest_rest } =
+        limit;
     let companion = slowest_companion
         .as_ref()
         .map(|(node, took)| format!(" + slowest stop after it {} ({node})", duration(*took)));
     let mut words = format!(
-        "{} = slowest stop {} ({}){} + dark gates {} + {} {}",
+        "{} = slowest stop {} ({}){} + dark gates {}{} + {} {}",
         duration(limit.sum()),
         duration(slowest_stop.1),
         slowest_stop.0,
         companion.unwrap_or_default(),
         duration(*dark_gates),
+        backup.map(|took| format!(" + backup {}", duration(took))).unwrap_or_default(),
         first_node.0,
         duration(first_node.1)
     );
@@ -164,12 +189,25 @@ fn next(checked: &CheckedPlan, program: &str) -> [String; 2] {
     }
 }
 
+fn backup_json(plan: &Plan, report: &Report) -> Value {
+    match (&plan.backup, &report.backup) {
+        (PlannedBackup::Waived { because, newest }, _) => {
+            json!({ "waived": because, "newest_known": newest })
+        }
+        (PlannedBackup::Taken { node, .. }, Some(backup)) => {
+            json!({ "node": node, "taken": backup })
+        }
+        (PlannedBackup::Taken { node, .. }, None) => json!({ "node": node, "taken": null }),
+    }
+}
+
 /// The same for programs. Times in seconds.
 pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
     let plan = checked.plan();
     let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
     let limit = report.limit.as_ref().map(|limit| {
-        let Limit { slowest_stop, slowest_companion, dark_gates, first_node, slowest_rest } = limit;
+        let Limit { slowest_stop, slowest_companion, dark_gates, backup, first_node, slowest_rest } =
+        limit;
         let part = |(node, took): &(NodeName, Duration)| {
             json!({ "node": node, "seconds": seconds(*took) })
         };
@@ -178,6 +216,7 @@ pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
             "slowest_stop": part(slowest_stop),
             "slowest_companion": slowest_companion.as_ref().map(part),
             "dark_gates_seconds": seconds(*dark_gates),
+            "backup_seconds": backup.map(seconds),
             "first_node": part(first_node),
             "slowest_rest": slowest_rest.as_ref().map(part),
         })
@@ -206,6 +245,7 @@ pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
                 "total_tags": backfill.total_tags,
             })),
             "tags_left": report.tags_left,
+            "backup": backup_json(plan, report),
             "approved_by": report.approved_by,
             "left_out": report.left_out.iter().map(|(node, because)| json!({
                 "node": node,

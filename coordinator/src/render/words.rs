@@ -4,7 +4,7 @@
 use quaymaster_proto::database::Session;
 use quaymaster_proto::{Component, NodeName};
 
-use super::figures::{count, duration, fraction, number};
+use super::figures::{bytes, count, duration, fraction, number};
 use super::text::names;
 use crate::plan::{Gate, Step, Verb, What};
 use crate::run::{Evidence, GateFailure, Problem, Settlement, TagsLeft, WaitingOn};
@@ -48,6 +48,7 @@ pub(super) fn what(what: What) -> &'static str {
         What::Act(Verb::StageContainer) => "stage container",
         What::Act(Verb::StageConfig) => "stage config",
         What::Act(Verb::Stop) => "stop",
+        What::Act(Verb::BackUp) => "backup",
         What::Act(Verb::PutConfig) => "put config",
         What::Act(Verb::StartMigrating) => "migrate",
         What::Act(Verb::Start) => "start",
@@ -278,6 +279,10 @@ pub(super) fn settlement(settlement: &Settlement) -> String {
             }
         }
         Settlement::Pulled { image } => format!("done, image {}", image.short()),
+        Settlement::BackedUp { backup } => format!("verified, {}", bytes(backup.bytes)),
+        Settlement::Restored { rows } => {
+            format!("done, {} rows", count(i64::try_from(*rows).unwrap_or(i64::MAX)))
+        }
     }
 }
 

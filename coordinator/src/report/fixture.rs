@@ -71,6 +71,7 @@ impl Writer<'_> {
         let took = match verb {
             Verb::Pull => 72_000,
             Verb::Stop => 10_300,
+            Verb::BackUp => 139_000,
             Verb::StageContainer | Verb::StageConfig | Verb::PutConfig | Verb::SetFloor => 20,
             Verb::RemoveStaged
             | Verb::RemoveStagedConfig
@@ -94,11 +95,15 @@ impl Writer<'_> {
         if verb == Verb::Pull {
             return Settlement::Pulled { image };
         }
+        if verb == Verb::BackUp {
+            return Settlement::BackedUp { backup: crate::nodes::fake::backup() };
+        }
         let place = self.plan.plan().nodes.iter().position(|planned| planned.name == *node);
         let number = u8::try_from(place.unwrap() + 1).unwrap();
         let config = match verb {
             Verb::StageConfig | Verb::PutConfig => Some(hex('f', number).parse().unwrap()),
             Verb::Pull
+            | Verb::BackUp
             | Verb::StageContainer
             | Verb::Stop
             | Verb::StartMigrating

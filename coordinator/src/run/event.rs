@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use quaymaster_proto::backup::Backup;
 use quaymaster_proto::database::Session;
 use quaymaster_proto::{
     ActOutcome, ClusterName, Epoch, ImageId, Mode, NodeName, PlanDigest, Reason, RunId, StepNumber,
@@ -249,6 +250,16 @@ pub enum Settlement {
     Pulled {
         /// Its id there.
         image: ImageId,
+    },
+    /// The database is backed up, and the backup was read back.
+    BackedUp {
+        /// What and where.
+        backup: Backup,
+    },
+    /// The database holds what the backup holds.
+    Restored {
+        /// In the tables that were counted.
+        rows: u64,
     },
 }
 

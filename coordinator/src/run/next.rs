@@ -77,6 +77,9 @@ fn there<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
             (What::Gate(Gate::FirstNode), Some(heir)) => {
                 walk.gate(plan, step, Gate::FirstNode, vec![heir.clone()])
             }
+            (What::Act(Verb::BackUp), None) => {
+                walk.act_again(step, nodes, |_| has_begun_to_migrate(plan, state))
+            }
             (What::Act(_), _) => walk.act(step, nodes),
             (What::Gate(gate), _) => walk.gate(plan, step, gate, nodes),
         };
@@ -119,6 +122,13 @@ fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
     walk.end()
 }
 
+/// Whether the backup is of no matter any more: what it is of is gone. Until
+/// then each process has its agent compare it with the database again.
+fn has_begun_to_migrate(plan: &Plan, state: &RunState) -> bool {
+    let start = plan.point_of_no_return();
+    start.is_some_and(|start| state.begun.contains(&(start, plan.first.clone())))
+}
+
 /// Whether what the window found has its name again on a node.
 fn is_back(plan: &Plan, state: &RunState, component: Component, node: &NodeName) -> bool {
     let is_promote =
@@ -145,6 +155,7 @@ pub fn takes_back<'a>(plan: &'a Plan, step: &Step) -> Option<&'a Step> {
             | Verb::StageConfig
             | Verb::Stop
             | Verb::SetFloor
+            | Verb::BackUp
             | Verb::PutConfig
             | Verb::StartMigrating,
         )
@@ -316,6 +327,8 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     let guarded = plan.steps.iter().find(|next| {
         next.number > step.number
             && match next.what {
+                // It guards the change that follows the backup as well.
+                What::Act(Verb::BackUp) => false,
                 What::Act(_) => true,
                 What::Gate(_) => false,
             }

@@ -5,8 +5,9 @@ use quaymaster_proto::act::{
     EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Order, Promote, PutConfig, Recreate,
     RemoveStaged, RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
 };
+use quaymaster_proto::backup::BackUp;
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
-use quaymaster_proto::job::PullImage;
+use quaymaster_proto::job::{JobOrder, PullImage};
 use quaymaster_proto::{Below, Component, ContainerId, Floor, Generation, ImageId, Mode, NodeName};
 
 use crate::plan::{Plan, PlannedContainer, PlannedImage, PlannedNode, Stage, Step, Verb, What};
@@ -18,7 +19,7 @@ pub enum Task {
     /// A short act.
     Order(Order),
     /// A job.
-    Pull(PullImage),
+    Job(JobOrder),
 }
 
 /// Why no task can be made. A checked plan and a legal run never end here.
@@ -50,6 +51,9 @@ pub enum NoTask {
         /// The node.
         node: NodeName,
     },
+    /// Nothing leads back past the point of no return.
+    #[error("neither is there a verified backup of this run, nor was it waived")]
+    NoBackup,
     /// No step of this run staged a container.
     #[error("no container was staged on `{node}`")]
     NotStaged {
@@ -71,6 +75,10 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
     let maker = Maker { plan, state, node, component, is_back: step.stage == Stage::Back };
     let order = match verb {
         Verb::Pull => return maker.pull(),
+        Verb::BackUp => {
+            let database = maker.database(vec![plan.database.revision.clone()]);
+            return Ok(Task::Job(JobOrder::BackUp(BackUp { database })));
+        }
         Verb::StageContainer => maker.stage(container)?,
         Verb::StageConfig => maker.stage_config(),
         Verb::Stop => maker.stop(container),
@@ -239,12 +247,14 @@ impl Maker<'_> {
 
     fn pull(&self) -> Result<Task, NoTask> {
         match self.plan.image_of(self.component) {
-            Some(PlannedImage::Pull { repository, tag, digest }) => Ok(Task::Pull(PullImage {
-                component: self.component,
-                repository: repository.clone(),
-                digest: digest.clone(),
-                tag: Some(tag.clone()),
-            })),
+            Some(PlannedImage::Pull { repository, tag, digest }) => {
+                Ok(Task::Job(JobOrder::Pull(PullImage {
+                    component: self.component,
+                    repository: repository.clone(),
+                    digest: digest.clone(),
+                    tag: Some(tag.clone()),
+                })))
+            }
             Some(PlannedImage::Loaded { .. } | PlannedImage::Present { .. }) | None => {
                 Err(NoTask::NoImage { node: self.node.name.clone() })
             }
@@ -283,6 +293,9 @@ impl Maker<'_> {
     }
 
     fn migrate(&self) -> Result<Order, NoTask> {
+        if !self.state.has_backup(self.plan) {
+            return Err(NoTask::NoBackup);
+        }
         Ok(Order::StartMigrating(StartMigrating {
             container: self.staged()?,
             generation: self.wanted()?,

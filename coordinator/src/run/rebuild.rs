@@ -203,9 +203,13 @@ fn settled(end: &LedgerEnd) -> Result<Option<Settlement>, Problem> {
         }),
         LedgerEnd::Job(report) => match &report.state {
             JobState::Done { image } => Ok(Some(Settlement::Pulled { image: image.clone() })),
+            JobState::BackedUp(backup) => {
+                Ok(Some(Settlement::BackedUp { backup: (**backup).clone() }))
+            }
+            JobState::Restored { rows } => Ok(Some(Settlement::Restored { rows: *rows })),
             JobState::Running => Ok(None),
             JobState::Failed { problem } => Err(failed(problem.clone())),
-            JobState::Cancelled => Err(failed("the pull was cancelled".to_owned())),
+            JobState::Cancelled => Err(failed("it was cancelled".to_owned())),
         },
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use quaymaster_proto::backup::Backup;
 use quaymaster_proto::{
     ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
 };
 
-use crate::plan::{Gate, Plan};
+use crate::plan::{Gate, Plan, PlannedBackup, Verb, What};
 use crate::run::act_state::{ActEvent, ActState, Intent, may_be_done};
 use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, TagsLeft, WaitingOn};
 use crate::run::illegal::IllegalEvent;
@@ -435,6 +436,27 @@ impl RunState {
         }
     }
 
+    /// The backup that this run has made, where it has.
+    pub fn backup(&self, plan: &Plan) -> Option<&Backup> {
+        let step = plan.first_step(What::Act(Verb::BackUp))?;
+        step.nodes.iter().find_map(|node| match self.act_state(step.number, node) {
+            ActState::Done { settlement: Settlement::BackedUp { backup }, .. } => Some(backup),
+            ActState::Done { .. }
+            | ActState::Pending
+            | ActState::InFlight { .. }
+            | ActState::Failed { .. } => None,
+        })
+    }
+
+    /// Whether the point of no return may be crossed: there is a verified
+    /// backup, or somebody waived it in words.
+    pub fn has_backup(&self, plan: &Plan) -> bool {
+        match &plan.backup {
+            PlannedBackup::Taken { .. } => self.backup(plan).is_some(),
+            PlannedBackup::Waived { because, .. } => !because.trim().is_empty(),
+        }
+    }
+
     /// Where a node stands in a step.
     pub fn act_state(&self, step: StepNumber, node: &NodeName) -> &ActState {
         self.acts.get(&(step, node.clone())).unwrap_or(&ActState::Pending)
@@ -469,7 +491,11 @@ impl RunState {
     pub fn pulled(&self, step: StepNumber, node: &NodeName) -> Option<&ImageId> {
         match self.act_state(step, node) {
             ActState::Done { settlement: Settlement::Pulled { image }, .. } => Some(image),
-            ActState::Done { settlement: Settlement::Met(_), .. }
+            ActState::Done {
+                settlement:
+                    Settlement::Met(_) | Settlement::BackedUp { .. } | Settlement::Restored { .. },
+                ..
+            }
             | ActState::Pending
             | ActState::InFlight { .. }
             | ActState::Failed { .. } => None,
@@ -482,7 +508,13 @@ impl RunState {
             ActState::Done { settlement: Settlement::Met(outcome), .. } => {
                 outcome.container.as_ref().map(|container| &container.id)
             }
-            ActState::Done { settlement: Settlement::Pulled { .. }, .. }
+            ActState::Done {
+                settlement:
+                    Settlement::Pulled { .. }
+                    | Settlement::BackedUp { .. }
+                    | Settlement::Restored { .. },
+                ..
+            }
             | ActState::Pending
             | ActState::InFlight { .. }
             | ActState::Failed { .. } => None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quaymaster_proto::act::Order;
-use quaymaster_proto::job::{JobReport, JobState, PullImage};
+use quaymaster_proto::job::{JobOrder, JobReport, JobState};
 use quaymaster_proto::{Act, NodeName, Reason};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
@@ -26,7 +26,9 @@ pub(super) const SILENCE: Duration = Duration::from_secs(30);
 pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Between two looks at a pull; long before the dark, so nothing hurries.
-const JOB_POLL: Duration = Duration::from_millis(200);
+const PULL_POLL: Duration = Duration::from_millis(200);
+/// Between two looks at a backup or a restore: the registry is down.
+const DARK_POLL: Duration = Duration::from_millis(50);
 
 pub(super) struct Errand<N> {
     pub(super) nodes: Arc<N>,
@@ -40,7 +42,7 @@ impl<N: Orders> Errand<N> {
     pub(super) async fn run(self) -> Answer {
         let verb = match &self.task {
             Task::Order(order) => order.verb(),
-            Task::Pull(_) => "pull-image",
+            Task::Job(order) => order.verb(),
         };
         let span = telemetry::act(&self.node, &self.act, verb);
         let answer = self.answer().instrument(span.clone()).await;
@@ -51,7 +53,7 @@ impl<N: Orders> Errand<N> {
     async fn answer(&self) -> Result<Settlement, Problem> {
         match &self.task {
             Task::Order(order) => self.order(order).await,
-            Task::Pull(image) => self.pull(image).await,
+            Task::Job(order) => self.job(order).await,
         }
     }
 
@@ -64,15 +66,16 @@ impl<N: Orders> Errand<N> {
         .map(Settlement::Met)
     }
 
-    async fn pull(&self, image: &PullImage) -> Result<Settlement, Problem> {
-        let mut report = self.begin_pull(image).await?;
+    async fn job(&self, order: &JobOrder) -> Result<Settlement, Problem> {
+        let poll = match order {
+            JobOrder::Pull(_) => PULL_POLL,
+            JobOrder::BackUp(_) | JobOrder::Restore(_) => DARK_POLL,
+        };
+        let mut report = self.begin(order).await?;
         loop {
             let JobReport { id, state, done_bytes, total_bytes, note } = report;
-            match state {
-                JobState::Done { image } => return Ok(Settlement::Pulled { image }),
-                JobState::Failed { problem } => return Err(failed_job(problem)),
-                JobState::Cancelled => return Err(failed_job("the pull was cancelled".to_owned())),
-                JobState::Running => {}
+            if let Some(end) = ended(order, state) {
+                return end;
             }
             self.tell(Progress::Pulling {
                 step: self.act.step,
@@ -81,12 +84,12 @@ impl<N: Orders> Errand<N> {
                 total_bytes,
                 note,
             });
-            sleep(JOB_POLL).await;
+            sleep(poll).await;
             let asked = self.until_answered(SILENCE, || self.nodes.job(&self.node, &id)).await;
             report = match asked {
                 Ok(report) => report,
                 // An agent that was restarted does not know the job any more.
-                Err(Problem::Refused { .. }) => self.begin_pull(image).await?,
+                Err(Problem::Refused { .. }) => self.begin(order).await?,
                 Err(
                     other @ (Problem::Unreachable { .. }
                     | Problem::Nonsense { .. }
@@ -96,9 +99,9 @@ impl<N: Orders> Errand<N> {
         }
     }
 
-    async fn begin_pull(&self, image: &PullImage) -> Result<JobReport, Problem> {
+    async fn begin(&self, order: &JobOrder) -> Result<JobReport, Problem> {
         self.until_answered(SILENCE, || {
-            self.nodes.pull(&self.node, self.act.clone(), image.clone())
+            self.nodes.begin(&self.node, self.act.clone(), order.clone())
         })
         .await
     }
@@ -165,8 +168,21 @@ fn may_be_asked_again(error: &CallError) -> bool {
     }
 }
 
-fn failed_job(message: String) -> Problem {
-    Problem::Refused { reason: Reason::Image, message, remedy: String::new() }
+/// How a job ended; `None` = not yet.
+fn ended(order: &JobOrder, state: JobState) -> Option<Result<Settlement, Problem>> {
+    let reason = match order {
+        JobOrder::Pull(_) => Reason::Image,
+        JobOrder::BackUp(_) | JobOrder::Restore(_) => Reason::Database,
+    };
+    let failed = |message| Problem::Refused { reason, message, remedy: String::new() };
+    Some(match state {
+        JobState::Running => return None,
+        JobState::Done { image } => Ok(Settlement::Pulled { image }),
+        JobState::BackedUp(backup) => Ok(Settlement::BackedUp { backup: *backup }),
+        JobState::Restored { rows } => Ok(Settlement::Restored { rows }),
+        JobState::Failed { problem } => Err(failed(problem)),
+        JobState::Cancelled => Err(failed(format!("{} was cancelled", order.verb()))),
+    })
 }
 
 impl From<CallError> for Problem {

@@ -196,7 +196,9 @@ impl<N: Looks + Orders> Hands<'_, N> {
         };
         match errand.run().await.1? {
             Settlement::Met(outcome) => Ok(outcome.container.map(|container| container.id)),
-            Settlement::Pulled { .. } => Err(nonsense()),
+            Settlement::Pulled { .. }
+            | Settlement::BackedUp { .. }
+            | Settlement::Restored { .. } => Err(nonsense()),
         }
     }
 

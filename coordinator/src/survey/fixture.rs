@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
+use quaymaster_proto::backup::BackupFacts;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, TagCounts};
 use quaymaster_proto::footing::{
     ConfigFooting, ContainerFooting, DatabaseFooting, Footing, HostFooting, TableSize,
@@ -150,6 +151,13 @@ fn node(cluster: &Cluster, name: &NodeName, number: u8, found: &Found) -> NodeFa
         lease: None,
         floor: None,
         floor_sightings: Vec::new(),
+        backup: Some(BackupFacts {
+            directory: "/var/backups/quaymaster".to_owned(),
+            free_bytes: Some(212_000_000_000),
+            dump_versions: vec!["9.6.24".to_owned()],
+            problem: String::new(),
+            newest: None,
+        }),
         free_bytes_engine: Some(212_000_000_000),
         free_bytes_config: Some(212_000_000_000),
     }
@@ -212,6 +220,7 @@ fn database(found: &Found) -> DatabaseLook {
         server_version: "9.6.24".to_owned(),
         shown_as: "quaydb-1:5432/quay".to_owned(),
         unmapped_names: Vec::new(),
+        size_bytes: Some(34_000_000_000),
     }
 }
 
@@ -365,7 +374,9 @@ pub(crate) fn plan_of(
     answers: &Answers,
 ) -> Plan {
     let catalogue = Catalogue::built_in();
-    let situation = Situation { cluster, catalogue: &catalogue, facts, window, answers };
+    let waived_backup = None;
+    let situation =
+        Situation { cluster, catalogue: &catalogue, facts, window, answers, waived_backup };
     let reader = Reader { catalogue: &catalogue, mirrors: &cluster.mirrors };
     let findings = of_cluster(reader, facts).and(of_window(&situation));
     build(&situation, &findings).unwrap()

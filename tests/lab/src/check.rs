@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use quaymaster::cluster::{Cluster, ClusterFileError};
 
 use crate::cluster::Lab;
@@ -57,6 +58,7 @@ pub async fn check(lab: &Lab) -> Result<Verdict, CheckError> {
     let journal =
         journal::read(&state).await.map_err(|source| CheckError::Journal { state, source })?;
     facts.journal = journal.claims;
+    facts.backups = backups(lab, journal.dark_gates.is_empty())?;
     facts.dark_gates = journal.dark_gates;
     facts.ordered_retries = journal.ordered_retries;
     facts.is_backfill_waived = journal.is_backfill_waived;
@@ -71,6 +73,41 @@ fn cluster_file(lab: &Lab) -> Result<Cluster, CheckError> {
     let text = read_text(&path)?;
     Cluster::parse(&text, lab.layout().dir())
         .map_err(|source| CheckError::ClusterFile { path, source })
+}
+
+/// When each backup that has a manifest was begun and ended.
+fn backups(lab: &Lab, by_hand: bool) -> Result<Option<Vec<(Timestamp, Timestamp)>>, CheckError> {
+    #[derive(serde::Deserialize)]
+    struct Manifest {
+        begun: Timestamp,
+        ended: Timestamp,
+    }
+    let layout = lab.layout();
+    let mut plans = Vec::new();
+    if layout.plans().exists() {
+        list_files(&layout.plans(), &mut plans)?;
+    }
+    let texts: Vec<String> = plans.iter().map(|path| read_text(path)).collect::<Result<_, _>>()?;
+    if by_hand || texts.iter().any(|text| text.contains("\"kind\": \"waived\"")) {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    for node in lab.nodes() {
+        let mut paths = Vec::new();
+        let directory = layout.backups(&node.name);
+        if directory.exists() {
+            list_files(&directory, &mut paths)?;
+        }
+        for path in paths.iter().filter(|path| path.ends_with("manifest.json")) {
+            let unreadable = |source: serde_json::Error| CheckError::Read {
+                path: path.clone(),
+                source: source.into(),
+            };
+            let manifest: Manifest = serde_json::from_str(&read_text(path)?).map_err(unreadable)?;
+            all.push((manifest.begun, manifest.ended));
+        }
+    }
+    Ok(Some(all))
 }
 
 /// The database as it is now; `None` where its server is down.

@@ -1,7 +1,8 @@
-//! Judges what a lab saw: invariants 1 to 6, 9, 10 and 11, from the records of the stand-in Quays
+//! Judges what a lab saw: invariants 1 to 7, 9, 10 and 11, from the records of the stand-in Quays
 //! and of the observer, what agents took down before they acted, and never from what the coordinator
 //! says. Pure; loading is `witness/load.rs`.
 
+mod backups;
 mod configs;
 mod generation;
 mod history;
@@ -67,6 +68,9 @@ pub struct LabFacts {
     pub ordered_retries: Vec<String>,
     /// How long each window's dark gate took, in the order of the windows; 0 s where it is unknown.
     pub dark_gates: Vec<f64>,
+    /// When each whole backup was begun and ended (invariant 7); `None` = nobody is to make any, for
+    /// no run of the product led here, or somebody waived them in words.
+    pub backups: Option<Vec<(Timestamp, Timestamp)>>,
     /// What the journal says happened (invariant 9).
     pub journal: Vec<JournalClaim>,
     /// What the agents took down, each node's in its order (invariant 6).
@@ -87,6 +91,7 @@ impl LabFacts {
             is_backfill_waived: false,
             ordered_retries: Vec::new(),
             dark_gates: Vec::new(),
+            backups: None,
             journal: Vec::new(),
             ledgers: Vec::new(),
             secrets_found: Vec::new(),
@@ -153,6 +158,7 @@ pub fn judge(records: &Records, facts: &LabFacts) -> Verdict {
     let history = History::of(&records.0);
     let mut violations = running::violations(&history);
     violations.extend(migrations::violations(&history, facts));
+    violations.extend(backups::violations(&history, facts));
     violations.extend(configs::violations(&history, facts));
     violations.extend(journal::violations(&history, &facts.journal));
     violations.extend(leases::violations(&history, &facts.ledgers));

@@ -3,6 +3,7 @@
 //! on when nothing is left to do; chance comes from a seed. The tests put the
 //! real coordinator and the real agents into it.
 
+pub mod backup;
 pub mod chance;
 pub mod database;
 pub mod engine;

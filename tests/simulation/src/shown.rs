@@ -39,6 +39,7 @@ impl World {
             server_version: "12.4".to_owned(),
             shown_as: "db.example.com:5432/quay".to_owned(),
             unmapped_names: Vec::new(),
+            size_bytes: None,
         })
     }
 

@@ -288,6 +288,9 @@ impl Witness {
         state.witness.migrations.push((number, cause));
         let words = format!("quay-{}: {name} migrates ({cause:?})", node + 1);
         let since = state.stored(node, id).and_then(|stored| Some(stored.process.as_ref()?.since));
+        if cause == Cause::Agent && state.backups.is_empty() {
+            state.witness.blame(millis, 7, &format!("{words}, and nobody backed anything up"));
+        }
         let is_lost = since.is_some_and(|since| state.witness.has_just_lost(since))
             || cause == Cause::Policy && state.witness.has_lost_revision();
         if cause != Cause::Foreign && !is_lost {

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::backup::Kept;
 use crate::chance::Chance;
 use crate::database::Database;
 use crate::quay;
@@ -154,6 +155,8 @@ pub struct State {
     pub hosts: Vec<Host>,
     /// The one database.
     pub database: Database,
+    /// Dumps of it.
+    pub backups: Vec<Kept>,
     /// Who sees it all.
     pub witness: Witness,
     /// What happened, in order.
@@ -227,6 +230,7 @@ impl World {
             witness: Witness::new(hosts.len(), &text, revision),
             hosts,
             database: Database::at(revision, mapped),
+            backups: Vec::new(),
             trace: Vec::new(),
             coordinator_ahead: 0,
             chance,

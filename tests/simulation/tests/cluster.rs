@@ -9,6 +9,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use quaymaster_agent::simulation::{self, Guard, Parts, QuayAnswer, SimulatedAgent, Writing};
+use quaymaster_proto::RunId;
+use quaymaster_proto::backup::{BackUp, Backup, Restore};
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_simulation::chance::Chance;
 use quaymaster_simulation::database::TAGS;
@@ -191,7 +193,8 @@ impl Cluster {
         let yaml = format!(
             "version: 1\ncluster: prod\nnode: {name}\nlisten: 10.0.0.{}:9643\n\
              tls: {{ ca: ca.crt, certificate: agent.crt, key: agent.key }}\n\
-             engine: unix:///run/docker.sock\nstate: {}\ncomponents:\n  quay:\n    \
+             engine: unix:///run/docker.sock\nstate: {}\n\
+             backup: {{ directory: /backups }}\ncomponents:\n  quay:\n    \
              container: quay\n    config: {config}\n    \
              repositories: [quay.io/coreos/quay, quay.io/redhat/quay]\n",
             11 + node,
@@ -268,6 +271,18 @@ impl simulation::World for Around {
             world.look_at_database(node, sessions, counts)
         }
         .boxed()
+    }
+
+    fn back_up(
+        &self,
+        run: RunId,
+        order: BackUp,
+    ) -> BoxFuture<'static, Result<(Backup, bool), String>> {
+        self.world.clone().back_up(self.node, run, order).boxed()
+    }
+
+    fn restore(&self, run: RunId, order: Restore) -> BoxFuture<'static, Result<u64, String>> {
+        self.world.clone().restore(run, order).boxed()
     }
 
     fn now(&self) -> Timestamp {

@@ -14,7 +14,7 @@ use quaymaster::run::log::LogTail;
 use quaymaster_proto::act::Order;
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_proto::health::{BackfillSample, HealthReport};
-use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::job::{JobOrder, JobReport};
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease, RunLedger};
 use quaymaster_proto::node::NodeFacts;
 use quaymaster_proto::preview::Preview;
@@ -394,16 +394,16 @@ impl Orders for Fleet {
         .await
     }
 
-    async fn pull(
+    async fn begin(
         &self,
         node: &NodeName,
         act: Act,
-        order: PullImage,
+        order: JobOrder,
     ) -> Result<JobReport, CallError> {
         let who = self.who.clone();
-        self.send(node, "pull", move |agent: Arc<Agent>| {
+        self.send(node, order.verb(), move |agent: Arc<Agent>| {
             let (who, act, order) = (who.clone(), act.clone(), order.clone());
-            async move { agent.pull(&who, act, order).await }
+            async move { agent.begin(&who, act, order).await }
         })
         .await
     }

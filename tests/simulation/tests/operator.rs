@@ -183,6 +183,7 @@ impl Pen {
             Verb::StartMigrating | Verb::Start => stored.runs > 0,
             Verb::Promote => stored.state.name == "quay",
             Verb::Pull
+            | Verb::BackUp
             | Verb::StageContainer
             | Verb::StageConfig
             | Verb::SetFloor
@@ -335,6 +336,7 @@ impl Operator {
             facts: &facts,
             window: &window,
             answers: &answers,
+            waived_backup: None,
         };
         let findings = of_cluster.and(preflight::of_window(&situation));
         assert!(findings.allow(), "{findings:?}");

@@ -31,7 +31,12 @@ const FILTERS: &[(&str, &str)] = &[
         r"(?m)^outage    [\d.]+ s   first node healthy after [\d.]+ s$",
         "outage    <seconds>   first node healthy after <seconds>",
     ),
-    (r"(?s)\nlimit     \d.*?\nforecast", "\nlimit     <sum>\nforecast"),
+    (r"(?s)\nlimit     \d.*?\nbackup", "\nlimit     <sum>\nbackup"),
+    (
+        r"(?s)\nbackup    [\d.]+ s verified, \d+ kB kept on (\S+) in\s+\S+",
+        "\nbackup    <seconds> verified, <n> kB kept on $1 in <directory>",
+    ),
+    (r"verified, \d+ kB", "verified, <n> kB"),
     (r", for [\d.]+ s\b", ", for <n> s"),
     (r"(?m)^in all    [\d.]+ s$", "in all    <seconds>"),
     (r"(?m)  \d+ s *$", "  <n> s"),

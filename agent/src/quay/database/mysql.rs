@@ -144,6 +144,7 @@ async fn ask(connection: &mut MySqlConnection, asked: Asked) -> Result<Found, Lo
         sessions: asked.sessions.then(|| threads::sessions(&server, &threads)),
         counts,
         unmapped_names,
+        size_bytes: None,
         server_version: server.version,
     })
 }

@@ -52,7 +52,6 @@ fn what_keeps_a_run_from_beginning() {
             }),
         },
         CommandError::OtherPlanAccepted { accepted: "0123456789ab".to_owned(), plan: plan() },
-        CommandError::NotALab { cluster: "prod".to_owned() },
         CommandError::Declined { what: "the point of no return was not agreed to" },
         CommandError::Unfinished { run: "01JD8Z6Q4W5T7N9K2M3P4R5S6T".to_owned() },
         CommandError::NothingUnfinished { cluster: "prod".to_owned() },

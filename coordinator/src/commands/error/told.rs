@@ -38,7 +38,6 @@ impl CommandError {
             | Self::NeedsApproval { .. }
             | Self::NeedsYes { .. }
             | Self::OtherPlanAccepted { .. }
-            | Self::NotALab { .. }
             | Self::Declined { .. }
             | Self::NothingUnfinished { .. }
             | Self::RunEnded { .. }
@@ -101,7 +100,6 @@ impl CommandError {
             Self::NeedsApproval { .. }
             | Self::NeedsYes { .. }
             | Self::OtherPlanAccepted { .. }
-            | Self::NotALab { .. }
             | Self::PlanFile { .. }
             | Self::LeaseHeld { .. }
             | Self::Impossible { .. }
@@ -158,7 +156,6 @@ impl CommandError {
                     "read the plan, then add --yes, or agree to all: --accept-irreversible {plan}"
                 )
             }
-            Self::NotALab { .. } => NOT_A_LAB.to_owned(),
             Self::Unfinished { .. } => {
                 format!("finish it first: {program} resume; or take it back: {program} abort")
             }
@@ -216,9 +213,6 @@ fn impossible_next(has_crossed: bool, program: &str) -> String {
 }
 
 const REASONS: &str = "give one --because for all of them, or one for each, in their order";
-
-const NOT_A_LAB: &str = "without a backup in the window and a rollback this is for labs; to run it \
-    all the same, add: --accept-not-for-production";
 
 fn lost_plan_next(digest: &PlanDigest, path: &Path, program: &str) -> String {
     format!(

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use quaymaster_proto::act::{Order, Ordered};
-use quaymaster_proto::job::{JobReport, PullImage};
+use quaymaster_proto::job::{JobOrder, JobReport};
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease};
 use quaymaster_proto::{Act, ActOutcome, InvalidField, NodeName, wire};
 use tonic::{Response, Status};
@@ -163,17 +163,35 @@ impl Orders for Fleet {
         }
     }
 
-    async fn pull(
+    async fn begin(
         &self,
         node: &NodeName,
         act: Act,
-        order: PullImage,
+        order: JobOrder,
     ) -> Result<JobReport, CallError> {
-        let what = format!("pull {}@{}", order.repository, order.digest);
+        let what = match &order {
+            JobOrder::Pull(pull) => format!("pull {}@{}", pull.repository, pull.digest),
+            JobOrder::BackUp(_) => "back up the database".to_owned(),
+            JobOrder::Restore(_) => "restore the database".to_owned(),
+        };
         let agent = self.agent(node, &what)?;
-        let request = wire::PullImageRequest::from(Ordered { act, order });
         let mut client = agent.client.clone();
-        let answer = agent.answer(&what, ACT, client.pull_image(request));
+        let answer = async {
+            match order {
+                JobOrder::Pull(order) => {
+                    let request = wire::PullImageRequest::from(Ordered { act, order });
+                    agent.answer(&what, ACT, client.pull_image(request)).await
+                }
+                JobOrder::BackUp(order) => {
+                    let request = wire::BackUpRequest::from(Ordered { act, order });
+                    agent.answer(&what, ACT, client.back_up(request)).await
+                }
+                JobOrder::Restore(order) => {
+                    let request = wire::RestoreRequest::from(Ordered { act, order });
+                    agent.answer(&what, ACT, client.restore(request)).await
+                }
+            }
+        };
         telemetry::call(&agent.node, &agent.address, answer).await
     }
 

@@ -99,6 +99,7 @@ const STAGE_CONTAINER: What = What::Act(Verb::StageContainer);
 const STAGE_CONFIG: What = What::Act(Verb::StageConfig);
 const STOP: What = What::Act(Verb::Stop);
 const SET_FLOOR: What = What::Act(Verb::SetFloor);
+const BACK_UP: What = What::Act(Verb::BackUp);
 const PUT_CONFIG: What = What::Act(Verb::PutConfig);
 const MIGRATE: What = What::Act(Verb::StartMigrating);
 const START: What = What::Act(Verb::Start);
@@ -126,6 +127,8 @@ const BEFORE: &[(What, What)] = &[
     (APPROVAL, STOP),
     (STOP, SET_FLOOR),
     (SET_FLOOR, DARK),
+    (STOP, BACK_UP),
+    (BACK_UP, PUT_CONFIG),
     (STOP, PUT_CONFIG),
     (PUT_CONFIG, MIGRATE),
     (FIRST_NODE, START),
@@ -134,13 +137,8 @@ const BEFORE: &[(What, What)] = &[
 ];
 
 /// Of the Quays: nothing may stand between these.
-const ADJACENT: &[(What, What)] = &[
-    (APPROVAL, UNCHANGED),
-    (DARK, PUT_CONFIG),
-    (DARK, MIGRATE),
-    (MIGRATE, FIRST_NODE),
-    (START, HEALTHY),
-];
+const ADJACENT: &[(What, What)] =
+    &[(APPROVAL, UNCHANGED), (DARK, MIGRATE), (MIGRATE, FIRST_NODE), (START, HEALTHY)];
 
 const QUAY: Component = Component::Quay;
 const BUILDER: Component = Component::Builder;
@@ -214,6 +212,13 @@ pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
     for (earlier, later) in ADJACENT {
         adjacent(there, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
     }
+    let dark = if plan.backup.node().is_some() {
+        adjacent(there, Kind(QUAY, DARK), Kind(QUAY, BACK_UP), &mut flaws);
+        BACK_UP
+    } else {
+        DARK
+    };
+    adjacent(there, Kind(QUAY, dark), Kind(QUAY, PUT_CONFIG), &mut flaws);
     stops_at_once(there, &mut flaws);
     for (index, step) in there.iter().chain(back).enumerate() {
         single(plan, index, step, &mut flaws);
@@ -290,6 +295,7 @@ fn wanted(plan: &Plan) -> Vec<(Kind, usize)> {
         (Kind(QUAY, STOP), 1),
         (Kind(QUAY, SET_FLOOR), 1),
         (Kind(QUAY, DARK), 2),
+        (Kind(QUAY, BACK_UP), usize::from(plan.backup.node().is_some())),
         (Kind(QUAY, PUT_CONFIG), 1),
         (Kind(QUAY, MIGRATE), 1),
         (Kind(QUAY, FIRST_NODE), 1),
@@ -368,6 +374,7 @@ fn nodes_of(plan: &Plan, component: Component, width: Width) -> Vec<&NodeName> {
         Width::First => node.name == plan.first,
         Width::Rest => node.name != plan.first,
         Width::Writers => node.config.writer == node.name,
+        Width::One => Some(&node.name) == plan.backup.node(),
         Width::Having => companion(node, Fate::starts),
         Width::Stopped => companion(node, Fate::stops),
     };
@@ -413,6 +420,7 @@ fn width(component: Component, what: What) -> Width {
         _ if component != QUAY => Width::Having,
         What::Act(Verb::StartMigrating) | What::Gate(Gate::FirstNode) => Width::First,
         What::Act(Verb::Start) | What::Gate(Gate::Healthy) => Width::Rest,
+        BACK_UP => Width::One,
         What::Act(Verb::StageConfig | Verb::PutConfig) => Width::Writers,
         What::Act(_) | What::Gate(_) => Width::All,
     }
@@ -432,7 +440,7 @@ fn width_back(component: Component, what: What, is_first: bool) -> Width {
 fn inverse(what: What) -> Inverse {
     match what {
         What::Gate(_) => Inverse::Nothing,
-        What::Act(Verb::Pull) => Inverse::Harmless,
+        What::Act(Verb::Pull | Verb::BackUp) => Inverse::Harmless,
         What::Act(Verb::StageContainer) => Inverse::RemoveStaged,
         What::Act(Verb::StageConfig) => Inverse::RemoveFile,
         What::Act(Verb::Stop) => Inverse::Recreate,
@@ -455,6 +463,7 @@ fn name(what: What) -> &'static str {
         What::Act(Verb::StageContainer) => "the staging of containers",
         What::Act(Verb::StageConfig) => "the staging of config.yaml",
         What::Act(Verb::Stop) => "the stop",
+        BACK_UP => "the backup",
         What::Act(Verb::PutConfig) => "the change of config.yaml",
         What::Act(Verb::StartMigrating) => "the migrating start",
         What::Act(Verb::Start) => "the start of the others",

@@ -285,6 +285,15 @@ fn what_could_ruin_a_database_is_a_flaw() {
             second.unwrap().nodes.push("quay-1".parse().unwrap());
         }),
         spoil(|plan| plan.steps.retain(|step| step.what != What::Gate(Gate::Dark))),
+        spoil(|plan| plan.steps.retain(|step| step.what != What::Act(Verb::BackUp))),
+        spoil(|plan| {
+            let (because, newest) = (" ".to_owned(), None);
+            plan.backup = PlannedBackup::Waived { because, newest };
+        }),
+        spoil(|plan| {
+            let directory = "/var/backups/quaymaster".to_owned();
+            plan.backup = PlannedBackup::Taken { node: "quay-9".parse().unwrap(), directory };
+        }),
     ];
     insta::assert_snapshot!(texts.join("\n"));
 }

@@ -1,6 +1,7 @@
 //! A cluster of three, healthy and willing until a test spoils it; and for
 //! every code a way to spoil it.
 
+use quaymaster_proto::backup::BackupFacts;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook};
 use quaymaster_proto::footing::Footing;
 use quaymaster_proto::node::{
@@ -23,6 +24,7 @@ pub(super) struct Case {
     pub(super) facts: ClusterFacts,
     window: Window,
     pub(super) answers: Answers,
+    pub(super) waived_backup: Option<&'static str>,
 }
 
 pub(super) fn name(number: u8) -> NodeName {
@@ -45,7 +47,7 @@ impl Case {
         let facts = facts(&cluster);
         let answers = fixture::answers(&facts, &window);
         let catalogue = Catalogue::built_in();
-        Self { cluster, catalogue, facts, window, answers }
+        Self { cluster, catalogue, facts, window, answers, waived_backup: None }
     }
 
     pub(super) fn findings(&self) -> Findings {
@@ -57,6 +59,7 @@ impl Case {
             facts: &self.facts,
             window: &self.window,
             answers: &self.answers,
+            waived_backup: self.waived_backup,
         };
         of_cluster(reader, &self.facts).and(of_window(&situation))
     }
@@ -89,6 +92,10 @@ impl Case {
     pub(super) fn preview(&mut self, number: u8) -> &mut Preview {
         let key = (name(number), Component::Quay);
         self.answers.previews.get_mut(&key).unwrap().as_mut().unwrap()
+    }
+
+    pub(super) fn backup(&mut self, number: u8) -> &mut BackupFacts {
+        self.node(number).facts.backup.as_mut().unwrap()
     }
 
     pub(super) fn footing(&mut self, number: u8) -> &mut Footing {
@@ -131,7 +138,7 @@ pub(super) type Spoiled = (Code, fn() -> Case, fn(&mut Case));
 
 /// Every way to spoil it.
 pub(super) fn all() -> impl Iterator<Item = &'static Spoiled> {
-    [NODES, RUNNING, CONTAINERS, DOCUMENTED, COMPANIONS, CONFIGS, DATABASES, IMAGES]
+    [NODES, RUNNING, CONTAINERS, DOCUMENTED, COMPANIONS, CONFIGS, DATABASES, IMAGES, BACKUPS]
         .into_iter()
         .flatten()
 }
@@ -350,4 +357,25 @@ pub(super) const IMAGES: &[Spoiled] = &[
     }),
     (Code::ImageLoaded, BEFORE, |case| case.load(&[(1, 'a'), (2, 'a'), (3, 'a')])),
     (Code::ImageNotEverywhere, BEFORE, |case| case.load(&[(1, 'a'), (2, 'b'), (3, 'a')])),
+];
+
+pub(super) const BACKUPS: &[Spoiled] = &[
+    (Code::BackupNotConfigured, BEFORE, |case| case.node(1).facts.backup = None),
+    (Code::BackupNotWritable, BEFORE, |case| {
+        case.backup(1).problem = "cannot look at `/var/backups/quaymaster`".into();
+    }),
+    (Code::BackupNoRoom, BEFORE, |case| case.backup(1).free_bytes = Some(17_000_000_000)),
+    (Code::BackupNoProgram, BEFORE, |case| case.backup(1).dump_versions = Vec::new()),
+    (Code::BackupProgramOld, BEFORE, |case| {
+        case.backup(1).dump_versions = ["9.2.24", "9.5.3"].map(str::to_owned).to_vec();
+    }),
+    (Code::BackupUnsupported, BEFORE, |case| {
+        for number in 1..=3 {
+            case.look(number).kind = "mysql".into();
+        }
+    }),
+    (Code::BackupWaived, BETWEEN, |case| {
+        case.node(1).facts.backup = None;
+        case.waived_backup = Some("a snapshot of the storage was taken at 01:50");
+    }),
 ];

@@ -124,6 +124,7 @@ impl At<'_> {
             // A staged container is removed by its agent alone: that is the
             // proof that it never started.
             Verb::RemoveStaged
+            | Verb::BackUp
             | Verb::StageContainer
             | Verb::StageConfig
             | Verb::PutConfig

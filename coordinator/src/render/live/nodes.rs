@@ -217,6 +217,7 @@ fn words(verb: Verb) -> Words {
         Verb::StageContainer => ("staging", "staged"),
         Verb::StageConfig => ("staging config", "config staged"),
         Verb::Stop => ("stopping", "stopped"),
+        Verb::BackUp => ("backing up", "backed up, verified"),
         Verb::PutConfig => ("config", "config in place"),
         Verb::StartMigrating => ("being started", "started"),
         Verb::Start => ("starting", "started"),

@@ -60,6 +60,7 @@ pub(super) fn describe(plan: &Plan, step: &Step) -> (&'static str, String) {
         What::Gate(Gate::Healthy) => ("gate", format!("{component} healthy")),
         What::Act(
             Verb::StageConfig
+            | Verb::BackUp
             | Verb::PutConfig
             | Verb::StartMigrating
             | Verb::SetFloor

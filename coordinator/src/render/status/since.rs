@@ -102,7 +102,11 @@ fn started(state: &RunState, step: &Step, name: &NodeName) -> Option<Left> {
             let ContainerState { id, started_at, .. } = outcome.container.clone()?;
             Some(Left { id, started_at })
         }
-        ActState::Done { settlement: Settlement::Pulled { .. }, .. }
+        ActState::Done {
+            settlement:
+                Settlement::Pulled { .. } | Settlement::BackedUp { .. } | Settlement::Restored { .. },
+            ..
+        }
         | ActState::Pending
         | ActState::InFlight { .. }
         | ActState::Failed { .. } => None,

@@ -1,10 +1,12 @@
 //! What fails before the point of no return leads back by itself; without a
 //! proof nobody is started.
 
-use super::stage::{Stage, first_window, second_window};
+use super::stage::{Death, Stage, first_window, second_window};
 use super::*;
 use crate::nodes::fake::FakeFleet;
-use crate::run::{ActState, Crossing, Direction};
+use crate::plan::PlannedBackup;
+use crate::run::order::NoTask;
+use crate::run::{ActState, Crossing, Direction, Settlement, order};
 
 const VERBS: [&str; 6] =
     ["pull", "stage-container", "stage-config", "ensure-stopped", "set-floor", "put-config"];
@@ -39,6 +41,68 @@ async fn whatever_fails_before_the_point_of_no_return_leads_back() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_fails_leads_back() {
+    for window in [first_window(Mode::Complete), second_window()] {
+        let stage = Stage::new(3, &window);
+        stage.fleet.backfill(&[0.995]);
+        stage.fleet.refuse("quay-1", "back up", Reason::Database);
+        let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        assert!(
+            matches!(&ended, Ended::Back { because: Cause::Failed { step, .. } }
+                if stage.plan.plan().step(*step).unwrap().what == What::Act(Verb::BackUp)),
+            "{ended:?}"
+        );
+        stage.assert_as_before();
+        assert_eq!(crossing(&stage), Crossing::NotIntended);
+    }
+}
+
+/// Whoever comes next has its agent compare the backup with the database: in
+/// between nobody watched.
+#[tokio::test(start_paused = true)]
+async fn a_new_process_asks_for_the_backup_again_until_the_migration_is_intended() {
+    for (verb, wanted) in [(Verb::PutConfig, 2), (Verb::StartMigrating, 1)] {
+        let stage = Stage::new(3, &first_window(Mode::Complete));
+        let whole = Stage::new(3, &first_window(Mode::Complete));
+        whole.runner(true).await.drive(Patience::Leave).await.unwrap();
+        let appends = whole.book.appends(|event| is_intent_of(&whole, event, verb));
+        stage.book.die(Some(Death { appends, keeps_last: true }));
+        stage.runner(true).await.drive(Patience::Leave).await.unwrap_err();
+        stage.book.die(None);
+        stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        stage.assert_well_done();
+        let events = stage.book.events();
+        let asked = events.iter().filter(|event| is_intent_of(&stage, event, Verb::BackUp));
+        assert_eq!(asked.count(), wanted, "{verb:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_to_migrate_without_a_backup_or_a_waiver() {
+    let stage = Stage::new(3, &first_window(Mode::Complete));
+    stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let is_backup = |event: &Event| {
+        matches!(event, Event::Settled { settlement: Settlement::BackedUp { .. }, .. })
+    };
+    let events = stage.book.events().into_iter().filter(|event| !is_backup(event));
+    let until = |event: &Event| !is_intent_of(&stage, event, Verb::StartMigrating);
+    let events: Vec<Event> = events.take_while(until).collect();
+    let state = RunState::replay(&events).unwrap();
+    let mut plan = stage.plan.plan().clone();
+    let task = |plan: &Plan| {
+        let step = plan.first_step(What::Act(Verb::StartMigrating)).unwrap();
+        order::task(plan, &state, step, &plan.first).map(drop)
+    };
+    assert_eq!(task(&plan), Err(NoTask::NoBackup));
+    let mut waive = |because: &str| {
+        plan.backup = PlannedBackup::Waived { because: because.to_owned(), newest: None };
+        task(&plan)
+    };
+    assert_eq!(waive(" "), Err(NoTask::NoBackup));
+    assert_eq!(waive("a snapshot was taken"), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]

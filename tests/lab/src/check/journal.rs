@@ -22,8 +22,8 @@ pub enum JournalReadError {
 #[derive(Default, Debug)]
 pub(super) struct JournalSays {
     pub(super) claims: Vec<JournalClaim>,
-    /// Of every window that passed its point of no return, in order. No one but the coordinator can
-    /// tell how long it looked around in the dark.
+    /// Of every window that passed its point of no return, in order: both looks at the dark, and the
+    /// backup between them. No one but the coordinator can tell how long it looked around.
     pub(super) dark_gates: Vec<f64>,
     pub(super) is_backfill_waived: bool,
     /// Containers of attempts that a person ordered.
@@ -74,7 +74,13 @@ impl JournalSays {
             Event::Approved { gate: Gate::Backfill, by: _, because: Some(_), at: _ } => {
                 self.is_backfill_waived = true;
             }
-            Event::Settled { settlement: Settlement::Pulled { .. }, .. }
+            Event::Settled {
+                settlement:
+                    Settlement::Pulled { .. }
+                    | Settlement::BackedUp { .. }
+                    | Settlement::Restored { .. },
+                ..
+            }
             | Event::Approved { .. }
             | Event::Started { .. }
             | Event::Driven { .. }
@@ -111,7 +117,7 @@ fn occurrences(container: &ContainerState) -> Vec<Occurrence> {
     all
 }
 
-/// Seconds that both looks at the dark took, in a window whose first node then passed its own gate.
+/// Seconds that both looks at the dark and the backup between them took, in a window whose first node then passed its own gate.
 fn dark_gates(records: &[&Record]) -> Option<f64> {
     let passed: Vec<_> = records
         .iter()
@@ -122,5 +128,24 @@ fn dark_gates(records: &[&Record]) -> Option<f64> {
         .collect();
     passed.iter().find(|(evidence, _)| matches!(evidence, Evidence::FirstNode { .. }))?;
     let dark = passed.iter().filter(|(evidence, _)| matches!(evidence, Evidence::Dark { .. }));
-    Some(dark.map(|(_, seconds)| seconds).sum())
+    let looks: f64 = dark.map(|(_, seconds)| seconds).sum();
+    Some(looks + backup(records))
+}
+
+/// Seconds from the latest order to back up until it was done.
+fn backup(records: &[&Record]) -> f64 {
+    let mut asked = None;
+    let mut took = 0.0;
+    for record in records {
+        match &record.event {
+            Event::Intended { step, at, .. } => asked = Some((*step, *at)),
+            Event::Settled { step, settlement: Settlement::BackedUp { .. }, at, .. } => {
+                if let Some((_, since)) = asked.filter(|(of, _)| of == step) {
+                    took = at.duration_since(since).as_secs_f64().max(0.0);
+                }
+            }
+            _ => {}
+        }
+    }
+    took
 }

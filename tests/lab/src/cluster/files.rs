@@ -6,7 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use quaymaster_proto::Component;
@@ -87,8 +87,10 @@ pub(crate) fn make_directories(
         layout.witness(),
         layout.observed(),
     ];
+    let mut private = Vec::new();
     for node in &lab.nodes {
         all.extend([layout.pki(&node.name), layout.log(&node.name)]);
+        private.push(layout.backups(&node.name));
         all.push(if shared_config { layout.shared_config() } else { layout.config(&node.name) });
         if node.companion(Component::Clair).is_some() {
             all.push(layout.clair(&node.name));
@@ -96,6 +98,11 @@ pub(crate) fn make_directories(
     }
     for path in all {
         fs::create_dir_all(&path).map_err(|source| FilesError::Write { path, source })?;
+    }
+    for path in private {
+        fs::create_dir_all(&path)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
+            .map_err(|source| FilesError::Write { path, source })?;
     }
     if shared_config {
         for path in lab.nodes.iter().map(|node| layout.config(&node.name)) {

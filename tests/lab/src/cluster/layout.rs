@@ -61,6 +61,11 @@ impl Layout {
         self.node(node).join("state/ledger.jsonl")
     }
 
+    /// Where the node's agent puts backups.
+    pub fn backups(&self, node: &str) -> PathBuf {
+        self.node(node).join("backups")
+    }
+
     pub fn pki(&self, node: &str) -> PathBuf {
         self.node(node).join("pki")
     }

@@ -89,6 +89,7 @@ listen: {listen}
 tls: {{ ca: pki/ca.crt, certificate: pki/agent.crt, key: pki/agent.key }}
 engine: unix://{engine}
 state: {state}
+backup: {{ directory: {backups} }}
 components:
   quay:
     container: {container}
@@ -101,6 +102,7 @@ components:
         listen = node.agent(),
         engine = quoted_path(&node.engine_socket),
         state = quoted(&layout.node(&node.name).join("state")),
+        backups = quoted(&layout.backups(&node.name)),
         container = node.container,
         config = quoted(&layout.config_file(&node.name)),
     )

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of processes: files, clocks and waits")]
 #![expect(clippy::unwrap_used, reason = "a test may unwrap")]
 
+mod backup;
 mod boundaries;
 mod by_hand;
 mod companions;

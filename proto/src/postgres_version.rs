@@ -4,16 +4,16 @@ use std::fmt;
 
 /// Such as 15.6, or 9.6 before 10.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Version {
+pub struct PostgresVersion {
     /// What must not be higher on the server's side: 15 of 15.6, 9.6 of 9.6.24.
-    pub(super) major: (u32, u32),
+    pub major: (u32, u32),
     text: String,
 }
 
-impl Version {
+impl PostgresVersion {
     /// The first number in what a program or a server says: "pg_dump
     /// (PostgreSQL) 15.6 (Debian 15.6-0+deb12u1)", "9.6.24", "17beta1".
-    pub(super) fn read(said: &str) -> Option<Self> {
+    pub fn read(said: &str) -> Option<Self> {
         let text =
             said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
         let mut numbers = text.split('.').map(leading_number);
@@ -30,7 +30,7 @@ fn leading_number(part: &str) -> Option<u32> {
     part[..end].parse().ok()
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for PostgresVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(&self.text)
     }
@@ -38,7 +38,7 @@ impl fmt::Display for Version {
 
 /// The place of what fits a server best: its own major version, or else the
 /// next newer one. An older program refuses a newer server, or dumps it wrongly.
-pub(super) fn fitting(server: &Version, programs: &[Version]) -> Option<usize> {
+pub fn fitting(server: &PostgresVersion, programs: &[PostgresVersion]) -> Option<usize> {
     let fits = programs.iter().enumerate().filter(|(_, found)| found.major >= server.major);
     fits.min_by_key(|(_, found)| found.major).map(|(place, _)| place)
 }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_program_is_never_older_than_the_server() {
-        let of = |said: &str| Version::read(said).unwrap();
+        let of = |said: &str| PostgresVersion::read(said).unwrap();
         let programs = [
             of("pg_dump (PostgreSQL) 9.5.25"),
             of("pg_dump (PostgreSQL) 17beta1"),
@@ -63,6 +63,6 @@ mod tests {
         assert_eq!(chosen("9.6.1").as_deref(), Some("15.6"));
         assert_eq!(chosen("16.1").as_deref(), Some("17beta1"));
         assert_eq!(chosen("18.0"), None);
-        assert_eq!(Version::read("no number"), None);
+        assert_eq!(PostgresVersion::read("no number"), None);
     }
 }
