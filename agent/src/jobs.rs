@@ -171,7 +171,10 @@ impl<E: Engine> Jobs<E> {
             |job| match job.work {
                 Work::Pull(_) | Work::Act(_) => false,
                 Work::BackUp(_) | Work::Restore(_) => {
-                    job.act.run == act.run && job.act.step != act.step
+                    // Not by an order that comes late, or twice.
+                    job.act.run == act.run
+                        && (job.act.epoch, job.act.step) < (act.epoch, act.step)
+                        && job.act.step != act.step
                 }
             },
             "its run went on without it",

@@ -25,6 +25,16 @@ impl PostgresVersion {
     }
 }
 
+impl PostgresVersion {
+    /// As packages are called: `15`, or `9.6` before 10.
+    pub fn major_in_words(&self) -> String {
+        match self.major {
+            (first @ 10.., _) => first.to_string(),
+            (first, second) => format!("{first}.{second}"),
+        }
+    }
+}
+
 fn leading_number(part: &str) -> Option<u32> {
     let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
     part[..end].parse().ok()

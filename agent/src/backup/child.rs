@@ -20,8 +20,8 @@ const WORDS: usize = 2000;
 /// Between two looks at how far a program has come.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A program with its arguments and its whole environment.
-#[derive(Debug)]
+/// A program with its arguments and its whole environment. Nothing prints it:
+/// it holds a password.
 pub(super) struct Job<'a> {
     pub(super) program: &'a Path,
     pub(super) arguments: Vec<OsString>,

@@ -116,7 +116,7 @@ pub(crate) enum BackupError {
         directory: String,
     },
     /// A backup is not whole.
-    #[error("the backup is not sound: {0}")]
+    #[error("the backup is not sound")]
     Unsound(#[from] Unsound),
 }
 

@@ -163,7 +163,7 @@ fn the_example_has_every_key_that_there_is() {
             assert!(present.contains(&format!("{prefix}{key}")), "{prefix}{key} is missing");
         }
     }
-    // The top, tls, three nodes, database, timings, stop_grace, backfill, verify, telemetry.
+    // The top, tls, three nodes, backup, database, timings, stop_grace, backfill, telemetry.
     assert_eq!(mappings, 11);
 }
 

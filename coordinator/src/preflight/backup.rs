@@ -124,7 +124,8 @@ impl BackupFinding {
             Self::NoProgram { node, server } | Self::TooOld { node, server, .. } => format!(
                 "install the client programs of PostgreSQL {} on {node}, or name another node \
                  under backup.node in cluster.yaml",
-                server.split('.').next().unwrap_or(server)
+                PostgresVersion::read(server)
+                    .map_or_else(|| server.clone(), |version| version.major_in_words())
             ),
             Self::Unsupported { .. } => {
                 "back it up by its own means, and say so: plan --waive-backup WORDS".to_owned()
