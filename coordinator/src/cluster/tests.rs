@@ -163,8 +163,8 @@ fn the_example_has_every_key_that_there_is() {
             assert!(present.contains(&format!("{prefix}{key}")), "{prefix}{key} is missing");
         }
     }
-    // The top, tls, three nodes, backup, database, timings, stop_grace, backfill, telemetry.
-    assert_eq!(mappings, 11);
+    // The top, tls, three nodes, backup, database, timings, stop_grace, backfill, verify, telemetry.
+    assert_eq!(mappings, 12);
 }
 
 /// Every key below a value, from the top.
