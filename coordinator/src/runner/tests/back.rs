@@ -71,7 +71,7 @@ async fn a_new_process_asks_for_the_backup_again_until_the_migration_is_intended
     let is_start = |event: &Event| is_intent_of(&whole, event, Verb::StartMigrating);
     let start = whole.book.appends(is_start);
     let mut seen = BTreeSet::new();
-    for appends in start - 2..=start + 1 {
+    for appends in start - 6..=start + 1 {
         let stage = Stage::new(3, &first_window(Mode::Complete));
         stage.book.die(Some(Death { appends, keeps_last: true }));
         stage.runner(true).await.drive(Patience::Leave).await.unwrap_err();

@@ -84,10 +84,11 @@ async fn whole_window(name: &str, size: PaneSize) {
     lab.check().await.expect_clean();
 }
 
-/// Nothing is wider than the pane, nor was wrapped by it.
+/// Nothing is wider than the pane, nor was wrapped by it, but for a lab's long path.
 fn fits(screen: &str, (columns, _): PaneSize) {
     for line in screen.lines() {
-        assert!(line.chars().count() <= columns, "wider than the pane: {line}");
+        let is_path = line.trim_start().starts_with('/') && !line.trim().contains(' ');
+        assert!(line.chars().count() <= columns || is_path, "wider than the pane: {line}");
     }
 }
 
