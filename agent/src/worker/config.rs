@@ -64,6 +64,12 @@ pub(super) async fn put<E: Engine>(
     if file.digest == *to {
         // A crash may have come between the rename and its way to the disk.
         file.settle().map_err(refused)?;
+        // Somebody put it there by hand, a copy: the same bytes need not lie beside it.
+        if file.staged(run).map_err(refused)?.as_ref() == Some(to) {
+            turn.intend()?;
+            turn.changes()?;
+            file.unstage(run).map_err(refused)?;
+        }
         return Ok(outcome(How::Already, to));
     }
     expect(&file, from)?;

@@ -74,6 +74,13 @@ impl<N: Orders> Errand<N> {
         let mut report = self.begin(order).await?;
         loop {
             let JobReport { id, state, done_bytes, total_bytes, note } = report;
+            // Its agent ended it for somebody else; who that is, it says when it
+            // is asked again.
+            if state == JobState::Cancelled {
+                sleep(poll).await;
+                report = self.begin(order).await?;
+                continue;
+            }
             if let Some(end) = ended(order, state) {
                 return end;
             }
@@ -176,12 +183,11 @@ fn ended(order: &JobOrder, state: JobState) -> Option<Result<Settlement, Problem
     };
     let failed = |message| Problem::Refused { reason, message, remedy: String::new() };
     Some(match state {
-        JobState::Running => return None,
+        JobState::Running | JobState::Cancelled => return None,
         JobState::Done { image } => Ok(Settlement::Pulled { image }),
         JobState::BackedUp(backup) => Ok(Settlement::BackedUp { backup: *backup }),
         JobState::Restored { rows } => Ok(Settlement::Restored { rows }),
         JobState::Failed { problem } => Err(failed(problem)),
-        JobState::Cancelled => Err(failed(format!("{} was cancelled", order.verb()))),
     })
 }
 

@@ -179,7 +179,11 @@ impl Cluster {
         self.world.note(format!("quay-{}: its ledger is lost", node + 1));
         self.kill_agent(node);
         self.slots.lock().unwrap()[node].life.end();
-        self.world.state().hosts[node].has_lost_ledger = true;
+        let mut state = self.world.state();
+        let host = &mut state.hosts[node];
+        // With everything that its agent knew the floor is gone, until the gate misses it.
+        (host.has_lost_ledger, host.floor) = (true, None);
+        drop(state);
         let _ = std::fs::remove_dir_all(self.base.join(format!("state-{}", node + 1)));
     }
 
