@@ -84,6 +84,7 @@ pub struct NodeSurvey {
 }
 
 /// A look at a database, or why there is none.
+#[expect(clippy::large_enum_variant, reason = "one a node, and most are the large one")]
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatabaseAnswer {

@@ -1,6 +1,5 @@
 //! A program that is run for a backup: in a process group of its own, which
 //! ends when whoever waits for it is gone.
-#![expect(clippy::disallowed_methods, reason = "an effect room: it waits for a program")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

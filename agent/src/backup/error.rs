@@ -220,19 +220,7 @@ impl BackupError {
             Self::Unsupported { .. } => {
                 "back it up by its own means, and waive the backup in words"
             }
-            Self::Files { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "make room there, or set backup.directory in agent.yaml to another disk"
-                }
-                io::ErrorKind::NotFound => {
-                    "make backup.directory of agent.yaml: install -d -o quaymaster -g quaymaster \
-                     -m 0700"
-                }
-                _ => {
-                    "let the agent's user write in backup.directory of agent.yaml; its unit names \
-                     it in ReadWritePaths="
-                }
-            },
+            Self::Files { source, .. } => of_files(source.kind()),
             Self::NoRoom { .. } => {
                 "make room there, or set backup.directory in agent.yaml to another disk"
             }
@@ -262,6 +250,18 @@ impl BackupError {
             Self::Unsound(_) => "do not restore it; see the disk that holds it",
         }
     }
+}
+
+fn of_files(kind: io::ErrorKind) -> &'static str {
+    if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return "make room there, or set backup.directory in agent.yaml to another disk";
+    }
+    if kind == io::ErrorKind::NotFound {
+        return "make backup.directory of agent.yaml: install -d -o quaymaster -g quaymaster \
+                -m 0700";
+    }
+    "let the agent's user write in backup.directory of agent.yaml; its unit names it in \
+     ReadWritePaths="
 }
 
 fn megabytes(bytes: u64) -> String {

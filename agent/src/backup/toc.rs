@@ -58,7 +58,7 @@ fn copied(line: &[u8], schema: &str) -> Option<Option<&'static str>> {
     let bare = |name: &str| name.trim_matches('"').to_owned();
     let (of, table) = name
         .split_once('.')
-        .map_or((String::new(), bare(name)), |(of, table)| (bare(of), bare(table)));
+        .map_or_else(|| (String::new(), bare(name)), |(of, table)| (bare(of), bare(table)));
     let is_key = of == schema || of.is_empty();
     Some(KEY_TABLES.iter().copied().find(|key| is_key && *key == table))
 }

@@ -175,12 +175,10 @@ fn backups(config: &BackupConfig) -> Finding {
     let trial = config.directory.join(".check");
     let tried = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial));
     if let Err(error) = tried {
-        let remedy = match error.kind() {
-            io::ErrorKind::ReadOnlyFilesystem => {
-                "name it in ReadWritePaths= of the unit (systemctl edit quaymaster-agent)"
-                    .to_owned()
-            }
-            _ => make,
+        let remedy = if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+            "name it in ReadWritePaths= of the unit (systemctl edit quaymaster-agent)".to_owned()
+        } else {
+            make
         };
         let text = format!("cannot write backups in `{directory}`: {error}");
         return Finding::bad(about, text, remedy);

@@ -137,14 +137,14 @@ fn backup(records: &[&Record]) -> f64 {
     let mut asked = None;
     let mut took = 0.0;
     for record in records {
-        match &record.event {
-            Event::Intended { step, at, .. } => asked = Some((*step, *at)),
-            Event::Settled { step, settlement: Settlement::BackedUp { .. }, at, .. } => {
-                if let Some((_, since)) = asked.filter(|(of, _)| of == step) {
-                    took = at.duration_since(since).as_secs_f64().max(0.0);
-                }
-            }
-            _ => {}
+        let event = &record.event;
+        if let Event::Intended { step, at, .. } = event {
+            asked = Some((*step, *at));
+        } else if let Event::Settled { step, settlement, at, .. } = event
+            && matches!(settlement, Settlement::BackedUp { .. })
+            && let Some((_, since)) = asked.filter(|(of, _)| of == step)
+        {
+            took = at.duration_since(since).as_secs_f64().max(0.0);
         }
     }
     took
