@@ -85,9 +85,9 @@ async fn a_lab_is_what_it_says_and_ends_without_a_trace() {
     assert_eq!(
         made.join(" "),
         "ca.crt cluster.yaml engine lab.json nodes observed operator.crt operator.key reader.crt \
-         reader.key shared state witness"
+         reader.key robot.json shared state witness"
     );
-    for path in [layout.lab_file(), layout.dir().join("operator.key")] {
+    for path in [layout.lab_file(), layout.dir().join("operator.key"), layout.robot_file()] {
         assert_eq!(mode(path), 0o600);
     }
     assert_eq!(mode(layout.pki("quay-1").join("agent.key")), 0o600);
