@@ -37,6 +37,8 @@ const FILTERS: &[(&str, &str)] = &[
         "\nbackup    <seconds> verified, <n> kB kept on $1 in <directory>",
     ),
     (r"verified, \d+ kB", "verified, <n> kB"),
+    // Told only where it takes its time.
+    (r"(?m)^\S+ backs up: .*\n", ""),
     (r", for [\d.]+ s\b", ", for <n> s"),
     (r"(?m)^in all    [\d.]+ s$", "in all    <seconds>"),
     (r"(?m)  \d+ s *$", "  <n> s"),
@@ -72,7 +74,7 @@ fn escaped(path: &str) -> String {
 /// A page whose lines come in one order, however fast which node was: the nodes
 /// of one step stand sorted, and what a gate was seen to wait for is left out.
 pub fn steady(page: &str) -> String {
-    let lines: Vec<&str> = page.lines().filter(|line| !is_passing(line)).collect();
+    let lines: Vec<&str> = page.lines().filter(|line| !is_waiting(line) && !is_bar(line)).collect();
     let groups =
         lines.chunk_by(|one, next| step_of(one).is_some_and(|step| step_of(next) == Some(step)));
     let mut steady = String::new();
@@ -111,9 +113,4 @@ fn live(line: &str) -> Option<&str> {
     let (clock, rest) = line.split_once("  ")?;
     let is_clock = clock.len() == 8 && clock.bytes().filter(|byte| *byte == b':').count() == 2;
     is_clock.then_some(rest)
-}
-
-/// What is told only where something takes its time.
-fn is_passing(line: &str) -> bool {
-    is_waiting(line) || is_bar(line) || line.contains(" backs up: ")
 }
