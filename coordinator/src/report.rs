@@ -48,9 +48,9 @@ pub struct Limit {
     pub slowest_stop: (NodeName, Duration),
     /// The same of what stops after the Quays.
     pub slowest_companion: Option<(NodeName, Duration)>,
-    /// Both looks at the dark.
+    /// All looks at the dark.
     pub dark_gates: Duration,
-    /// The backup between them; `None` = it was waived.
+    /// The backup between two of them; `None` = it was waived.
     pub backup: Option<Duration>,
     /// The first node's start asked until it was healthy.
     pub first_node: (NodeName, Duration),

@@ -85,7 +85,11 @@ impl Steps<'_> {
         }
         self.act(Component::Quay, Verb::SetFloor, Width::All);
         self.gate(Component::Quay, Gate::Dark, Width::All);
-        self.act(Component::Quay, Verb::BackUp, Width::One);
+        if self.of.backup.is_some() {
+            self.act(Component::Quay, Verb::BackUp, Width::One);
+            // That took its time.
+            self.gate(Component::Quay, Gate::Dark, Width::All);
+        }
         self.act(Component::Quay, Verb::PutConfig, Width::Writers);
         self.gate(Component::Quay, Gate::Dark, Width::All);
     }

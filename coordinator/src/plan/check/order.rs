@@ -137,8 +137,14 @@ const BEFORE: &[(What, What)] = &[
 ];
 
 /// Of the Quays: nothing may stand between these.
-const ADJACENT: &[(What, What)] =
-    &[(APPROVAL, UNCHANGED), (DARK, MIGRATE), (MIGRATE, FIRST_NODE), (START, HEALTHY)];
+const ADJACENT: &[(What, What)] = &[
+    (APPROVAL, UNCHANGED),
+    (DARK, BACK_UP),
+    (DARK, PUT_CONFIG),
+    (DARK, MIGRATE),
+    (MIGRATE, FIRST_NODE),
+    (START, HEALTHY),
+];
 
 const QUAY: Component = Component::Quay;
 const BUILDER: Component = Component::Builder;
@@ -212,13 +218,6 @@ pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
     for (earlier, later) in ADJACENT {
         adjacent(there, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
     }
-    let dark = if plan.backup.node().is_some() {
-        adjacent(there, Kind(QUAY, DARK), Kind(QUAY, BACK_UP), &mut flaws);
-        BACK_UP
-    } else {
-        DARK
-    };
-    adjacent(there, Kind(QUAY, dark), Kind(QUAY, PUT_CONFIG), &mut flaws);
     stops_at_once(there, &mut flaws);
     for (index, step) in there.iter().chain(back).enumerate() {
         single(plan, index, step, &mut flaws);
@@ -248,7 +247,7 @@ fn before(
     later: (Component, What),
     flaws: &mut Vec<OrderFlaw>,
 ) {
-    // The first of two dark gates is the one that follows the stop.
+    // The first of the dark gates is the one that follows the stop.
     if let (Some(last), Some(first)) =
         (positions(steps, earlier).last(), positions(steps, later).next())
         && last >= first
@@ -285,6 +284,7 @@ fn wanted(plan: &Plan) -> Vec<(Kind, usize)> {
     let has_rest = usize::from(plan.nodes.len() > 1);
     let has_backfill = usize::from(plan.window.from.mode == Mode::Background);
     let has_pull = usize::from(is_pulled(&plan.image));
+    let has_backup = usize::from(plan.backup.node().is_some());
     let mut wanted = vec![
         (Kind(QUAY, BACKFILL), has_backfill),
         (Kind(QUAY, PULL), has_pull),
@@ -294,8 +294,8 @@ fn wanted(plan: &Plan) -> Vec<(Kind, usize)> {
         (Kind(QUAY, UNCHANGED), 1),
         (Kind(QUAY, STOP), 1),
         (Kind(QUAY, SET_FLOOR), 1),
-        (Kind(QUAY, DARK), 2),
-        (Kind(QUAY, BACK_UP), usize::from(plan.backup.node().is_some())),
+        (Kind(QUAY, DARK), 2 + has_backup),
+        (Kind(QUAY, BACK_UP), has_backup),
         (Kind(QUAY, PUT_CONFIG), 1),
         (Kind(QUAY, MIGRATE), 1),
         (Kind(QUAY, FIRST_NODE), 1),

@@ -22,7 +22,7 @@ pub enum JournalReadError {
 #[derive(Default, Debug)]
 pub(super) struct JournalSays {
     pub(super) claims: Vec<JournalClaim>,
-    /// Of every window that passed its point of no return, in order: both looks at the dark, and the
+    /// Of every window that passed its point of no return, in order: all looks at the dark, and the
     /// backup between them. No one but the coordinator can tell how long it looked around.
     pub(super) dark_gates: Vec<f64>,
     pub(super) is_backfill_waived: bool,
@@ -117,7 +117,7 @@ fn occurrences(container: &ContainerState) -> Vec<Occurrence> {
     all
 }
 
-/// Seconds that both looks at the dark and the backup between them took, in a window whose first node then passed its own gate.
+/// Seconds that all looks at the dark and the backup between them took, in a window whose first node then passed its own gate.
 fn dark_gates(records: &[&Record]) -> Option<f64> {
     let passed: Vec<_> = records
         .iter()
