@@ -2,8 +2,8 @@
 //!
 //! `event` is what may happen, `state` the one fold of events (live runs,
 //! `status`, `explain` and recovery share it), `next` the decision, `order`
-//! the words for a node, `attempt` what of it begins anew, `turn` why a run goes back, `log` what the log of a
-//! migration says. All of it is pure.
+//! the words for a node, `attempt` what of it begins anew, `turn` why a run goes
+//! back, `log` what the log of a migration says. All of it is pure.
 
 pub mod act_state;
 pub mod attempt;

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use quaymaster_proto::backup::Backup;
-use quaymaster_proto::{
-    ClusterName, ContainerId, Epoch, ImageId, NodeName, PlanDigest, RunId, StepNumber,
-};
+use quaymaster_proto::{ClusterName, Epoch, NodeName, PlanDigest, RunId, StepNumber};
 
-use crate::plan::{Gate, Plan, PlannedBackup, Verb, What};
+use crate::plan::Gate;
 use crate::run::act_state::{ActEvent, ActState, Intent, may_be_done};
-use crate::run::event::{Event, Evidence, GateFailure, Problem, Settlement, TagsLeft, WaitingOn};
+use crate::run::event::{Event, Evidence, GateFailure, Problem, TagsLeft, WaitingOn};
 use crate::run::illegal::IllegalEvent;
 use crate::run::turn::{Cause, Crossing};
+
+mod questions;
 
 /// No plan has so many steps: what tells two attempts of a step apart.
 pub(in crate::run) const ATTEMPT: u32 = 1000;
@@ -320,11 +319,6 @@ impl RunState {
         Evidence::Healthy { healthy_at: all.collect() }
     }
 
-    /// Whether a health gate was ever open for a node.
-    pub(super) fn was_healthy(&self, step: StepNumber, node: &NodeName) -> bool {
-        self.healthy.get(&step).is_some_and(|nodes| nodes.contains_key(node))
-    }
-
     fn only_on_the_way(
         &self,
         event: &Event,
@@ -375,23 +369,6 @@ impl RunState {
         Ok(())
     }
 
-    /// The number of a step as a node is told it: each attempt of its part has
-    /// numbers of its own, higher than those of every one before.
-    pub fn wire_step(&self, step: StepNumber, node: &NodeName) -> StepNumber {
-        let offset = (self.attempt(node) - 1).saturating_mul(ATTEMPT);
-        StepNumber::new(step.get().saturating_add(offset)).unwrap_or(step)
-    }
-
-    /// The highest number that a node was ever told; `None` = never any.
-    pub fn furthest(&self, node: &NodeName) -> Option<StepNumber> {
-        self.told.get(node).copied()
-    }
-
-    /// Which attempt of a node's part this is; 1 is the first.
-    pub fn attempt(&self, node: &NodeName) -> u32 {
-        self.attempts.get(node).copied().unwrap_or(1)
-    }
-
     fn act(
         &mut self,
         step: StepNumber,
@@ -433,91 +410,6 @@ impl RunState {
             }
             Some(GateState::Waiting { since, .. }) => Ok(*since),
             Some(GateState::Passed { .. } | GateState::Closed { .. }) | None => Ok(at),
-        }
-    }
-
-    /// The backup that this run has made, where it has.
-    pub fn backup(&self, plan: &Plan) -> Option<&Backup> {
-        let step = plan.first_step(What::Act(Verb::BackUp))?;
-        step.nodes.iter().find_map(|node| match self.act_state(step.number, node) {
-            ActState::Done { settlement: Settlement::BackedUp { backup }, .. } => Some(backup),
-            ActState::Done { .. }
-            | ActState::Pending
-            | ActState::InFlight { .. }
-            | ActState::Failed { .. } => None,
-        })
-    }
-
-    /// Whether the point of no return may be crossed: there is a verified
-    /// backup, or somebody waived it in words.
-    pub fn has_backup(&self, plan: &Plan) -> bool {
-        match &plan.backup {
-            PlannedBackup::Taken { .. } => self.backup(plan).is_some(),
-            PlannedBackup::Waived { because, .. } => !because.trim().is_empty(),
-        }
-    }
-
-    /// Where a node stands in a step.
-    pub fn act_state(&self, step: StepNumber, node: &NodeName) -> &ActState {
-        self.acts.get(&(step, node.clone())).unwrap_or(&ActState::Pending)
-    }
-
-    /// The latest word of a person on a gate.
-    pub fn approval(&self, gate: Gate) -> Option<&Approval> {
-        self.approvals.iter().rev().find(|approval| approval.gate == gate)
-    }
-
-    /// Whether a step was ever intended on any node.
-    pub fn has_begun(&self, step: StepNumber) -> bool {
-        self.begun.iter().any(|(begun, _)| *begun == step)
-    }
-
-    /// Whether the point of no return is behind the run: the migrating start
-    /// was intended. A failed one that will be asked again counts: only proof
-    /// takes an intent back.
-    pub fn has_crossed(&self, plan: &Plan) -> bool {
-        match self.direction {
-            Direction::There => plan.point_of_no_return().is_some_and(|step| self.has_begun(step)),
-            Direction::Back { .. } => false,
-        }
-    }
-
-    /// Whether it ended where its window began.
-    pub fn went_back(&self) -> bool {
-        self.finished_at.is_some() && self.direction != Direction::There
-    }
-
-    /// The image that a pull brought to a node.
-    pub fn pulled(&self, step: StepNumber, node: &NodeName) -> Option<&ImageId> {
-        match self.act_state(step, node) {
-            ActState::Done { settlement: Settlement::Pulled { image }, .. } => Some(image),
-            ActState::Done {
-                settlement:
-                    Settlement::Met(_) | Settlement::BackedUp { .. } | Settlement::Restored { .. },
-                ..
-            }
-            | ActState::Pending
-            | ActState::InFlight { .. }
-            | ActState::Failed { .. } => None,
-        }
-    }
-
-    /// The container that an act left on a node.
-    pub fn container(&self, step: StepNumber, node: &NodeName) -> Option<&ContainerId> {
-        match self.act_state(step, node) {
-            ActState::Done { settlement: Settlement::Met(outcome), .. } => {
-                outcome.container.as_ref().map(|container| &container.id)
-            }
-            ActState::Done {
-                settlement:
-                    Settlement::Pulled { .. }
-                    | Settlement::BackedUp { .. }
-                    | Settlement::Restored { .. },
-                ..
-            }
-            | ActState::Pending
-            | ActState::InFlight { .. }
-            | ActState::Failed { .. } => None,
         }
     }
 }

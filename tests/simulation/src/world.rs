@@ -2,173 +2,32 @@
 //! befall them.
 #![expect(clippy::disallowed_methods, reason = "it keeps tokio's time and lays out files")]
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use quaymaster_agent::container::ContainerSpec;
-use quaymaster_agent::container::spec::{NetworkSpec, ProcessSpec, StorageSpec};
-use quaymaster_proto::{
-    ContainerId, ContainerState, ContainerStatus, Floor, ImageDigest, ImageId, RestartPolicy,
-};
-use sha2::{Digest as _, Sha256};
+use quaymaster_proto::{ContainerId, ContainerState, ContainerStatus, Floor};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::backup::Kept;
 use crate::chance::Chance;
 use crate::database::Database;
 use crate::quay;
 use crate::witness::Witness;
 
-/// The old release's image, and the new one's.
-pub const IMAGES: [&str; 2] = [
-    "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
-];
-/// Under which digest the registry has the new one.
-pub const DIGEST: &str = "sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
-/// The new one's name there.
-pub const REPOSITORY: &str = "quay.io/redhat/quay";
+mod config;
+mod release;
+mod state;
+
+pub use config::{mode_in, sha256};
+pub use release::{DIGEST, IMAGES, REPOSITORY, Release, digest, release_of};
+pub(crate) use state::published;
+pub use state::{Cause, Host, Phase, Process, State, Stored};
+
 /// How long a dead client's sessions stay.
 const LINGER: Duration = Duration::from_millis(800);
-
-/// A release of Quay.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Release {
-    /// 2.9.5.
-    Old,
-    /// 3.0.5.
-    New,
-}
-
-/// Who started a container.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cause {
-    /// The product: an agent.
-    Agent,
-    /// The engine, by the container's policy.
-    Policy,
-    /// Somebody else.
-    Foreign,
-}
-
-/// How far a Quay has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Phase {
-    /// Before and in its migration.
-    Starting,
-    /// It listens.
-    Listening,
-    /// It is well.
-    Well,
-}
-
-/// A Quay at work.
-#[derive(Debug)]
-pub struct Process {
-    /// Of all that ever were.
-    pub number: u64,
-    /// Whoever started it.
-    pub cause: Cause,
-    /// Since when, in milliseconds.
-    pub since: u64,
-    /// What it read from config.yaml.
-    pub mode: Option<String>,
-    /// How far it has come.
-    pub phase: Phase,
-    /// Since when it is well, in milliseconds.
-    pub well_since: Option<u64>,
-    /// Whether it has anything to migrate left.
-    pub migrates: bool,
-    task: Option<AbortHandle>,
-}
-
-/// A container.
-#[derive(Debug)]
-pub struct Stored {
-    /// As it was created.
-    pub spec: ContainerSpec,
-    /// As its engine shows it.
-    pub state: ContainerState,
-    /// In seconds; later ones are higher.
-    pub created: i64,
-    /// Somebody asked for its end.
-    pub is_stopped: bool,
-    /// How often it ran.
-    pub runs: u32,
-    /// What it has said.
-    pub log: Vec<String>,
-    /// Its Quay, while it runs.
-    pub process: Option<Process>,
-    /// Something happened to it.
-    pub changed: watch::Sender<u64>,
-}
-
-/// A host.
-#[derive(Debug)]
-pub struct Host {
-    /// `quay-1` and so on.
-    pub name: String,
-    /// Its address.
-    pub address: String,
-    /// Whether its engine answers.
-    pub is_up: bool,
-    /// Its containers.
-    pub containers: BTreeMap<ContainerId, Stored>,
-    /// Whether it has the new image.
-    pub has_image: bool,
-    /// How far its clock is ahead, in milliseconds.
-    pub ahead: i64,
-    /// Its config.yaml.
-    pub config: PathBuf,
-    /// Whether its agent once lost everything that it knew.
-    pub has_lost_ledger: bool,
-    /// Whether its agent's disk is full.
-    pub is_full: bool,
-    /// After so many points its agent dies.
-    pub fuse: Option<u64>,
-    /// Points that its agents have passed.
-    pub points: u64,
-    /// An agent died, or its host did: one more.
-    pub deaths: watch::Sender<u64>,
-    /// When a container of it started last.
-    pub starts: watch::Sender<Option<Timestamp>>,
-    /// Since when its agent is there, in milliseconds.
-    pub agent_since: Option<u64>,
-    /// Its floor, and since when.
-    pub floor: Option<(u64, Floor)>,
-    /// So often the host was started again.
-    pub boots: u64,
-    /// The process that claimed the node last.
-    pub driver: Option<u128>,
-}
-
-/// All of it.
-#[derive(Debug)]
-pub struct State {
-    /// By their numbers.
-    pub hosts: Vec<Host>,
-    /// The one database.
-    pub database: Database,
-    /// Dumps of it.
-    pub backups: Vec<Kept>,
-    /// Who sees it all.
-    pub witness: Witness,
-    /// What happened, in order.
-    pub trace: Vec<String>,
-    /// How far the coordinator's clock is ahead, in milliseconds.
-    pub coordinator_ahead: i64,
-    /// Of whatever happens by chance in the world.
-    pub chance: Chance,
-    numbers: u64,
-    /// The config files that the witness has read.
-    files: Vec<Option<(u64, i64, i64)>>,
-}
 
 /// The world; clones are the same one.
 #[derive(Clone, Debug)]
@@ -196,22 +55,6 @@ pub struct Setting<'a> {
     pub chance: Chance,
 }
 
-/// config.yaml as its owner wrote it.
-fn config_text(mode: Option<&str>) -> String {
-    let mode = mode.map(|mode| format!("V3_UPGRADE_MODE: {mode}  # as documented\n"));
-    format!(
-        "# Edited by hand, with care.\nDB_URI: postgresql://quay:secret@db.example.com:5432/quay\n\
-         SECRET_KEY: '12345'\n{}SERVER_HOSTNAME: quay.example.com\nSETUP_COMPLETE: true\n",
-        mode.unwrap_or_default()
-    )
-}
-
-/// What config.yaml says of the mode.
-pub fn mode_in(config: &str) -> Option<&str> {
-    let line = config.lines().find_map(|line| line.strip_prefix("V3_UPGRADE_MODE:"))?;
-    line.split('#').next().map(str::trim)
-}
-
 impl World {
     /// A cluster that serves.
     pub fn new(setting: Setting<'_>) -> Self {
@@ -221,11 +64,11 @@ impl World {
             let directory = base.join(format!("config-{own}"));
             std::fs::create_dir_all(&directory).expect("a directory for config.yaml");
             let config = directory.join("config.yaml");
-            std::fs::write(&config, config_text(found.1)).expect("config.yaml");
-            Host { has_image: found.0 == Release::New, ..host(number, config) }
+            std::fs::write(&config, config::text(found.1)).expect("config.yaml");
+            Host { has_image: found.0 == Release::New, ..Host::new(number, config) }
         });
         let hosts: Vec<Host> = hosts.collect();
-        let text = config_text(found.1);
+        let text = config::text(found.1);
         let state = State {
             witness: Witness::new(hosts.len(), &text, revision),
             hosts,
@@ -239,7 +82,7 @@ impl World {
         };
         let world = Self { state: Arc::new(Mutex::new(state)), begun: Instant::now() };
         for node in 0..nodes {
-            let spec = world.first_spec(node, found.0);
+            let spec = release::spec(&world.state().hosts[node], found.0);
             let id = world.create(node, "quay", spec).expect("the name is free");
             world.start(node, &id, Cause::Foreign).expect("it starts");
         }
@@ -292,7 +135,7 @@ impl World {
         let mut state = self.state();
         let paths: Vec<PathBuf> = state.hosts.iter().map(|host| host.config.clone()).collect();
         // A file that was put in place is another one.
-        let files: Vec<_> = paths.iter().map(|path| identity(path)).collect();
+        let files: Vec<_> = paths.iter().map(|path| config::identity(path)).collect();
         if files == state.files {
             return;
         }
@@ -301,45 +144,6 @@ impl World {
         let texts: Vec<String> = texts.collect();
         let millis = self.millis();
         Witness::see_configs(&mut state, millis, &texts);
-    }
-
-    fn first_spec(&self, node: usize, release: Release) -> ContainerSpec {
-        let state = self.state();
-        let host = &state.hosts[node];
-        let directory = host.config.parent().unwrap_or(&host.config).display().to_string();
-        let (inside, image) = match release {
-            Release::Old => ([80, 443], IMAGES[0]),
-            Release::New => ([8080, 8443], IMAGES[1]),
-        };
-        let ports = inside.into_iter().zip([80, 443]).map(|(inside, outside): (u16, u16)| {
-            let port = format!("{inside}/tcp").parse().expect("a port");
-            let (address, port_text) = (host.address.clone(), outside.to_string());
-            let host = quaymaster_agent::container::spec::HostPort { address, port: port_text };
-            (port, vec![host])
-        });
-        ContainerSpec {
-            image: image.parse().expect("an image's id"),
-            environment: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            process: ProcessSpec::default(),
-            hostname: None,
-            domainname: None,
-            storage: StorageSpec {
-                binds: vec![format!("{directory}:/conf/stack")],
-                mounts: Vec::new(),
-                anonymous_volumes: Default::default(),
-                volumes_from: Vec::new(),
-            },
-            network: NetworkSpec {
-                mode: "default".to_owned(),
-                ports: ports.collect(),
-                ..NetworkSpec::default()
-            },
-            restart_policy: RestartPolicy::Always,
-            auto_remove: false,
-            options: BTreeMap::new(),
-            unknown: BTreeMap::new(),
-        }
     }
 
     /// Creates a container; `None` = the name is taken.
@@ -474,81 +278,5 @@ impl World {
         if let Some(task) = process.task {
             task.abort();
         }
-    }
-}
-
-/// Which file lies there, and since when.
-fn identity(path: &Path) -> Option<(u64, i64, i64)> {
-    let file = path.metadata().ok()?;
-    Some((file.ino(), file.ctime(), file.ctime_nsec()))
-}
-
-/// Which release an image is of.
-pub fn release_of(image: &ImageId) -> Release {
-    if image.as_str() == IMAGES[0] { Release::Old } else { Release::New }
-}
-
-/// The new image's digest in the registry.
-pub fn digest() -> ImageDigest {
-    DIGEST.parse().expect("a digest")
-}
-
-/// Where a container's ports are on its host.
-pub(crate) fn published(stored: &Stored) -> Vec<String> {
-    let hosts = stored.spec.network.ports.values().flatten();
-    hosts.map(|host| format!("{}:{}", host.address, host.port)).collect()
-}
-
-/// A config's digest.
-pub fn sha256(text: &str) -> String {
-    format!("{:x}", Sha256::digest(text.as_bytes()))
-}
-
-impl State {
-    /// A container.
-    pub fn stored(&mut self, node: usize, id: &ContainerId) -> Option<&mut Stored> {
-        self.hosts[node].containers.get_mut(id)
-    }
-
-    /// A Quay at work, if it is still that one.
-    pub fn process(&mut self, node: usize, id: &ContainerId, number: u64) -> Option<&mut Process> {
-        self.stored(node, id)?.process.as_mut().filter(|process| process.number == number)
-    }
-
-    /// Who started a Quay; one that is gone was somebody else's.
-    pub(crate) fn cause_of(&self, number: u64) -> Cause {
-        let found = self.quays().find(|(_, _, process)| process.number == number);
-        found.map_or(Cause::Foreign, |(_, _, process)| process.cause)
-    }
-
-    /// Every Quay at work.
-    pub fn quays(&self) -> impl Iterator<Item = (usize, &Stored, &Process)> {
-        let hosts = self.hosts.iter().enumerate();
-        hosts.flat_map(|(node, host)| {
-            let all = host.containers.values();
-            all.filter_map(move |stored| Some((node, stored, stored.process.as_ref()?)))
-        })
-    }
-}
-
-fn host(number: usize, config: PathBuf) -> Host {
-    Host {
-        name: format!("quay-{number}"),
-        address: format!("10.0.0.{}", 10 + number),
-        is_up: true,
-        containers: BTreeMap::new(),
-        has_image: false,
-        ahead: 0,
-        config,
-        has_lost_ledger: false,
-        is_full: false,
-        fuse: None,
-        points: 0,
-        deaths: watch::Sender::new(0),
-        starts: watch::Sender::new(None),
-        agent_since: None,
-        floor: None,
-        boots: 0,
-        driver: None,
     }
 }

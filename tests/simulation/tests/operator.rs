@@ -8,204 +8,35 @@ use std::time::Duration;
 use quaymaster::catalogue::Catalogue;
 use quaymaster::cluster::Cluster as ClusterFile;
 use quaymaster::guards::Guard;
-use quaymaster::journal::store::JournalError;
 use quaymaster::nodes::{Looks as _, SurveyKey, asking};
 use quaymaster::plan::request::{Request, Wanted, wanted};
 use quaymaster::plan::situation::Situation;
 use quaymaster::plan::{CheckedPlan, Gate, Verb, What, build};
 use quaymaster::preflight;
 use quaymaster::run::rebuild::{Kept, rebuild};
-use quaymaster::run::{Event, Evidence, RunState, Settlement, next, order};
-use quaymaster::runner::{Book, Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
+use quaymaster::run::{Event, RunState, next};
+use quaymaster::runner::{Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
 use quaymaster::survey::Reader;
-use quaymaster_proto::{Epoch, Lease, Mode, NodeName, RunId};
+use quaymaster_proto::{Epoch, Mode, NodeName, RunId, StepNumber};
 use quaymaster_simulation::life::Life;
-use quaymaster_simulation::world::{Cause, IMAGES};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep};
 use ulid::Ulid;
 
 use crate::cluster::{Cluster, Kind};
-use crate::fleet::{Fleet, number};
+use crate::fleet::Fleet;
+
+mod ending;
+mod pen;
+
+pub(crate) use ending::Excuses;
+pub(crate) use pen::{Fuse, Journal, Moment, Pen, Visitor};
 
 /// How a hold begins that comes from leases.
 pub(crate) const UNCLAIMED: &str = "leases are not to be had: ";
 
 /// How long a process stays with a run that only waits.
 const LONGEST: Duration = Duration::from_secs(150);
-
-/// Longer than any window.
-const FOR_EVER: Duration = Duration::from_secs(7200);
-
-/// A journal, which outlives the processes that write it.
-#[derive(Clone, Default)]
-pub(crate) struct Journal(Arc<Mutex<Vec<Event>>>);
-
-impl Journal {
-    pub(crate) fn events(&self) -> Vec<Event> {
-        self.0.lock().unwrap().clone()
-    }
-
-    pub(crate) fn state(&self) -> RunState {
-        RunState::replay(&self.events()).unwrap()
-    }
-
-    /// As it is now.
-    pub(crate) fn copy(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.events())))
-    }
-
-    /// An earlier copy takes its place.
-    pub(crate) fn restore(&self, length: usize) {
-        self.0.lock().unwrap().truncate(length.max(1));
-    }
-}
-
-/// When a process dies at its journal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Fuse {
-    /// So many appends later.
-    pub(crate) appends: usize,
-    /// Whether the last one is still written.
-    pub(crate) writes: bool,
-}
-
-/// One process's hold on the journal.
-pub(crate) struct Pen {
-    journal: Journal,
-    life: Life,
-    fuse: Option<Fuse>,
-    plan: Arc<CheckedPlan>,
-    pub(crate) is_full: Arc<Mutex<bool>>,
-    pub(crate) appends: Arc<Mutex<usize>>,
-    visitor: Arc<Mutex<Option<Visitor>>>,
-    cluster: Arc<Cluster>,
-}
-
-/// Somebody who is on the database from right before the migrating start on,
-/// so that the window goes back.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Visitor {
-    /// What had happened when they came.
-    pub(crate) since: Option<Moment>,
-}
-
-/// How far a window has come.
-#[derive(Clone, Debug)]
-pub(crate) struct Moment {
-    pub(crate) appends: usize,
-    pub(crate) orders: usize,
-    /// Points that each node's agent has passed.
-    pub(crate) points: Vec<u64>,
-}
-
-impl Book for Pen {
-    async fn append(&mut self, _: RunId, events: &[Event]) -> Result<(), JournalError> {
-        let dead = || JournalError::InUse { path: "dead".into() };
-        if !self.life.lasts() {
-            return Err(dead());
-        }
-        if *self.is_full.lock().unwrap() {
-            return Err(JournalError::Disk {
-                what: "write to",
-                path: "journal.db".into(),
-                source: std::io::Error::other("no space left on device"),
-            });
-        }
-        let last = match &mut self.fuse {
-            Some(fuse) if fuse.appends == 0 => Some(fuse.writes),
-            Some(fuse) => {
-                fuse.appends -= 1;
-                None
-            }
-            None => None,
-        };
-        if last != Some(false) {
-            self.journal.0.lock().unwrap().extend_from_slice(events);
-            *self.appends.lock().unwrap() += 1;
-            for event in events {
-                self.cluster.world.note(format!("journal: {}", brief(event)));
-                self.compare(event);
-                self.let_in(event);
-                if matches!(event, Event::Retried { node, .. } if *node == self.plan.plan().first) {
-                    self.cluster.world.state().witness.retries += 1;
-                }
-            }
-        }
-        if last.is_some() {
-            self.cluster.world.note("the coordinator dies");
-            self.life.end();
-            return Err(dead());
-        }
-        Ok(())
-    }
-
-    async fn collect(&mut self, _: RunId) -> Result<Vec<Event>, JournalError> {
-        Ok(Vec::new())
-    }
-}
-
-impl Pen {
-    /// Behind the last gate before the migrating start the visitor comes.
-    fn let_in(&self, event: &Event) {
-        let Event::Passed { step, evidence: Evidence::Dark { .. }, .. } = event else { return };
-        let put = self.plan.plan().first_step(What::Act(Verb::PutConfig));
-        if put.is_none_or(|put| *step < put.number) {
-            return;
-        }
-        if let Some(visitor) = self.visitor.lock().unwrap().as_mut() {
-            let moment = Moment {
-                appends: *self.appends.lock().unwrap(),
-                orders: self.cluster.network.lock().unwrap().orders.len(),
-                points: self.cluster.points(),
-            };
-            visitor.since.get_or_insert(moment);
-            self.cluster.world.visit(FOR_EVER);
-        }
-    }
-
-    /// Whatever the journal says happened did happen.
-    fn compare(&self, event: &Event) {
-        let Event::Settled { step, node, settlement: Settlement::Met(outcome), at: _ } = event
-        else {
-            return;
-        };
-        let Some(container) = &outcome.container else { return };
-        let plan = self.plan.plan();
-        let step = plan.steps.iter().chain(&plan.back).find(|known| known.number == *step);
-        let Some(What::Act(verb)) = step.map(|step| step.what) else { return };
-        let millis = self.cluster.world.millis();
-        let mut state = self.cluster.world.state();
-        let Some(stored) = state.stored(number(node), &container.id) else { return };
-        let since = stored.process.as_ref().map(|process| (process.cause, process.since));
-        let did_happen = match verb {
-            Verb::Stop => since.is_none_or(|(cause, _)| cause == Cause::Foreign),
-            Verb::StartMigrating | Verb::Start => stored.runs > 0,
-            Verb::Promote => stored.state.name == "quay",
-            Verb::Pull
-            | Verb::BackUp
-            | Verb::StageContainer
-            | Verb::StageConfig
-            | Verb::SetFloor
-            | Verb::PutConfig
-            | Verb::RemoveStaged
-            | Verb::RemoveStagedConfig
-            | Verb::RestoreConfig
-            | Verb::LowerFloor
-            | Verb::Recreate => true,
-        };
-        if !did_happen {
-            let words = format!("{node}: the journal says that {verb:?} is done");
-            state.witness.blame(millis, 9, &words);
-        }
-    }
-}
-
-fn brief(event: &Event) -> String {
-    let text = format!("{event:?}");
-    let end = text.find(" at: ").unwrap_or(text.len()).min(120);
-    text.chars().take(end).collect()
-}
 
 /// One process of the coordinator.
 #[derive(Default)]
@@ -249,18 +80,6 @@ impl Outcome {
             Self::Holds(_) | Self::Died => false,
         }
     }
-}
-
-/// What somebody else may have changed about a window's end.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Excuses {
-    /// A container may have been started a second time, and never becomes well.
-    pub(crate) is_spoiled: bool,
-    /// A lease may not have been given back; the journal knows that the run is
-    /// over, and whoever comes next takes it.
-    pub(crate) may_keep_lease: bool,
-    /// The database lost a revision, and nobody looked at it once more.
-    pub(crate) has_lost_revision: bool,
 }
 
 /// A planned window in the hands of an operator.
@@ -455,10 +274,8 @@ impl Operator {
         let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
         let because = None;
         let approved = Event::Approved { gate: Gate::Approval, by: who.to_owned(), because, at };
-        let mut events = journal.0.lock().unwrap();
         let waivers = self.plan.plan().waivers.clone();
-        events.push(Event::Started { run, plan, cluster, waivers, at });
-        events.push(approved);
+        journal.replace(vec![Event::Started { run, plan, cluster, waivers, at }, approved]);
     }
 
     fn runner(
@@ -527,7 +344,7 @@ impl Operator {
             let (gate, by, because) = (Gate::Approval, "alice@host".to_owned(), None);
             events.push(Event::Approved { gate, by, because, at });
         }
-        *self.journal.0.lock().unwrap() = events;
+        self.journal.replace(events);
     }
 
     /// The run of somebody else.
@@ -537,20 +354,21 @@ impl Operator {
 
     /// Waits until the nodes are asked for something, so long at most.
     pub(crate) async fn has_begun(&self, longest: Duration) {
-        let begun = Instant::now();
-        let begins = |event: &Event| matches!(event, Event::Intended { .. });
-        while !self.journal.0.lock().unwrap().iter().any(begins) && begun.elapsed() < longest {
-            sleep(Duration::from_millis(4)).await;
-        }
+        self.wait_for(longest, |_| true).await;
     }
 
     /// Waits until config files change, so long at most.
     pub(crate) async fn is_about_to_cross(&self, longest: Duration) {
         let put = self.plan.plan().first_step(What::Act(Verb::PutConfig));
         let put = put.map(|step| step.number);
-        let begins = |event: &Event| matches!(event, Event::Intended { step, node: _, at: _ } if Some(*step) == put);
+        self.wait_for(longest, |step| Some(step) == put).await;
+    }
+
+    /// Waits until a step is intended, so long at most.
+    async fn wait_for(&self, longest: Duration, is_it: impl Fn(StepNumber) -> bool) {
+        let is_it = |event: &Event| matches!(event, Event::Intended { step, .. } if is_it(*step));
         let begun = Instant::now();
-        while !self.journal.0.lock().unwrap().iter().any(begins) && begun.elapsed() < longest {
+        while !self.journal.events().iter().any(is_it) && begun.elapsed() < longest {
             sleep(Duration::from_millis(4)).await;
         }
     }
@@ -562,99 +380,9 @@ impl Operator {
         *count
     }
 
-    /// What is not as it should be at the end of a window, or of its way back.
-    pub(crate) async fn unfinished(&self, outcome: &Outcome, excuses: Excuses) -> Vec<String> {
-        let mut wrong = self.unfinished_agents(outcome, excuses).await;
-        let mut state = self.cluster.world.state();
-        let is_back = *outcome == Outcome::Back;
-        let (image, mode) = match (is_back, self.cluster.kind) {
-            (false, kind) => (IMAGES[1], Some(kind.mode())),
-            (true, Kind::Second) => (IMAGES[1], Some("background")),
-            (true, Kind::Synchronous | Kind::First) => (IMAGES[0], None),
-        };
-        let wanted = if is_back { state.witness.texts.first() } else { state.witness.texts.last() };
-        let text = wanted.cloned().unwrap_or_default();
-        for host in &mut state.hosts {
-            let quay = host.containers.values().find(|stored| stored.state.name == "quay");
-            let is_there = quay.is_some_and(|stored| {
-                (stored.is_well() || excuses.is_spoiled)
-                    && stored.state.image.as_str() == image
-                    && stored.state.restart_policy == quaymaster_proto::RestartPolicy::Always
-                    && stored.process.as_ref().is_some_and(|it| it.mode.as_deref() == mode)
-            });
-            if !is_there {
-                wrong.push(format!("{}: no well Quay as it should be", host.name));
-            }
-            // Of an attempt that failed and was begun anew a person may want to see more.
-            let left = host.containers.values().filter(|stored| {
-                let is_spent = stored.runs > 0 && stored.process.is_none();
-                stored.state.name.contains("-next") && !is_spent
-            });
-            let left =
-                left.map(|stored| format!("{}: {} is left over", host.name, stored.state.name));
-            wrong.extend(left);
-            if std::fs::read_to_string(&host.config).ok().as_ref() != Some(&text) {
-                wrong.push(format!("{}: config.yaml is not as it should be", host.name));
-            }
-            for beside in beside(&host.config) {
-                wrong.push(format!("{}: {beside} is left over", host.name));
-            }
-        }
-        let database = &state.database;
-        let revision = if is_back {
-            self.plan.plan().database.revision.as_str()
-        } else {
-            state.witness.target
-        };
-        if database.revision != revision && !excuses.has_lost_revision {
-            wrong.push(format!("the database is at {}, not {revision}", database.revision));
-        }
-        wrong
-            .extend(database.damage.iter().map(|words| format!("the database is ruined: {words}")));
-        wrong
-    }
-
-    /// The same of what agents keep: floors and leases.
-    async fn unfinished_agents(&self, outcome: &Outcome, excuses: Excuses) -> Vec<String> {
-        let fleet = self.fleet("alice@host", Life::default(), 0);
-        let (plan, run) = (self.plan.plan(), self.journal.state());
-        let mut wrong = Vec::new();
-        for node in &plan.nodes {
-            let facts = match fleet.describe(&node.name, &SurveyKey::new([3; 32])).await {
-                Ok(facts) => facts,
-                Err(error) => {
-                    wrong.push(format!("{}: its agent says nothing: {error}", node.name));
-                    continue;
-                }
-            };
-            let floor = match outcome {
-                Outcome::Done => order::floor(plan, &run, &node.name),
-                Outcome::Back | Outcome::Holds(_) | Outcome::Died => node.floor.clone(),
-            };
-            // With everything that an agent knows its floor may be lost.
-            let has_lost = self.cluster.world.state().hosts[number(&node.name)].has_lost_ledger;
-            if facts.floor != floor && !(has_lost && facts.floor.is_none()) {
-                wrong.push(format!("{}: its floor is {:?}, not {floor:?}", node.name, facts.floor));
-            }
-            let is_left = |lease: &Lease| excuses.may_keep_lease && lease.run == self.run;
-            if let Some(lease) = facts.lease.filter(|lease| !is_left(lease)) {
-                wrong.push(format!("{}: its lease was not given back: {lease:?}", node.name));
-            }
-        }
-        wrong
-    }
-
     fn fleet(&self, who: &str, life: Life, process: u128) -> Fleet {
         Fleet { cluster: Arc::clone(&self.cluster), life, who: who.to_owned(), process }
     }
-}
-
-/// What lies beside a config.yaml and is not kept on purpose.
-fn beside(config: &Path) -> Vec<String> {
-    let directory = config.parent().unwrap_or(config);
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name != "config.yaml" && !name.contains(".quaymaster-kept-")).collect()
 }
 
 fn ended(error: RunError, life: &Life) -> Outcome {
