@@ -7,6 +7,7 @@ pub mod bench;
 mod beside;
 pub mod check;
 pub mod cluster;
+pub mod database_server;
 pub mod demo;
 pub mod engine;
 pub mod host;

@@ -1,11 +1,7 @@
 //! A MariaDB server of the lab's own: made under the lab's directory, run as the user `mysql` where
 //! the lab runs as root.
-#![expect(clippy::disallowed_methods, reason = "an effect room: disk and programs are its job")]
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,10 +9,13 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{Connection, Executor};
 
-use crate::cluster::process::{Job, ProcessId, StartError, start_detached};
-use crate::cluster::wait::{TimedOut, until};
+use crate::cluster::process::{Job, ProcessId, start_detached};
+use crate::cluster::wait::until;
+use crate::database_server::{Kind, ServerError};
 use crate::run_as::RunAs;
 
+static KIND: Kind =
+    Kind { name: "MariaDB", place: SERVER, package: "mariadb-server", user: "mysql" };
 /// How long the server may take to take its first session.
 const START: Duration = Duration::from_secs(30);
 /// The lab's own user; Quay's is `quay`, which has the database `quay`.
@@ -36,28 +35,6 @@ pub struct Server<'a> {
     pub quay_password: &'a str,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum MariadbError {
-    #[error("there is no MariaDB server `{SERVER}`; install it: apt-get install mariadb-server")]
-    NotInstalled,
-    #[error(
-        "the user `mysql`, as whom the server would run, does not exist; install it: apt-get install mariadb-server"
-    )]
-    NoUser,
-    #[error("cannot write MariaDB's files under `{}`", dir.display())]
-    Files { dir: PathBuf, source: io::Error },
-    #[error("cannot run `{}`", program.display())]
-    Run { program: PathBuf, source: io::Error },
-    #[error("mariadb-install-db failed in `{}` (can the user `mysql` reach that directory?): {said}", dir.display())]
-    Install { dir: PathBuf, said: String },
-    #[error("cannot start MariaDB")]
-    Start { source: StartError },
-    #[error("MariaDB does not take sessions; its log is `{}`", log.display())]
-    Silent { log: PathBuf, source: TimedOut },
-    #[error("cannot make the database `quay`")]
-    Database { source: sqlx::Error },
-}
-
 impl Server<'_> {
     /// The database as Quay's config.yaml names it, reached over `host`.
     pub fn quay_uri(&self, host: &str) -> String {
@@ -74,18 +51,19 @@ impl Server<'_> {
     }
 
     /// Makes the data directory and starts the server, detached.
-    pub fn start(&self, detacher: &Path) -> Result<ProcessId, MariadbError> {
+    pub fn start(&self, detacher: &Path) -> Result<ProcessId, ServerError> {
         self.start_as(detacher, &[])
     }
 
     /// The same with further settings, such as `--server-id=2`.
-    pub fn start_as(&self, detacher: &Path, further: &[&str]) -> Result<ProcessId, MariadbError> {
+    pub fn start_as(&self, detacher: &Path, further: &[&str]) -> Result<ProcessId, ServerError> {
         if ![INSTALL, SERVER].iter().all(|program| Path::new(program).is_file()) {
-            return Err(MariadbError::NotInstalled);
+            return Err(ServerError::NotInstalled { kind: &KIND });
         }
-        let run_as = RunAs::decide("mysql").ok_or(MariadbError::NoUser)?;
+        let run_as = KIND.run_as()?;
         let data = self.dir.join("data");
-        let users = self.write_files(run_as)?;
+        // Statements that the server executes when it starts.
+        let users = KIND.write_secret(self.dir, "users.sql", &self.users(), run_as)?;
         self.install(&data, run_as)?;
         let addresses = match self.further {
             Some(address) => format!("127.0.0.1,{address}"),
@@ -104,11 +82,11 @@ impl Server<'_> {
         arguments.extend(SMALL.iter().chain(further).map(OsString::from));
         let (program, arguments) = run_as.wrap(SERVER.into(), arguments);
         let job = Job { program, arguments, environment: Vec::new(), log: self.log() };
-        start_detached(detacher, job).map_err(|source| MariadbError::Start { source })
+        start_detached(detacher, job).map_err(|source| ServerError::Start { kind: &KIND, source })
     }
 
     /// Waits for the server and makes Quay's database.
-    pub async fn prepare(&self, process: ProcessId) -> Result<(), MariadbError> {
+    pub async fn prepare(&self, process: ProcessId) -> Result<(), ServerError> {
         let options = MySqlConnectOptions::new()
             .host("127.0.0.1")
             .port(self.port)
@@ -122,31 +100,11 @@ impl Server<'_> {
             MySqlConnection::connect_with(&options).await.map_err(|error| error.to_string())
         })
         .await
-        .map_err(|source| MariadbError::Silent { log: self.log(), source })?;
-        let failed = |source| MariadbError::Database { source };
+        .map_err(|source| ServerError::Silent { kind: &KIND, log: self.log(), source })?;
+        let failed = |source| ServerError::Database { kind: &KIND, source };
         let made = "CREATE DATABASE IF NOT EXISTS quay CHARACTER SET utf8mb4";
         connection.execute(made).await.map_err(failed)?;
         connection.close().await.map_err(failed)
-    }
-
-    /// Makes the directory, for the server's user alone, and a file of statements that the server
-    /// executes when it starts: no password stands on a command line.
-    fn write_files(&self, run_as: RunAs) -> Result<PathBuf, MariadbError> {
-        let users = self.dir.join("users.sql");
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(self.dir)?;
-            run_as.give(self.dir)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&users)?;
-            file.write_all(self.users().as_bytes())?;
-            run_as.give(&users)
-        };
-        write().map_err(|source| MariadbError::Files { dir: self.dir.to_owned(), source })?;
-        Ok(users)
     }
 
     /// Nobody without a password. Quay's user may see everybody's sessions, as README asks.
@@ -164,7 +122,7 @@ impl Server<'_> {
         )
     }
 
-    fn install(&self, data: &Path, run_as: RunAs) -> Result<(), MariadbError> {
+    fn install(&self, data: &Path, run_as: RunAs) -> Result<(), ServerError> {
         let arguments: Vec<OsString> = [
             "--no-defaults",
             "--auth-root-authentication-method=normal",
@@ -176,16 +134,9 @@ impl Server<'_> {
         .chain([format!("--datadir={}", data.display()).into()])
         .collect();
         let (program, arguments) = run_as.wrap(INSTALL.into(), arguments);
-        let output = Command::new(&program)
-            .args(arguments)
-            .current_dir("/")
-            .output()
-            .map_err(|source| MariadbError::Run { program, source })?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(MariadbError::Install { dir: self.dir.to_owned(), said })
+        let mut install = Command::new(program);
+        install.args(arguments);
+        KIND.run("mariadb-install-db", self.dir, install)
     }
 }
 

@@ -3,9 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "an effect room: disk and programs are its job")]
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,10 +12,13 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{Connection, Executor};
 
 use crate::check::LAB_SESSION;
-use crate::cluster::process::{Job, ProcessId, StartError, start_detached};
-use crate::cluster::wait::{TimedOut, until};
+use crate::cluster::process::{Job, ProcessId, start_detached};
+use crate::cluster::wait::until;
+use crate::database_server::{Kind, ServerError};
 use crate::run_as::RunAs;
 
+static KIND: Kind =
+    Kind { name: "PostgreSQL", place: VERSIONS, package: "postgresql", user: "postgres" };
 /// How long the server may take to take its first session.
 const START: Duration = Duration::from_secs(30);
 /// The lab's own role; Quay's is `quay`, which owns the database `quay`.
@@ -37,32 +38,6 @@ pub struct Server<'a> {
     pub quay_password: &'a str,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum PostgresError {
-    #[error(
-        "there is no PostgreSQL server under `{VERSIONS}`; install it: apt-get install postgresql"
-    )]
-    NotInstalled,
-    #[error(
-        "the user `postgres`, as whom the server would run, does not exist; install it: apt-get install postgresql"
-    )]
-    NoUser,
-    #[error("cannot write PostgreSQL's files under `{}`", dir.display())]
-    Files { dir: PathBuf, source: io::Error },
-    #[error("cannot run `{}`", program.display())]
-    Run { program: PathBuf, source: io::Error },
-    #[error("initdb failed in `{}` (can the user `postgres` reach that directory?): {said}", dir.display())]
-    Initdb { dir: PathBuf, said: String },
-    #[error("pg_basebackup failed in `{}`: {said}", dir.display())]
-    Copy { dir: PathBuf, said: String },
-    #[error("cannot start PostgreSQL")]
-    Start { source: StartError },
-    #[error("PostgreSQL does not take sessions; its log is `{}`", log.display())]
-    Silent { log: PathBuf, source: TimedOut },
-    #[error("cannot make the role and the database `quay`")]
-    Roles { source: sqlx::Error },
-}
-
 impl Server<'_> {
     /// The database as Quay's config.yaml names it, reached over `host`.
     pub fn quay_uri(&self, host: &str) -> String {
@@ -79,23 +54,23 @@ impl Server<'_> {
     }
 
     /// Makes the data directory and starts the server, detached.
-    pub fn start(&self, detacher: &Path) -> Result<ProcessId, PostgresError> {
+    pub fn start(&self, detacher: &Path) -> Result<ProcessId, ServerError> {
         let programs = newest_programs()?;
-        let run_as = RunAs::decide("postgres").ok_or(PostgresError::NoUser)?;
+        let run_as = KIND.run_as()?;
         let data = self.dir.join("data");
-        let password = self.write_files(run_as)?;
+        let password = self.write_password(run_as)?;
         self.initdb(&programs, &data, &password, run_as)?;
-        let files = |source| PostgresError::Files { dir: self.dir.to_owned(), source };
+        let files = |source| ServerError::Files { kind: &KIND, dir: self.dir.to_owned(), source };
         fs::write(data.join("pg_hba.conf"), self.admission()).map_err(files)?;
         self.run(detacher, &programs, run_as)
     }
 
     /// Copies the server at `primary` and starts the copy as its standby, detached. Both have the
     /// same passwords.
-    pub fn start_standby(&self, detacher: &Path, primary: u16) -> Result<ProcessId, PostgresError> {
+    pub fn start_standby(&self, detacher: &Path, primary: u16) -> Result<ProcessId, ServerError> {
         let programs = newest_programs()?;
-        let run_as = RunAs::decide("postgres").ok_or(PostgresError::NoUser)?;
-        self.write_files(run_as)?;
+        let run_as = KIND.run_as()?;
+        self.write_password(run_as)?;
         let address = format!("host=127.0.0.1 port={primary} user={SUPERUSER}");
         let arguments: Vec<OsString> = ["-R", "-c", "fast", "-X", "stream", "-d", &address, "-D"]
             .into_iter()
@@ -103,16 +78,9 @@ impl Server<'_> {
             .chain([self.dir.join("data").into()])
             .collect();
         let (program, arguments) = run_as.wrap(programs.join("pg_basebackup"), arguments);
-        let output = Command::new(&program)
-            .args(arguments)
-            .env("PGPASSWORD", self.superuser_password)
-            .current_dir("/")
-            .output()
-            .map_err(|source| PostgresError::Run { program, source })?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(PostgresError::Copy { dir: self.dir.to_owned(), said });
-        }
+        let mut copy = Command::new(program);
+        copy.args(arguments).env("PGPASSWORD", self.superuser_password);
+        KIND.run("pg_basebackup", self.dir, copy)?;
         self.run(detacher, &programs, run_as)
     }
 
@@ -121,7 +89,7 @@ impl Server<'_> {
         detacher: &Path,
         programs: &Path,
         run_as: RunAs,
-    ) -> Result<ProcessId, PostgresError> {
+    ) -> Result<ProcessId, ServerError> {
         let data = self.dir.join("data");
         let addresses = match self.further {
             Some((address, _)) => format!("127.0.0.1,{address}"),
@@ -138,11 +106,11 @@ impl Server<'_> {
         arguments.extend(settings.into_iter().flat_map(|one| ["-c".into(), one.into()]));
         let (program, arguments) = run_as.wrap(programs.join("postgres"), arguments);
         let job = Job { program, arguments, environment: Vec::new(), log: self.log() };
-        start_detached(detacher, job).map_err(|source| PostgresError::Start { source })
+        start_detached(detacher, job).map_err(|source| ServerError::Start { kind: &KIND, source })
     }
 
     /// Waits for the server and makes Quay's role and database.
-    pub async fn prepare(&self, process: ProcessId) -> Result<(), PostgresError> {
+    pub async fn prepare(&self, process: ProcessId) -> Result<(), ServerError> {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
@@ -158,10 +126,10 @@ impl Server<'_> {
             PgConnection::connect_with(&options).await.map_err(|error| error.to_string())
         })
         .await
-        .map_err(|source| PostgresError::Silent { log: self.log(), source })?;
+        .map_err(|source| ServerError::Silent { kind: &KIND, log: self.log(), source })?;
         // The password is 32 hex digits of the lab's own making: nothing in it needs quoting.
         let role = format!("CREATE ROLE quay LOGIN PASSWORD '{}'", self.quay_password);
-        let failed = |source| PostgresError::Roles { source };
+        let failed = |source| ServerError::Database { kind: &KIND, source };
         connection.execute(sqlx::AssertSqlSafe(role)).await.map_err(failed)?;
         connection.execute("CREATE DATABASE quay OWNER quay").await.map_err(failed)?;
         connection.close().await.map_err(failed)?;
@@ -172,23 +140,9 @@ impl Server<'_> {
         quays.close().await.map_err(failed)
     }
 
-    /// Makes the directory, for the server's user alone, and a file with the superuser's password.
-    fn write_files(&self, run_as: RunAs) -> Result<PathBuf, PostgresError> {
-        let password = self.dir.join("superuser");
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(self.dir)?;
-            run_as.give(self.dir)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&password)?;
-            writeln!(file, "{}", self.superuser_password)?;
-            run_as.give(&password)
-        };
-        write().map_err(|source| PostgresError::Files { dir: self.dir.to_owned(), source })?;
-        Ok(password)
+    fn write_password(&self, run_as: RunAs) -> Result<PathBuf, ServerError> {
+        let password = format!("{}\n", self.superuser_password);
+        KIND.write_secret(self.dir, "superuser", &password, run_as)
     }
 
     fn initdb(
@@ -197,7 +151,7 @@ impl Server<'_> {
         data: &Path,
         password: &Path,
         run_as: RunAs,
-    ) -> Result<(), PostgresError> {
+    ) -> Result<(), ServerError> {
         let arguments: Vec<OsString> = [
             "--no-sync",
             "--no-locale",
@@ -212,16 +166,9 @@ impl Server<'_> {
         .chain([password.into(), "-D".into(), data.into()])
         .collect();
         let (program, arguments) = run_as.wrap(programs.join("initdb"), arguments);
-        let output = Command::new(&program)
-            .args(arguments)
-            .current_dir("/")
-            .output()
-            .map_err(|source| PostgresError::Run { program, source })?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(PostgresError::Initdb { dir: self.dir.to_owned(), said })
+        let mut initdb = Command::new(program);
+        initdb.args(arguments);
+        KIND.run("initdb", self.dir, initdb)
     }
 
     /// Who may come in: everybody with a password, from this machine under any of its addresses and
@@ -237,8 +184,8 @@ impl Server<'_> {
     }
 }
 
-fn newest_programs() -> Result<PathBuf, PostgresError> {
-    let listing = fs::read_dir(VERSIONS).map_err(|_| PostgresError::NotInstalled)?;
+fn newest_programs() -> Result<PathBuf, ServerError> {
+    let listing = fs::read_dir(VERSIONS).map_err(|_| ServerError::NotInstalled { kind: &KIND })?;
     listing
         .filter_map(|entry| {
             let path = entry.ok()?.path();
@@ -248,5 +195,5 @@ fn newest_programs() -> Result<PathBuf, PostgresError> {
         })
         .max()
         .map(|(_, programs)| programs)
-        .ok_or(PostgresError::NotInstalled)
+        .ok_or(ServerError::NotInstalled { kind: &KIND })
 }

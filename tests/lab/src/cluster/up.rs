@@ -24,10 +24,9 @@ use super::process::{EndError, StartError, boot_id};
 use super::texts::{self, QuayKeys};
 use super::wait::TimedOut;
 use super::{Agents, Lab, Say, UpOptions};
+use crate::database_server::ServerError;
 use crate::engine::StoreError;
 use crate::images::{ImagesError, LabImages};
-use crate::mariadb::MariadbError;
-use crate::postgres::PostgresError;
 use crate::quay::{RobotError, SeedError};
 use crate::registry::{self, RegistryError};
 
@@ -74,10 +73,8 @@ pub enum Why {
     Images(#[from] ImagesError),
     #[error("the lab's containers")]
     Containers(#[from] ContainersError),
-    #[error("the lab's PostgreSQL")]
-    Postgres(#[from] PostgresError),
-    #[error(transparent)]
-    Mariadb(#[from] MariadbError),
+    #[error("the lab's database server")]
+    Database(#[from] ServerError),
     #[error("what the database of a 2.9.5 registry holds")]
     Seed { source: Box<SeedError> },
     #[error("the robot of the lab's verifications")]

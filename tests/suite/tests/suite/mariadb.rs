@@ -2,19 +2,15 @@
 //! other's by the locks they hold, and a session that nobody can name ends the
 //! window. What an agent may not see is not taken for nothing.
 
-use std::time::Duration;
-
 use insta::assert_snapshot;
 use quaymaster_lab::cluster::lab_file::DatabaseKind;
-use quaymaster_lab::cluster::wait::until;
-use quaymaster_lab::quay::inspect;
 use quaymaster_suite::{Shape, TestLab, redact};
 use sqlx::{Connection, MySqlConnection};
 
 use crate::gates::{self, Person};
 use crate::postgres::put_back;
 use crate::refusals::{PLAN, refused};
-use crate::whole::succeeded;
+use crate::whole::{backfilled, is_complete, succeeded};
 
 async fn lab_of(nodes: u8) -> TestLab {
     let mut shape = Shape::of(nodes);
@@ -49,22 +45,10 @@ async fn two_nodes_in_two_windows_and_a_stranger_in_the_dark() {
     let plan = lab.plan(Some("background")).await;
     lab.apply(&plan).await.expect_code(0);
     succeeded(&lab, &before, &lab.look().await, "background").await;
-    until("the backfill's end", Duration::from_secs(60), async || {
-        match inspect(&lab.database_uri()).await.unwrap().unmapped_tags {
-            0 => Ok(()),
-            left => Err(format!("{left} tags left")),
-        }
-    })
-    .await
-    .unwrap();
+    backfilled(&lab).await;
 
     lab.apply(&lab.plan(None).await).await.expect_code(0);
-    let after = lab.look().await;
-    assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
-    succeeded(&lab, &before, &after, "complete").await;
-    let verdict = lab.check().await;
-    verdict.expect_clean();
-    assert_eq!(verdict.migrations(), 2);
+    is_complete(&lab, &before, 2).await;
     redact::settings(&lab).bind(|| {
         assert_snapshot!("mariadb-plan", redact::steady(&plan.outcome.page()));
         assert_snapshot!("mariadb-a-stranger", redact::steady(&held.page()));
@@ -89,12 +73,7 @@ async fn two_nodes_in_one_window_after_what_cannot_be_seen_or_written_was_refuse
     drop(person);
 
     lab.apply(&lab.plan(Some("synchronous")).await).await.expect_code(0);
-    let after = lab.look().await;
-    assert_eq!(after.revision.as_deref(), Some("b918abdbee43"));
-    succeeded(&lab, &before, &after, "complete").await;
-    let verdict = lab.check().await;
-    verdict.expect_clean();
-    assert_eq!(verdict.migrations(), 1);
+    is_complete(&lab, &before, 1).await;
 }
 
 #[tokio::test]

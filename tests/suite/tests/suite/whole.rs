@@ -59,12 +59,7 @@ async fn three_nodes_in_one_window_as_the_operator_reads_it() {
     let before = lab.look().await;
     let plan = lab.plan(SYNCHRONOUS).await;
     let applied = lab.apply(&plan).await.expect_code(0);
-    let after = lab.look().await;
-    assert_eq!(after.revision.as_deref(), Some(COMPLETE_TARGET));
-    succeeded(&lab, &before, &after, "complete").await;
-    let verdict = lab.check().await;
-    verdict.expect_clean();
-    assert_eq!(verdict.migrations(), 1);
+    is_complete(&lab, &before, 1).await;
     redact::settings(&lab).bind(|| {
         assert_snapshot!("synchronous-plan", redact::steady(&plan.outcome.page()));
         assert_snapshot!("synchronous-window", redact::steady(&applied.page()));
@@ -72,7 +67,7 @@ async fn three_nodes_in_one_window_as_the_operator_reads_it() {
 }
 
 /// Waits until every visible tag is mapped.
-async fn backfilled(lab: &TestLab) {
+pub(crate) async fn backfilled(lab: &TestLab) {
     until("the backfill's end", Duration::from_secs(60), async || {
         match inspect(&lab.database_uri()).await.unwrap().unmapped_tags {
             0 => Ok(()),
@@ -92,12 +87,7 @@ async fn one_node_goes_both_ways() {
         if mode == BACKGROUND {
             lab.apply(&lab.plan(None).await).await.expect_code(0);
         }
-        let after = lab.look().await;
-        assert_eq!(after.revision.as_deref(), Some(COMPLETE_TARGET));
-        succeeded(&lab, &before, &after, "complete").await;
-        let verdict = lab.check().await;
-        verdict.expect_clean();
-        assert_eq!(verdict.migrations(), migrations);
+        is_complete(&lab, &before, migrations).await;
     }
 }
 
@@ -122,6 +112,16 @@ async fn nodes_that_share_one_config_have_it_edited_once() {
     let after = lab.look().await;
     succeeded(&lab, &before, &after, "complete").await;
     lab.check().await.expect_clean();
+}
+
+/// The whole way is gone, after so many migrations, and the witness saw nothing wrong.
+pub(crate) async fn is_complete(lab: &TestLab, before: &Seen, migrations: usize) {
+    let after = lab.look().await;
+    assert_eq!(after.revision.as_deref(), Some(COMPLETE_TARGET));
+    succeeded(lab, before, &after, "complete").await;
+    let verdict = lab.check().await;
+    verdict.expect_clean();
+    assert_eq!(verdict.migrations(), migrations);
 }
 
 /// Every node runs a fresh container of the new generation under the known
