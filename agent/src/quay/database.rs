@@ -19,6 +19,7 @@ use quaymaster_proto::database::{
 };
 use quaymaster_proto::footing::DatabaseFooting;
 use quaymaster_proto::{ClusterName, NodeName};
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use self::mysql::options as mysql_options;
@@ -326,6 +327,21 @@ pub(crate) fn postgres_options(
             .ssl_client_key(host_path(mounts, Path::new(key))?);
     }
     Ok(options)
+}
+
+/// Ends the session in which something was found, with how its transaction ended:
+/// where that failed, the session's end ends it too.
+async fn close<T>(
+    connection: impl Connection,
+    ended: Result<(), sqlx::Error>,
+    found: Result<T, LookError>,
+) -> Result<T, LookError> {
+    // The server must see the session end before anyone counts sessions.
+    let closed = connection.close().await;
+    let found = found?;
+    ended.map_err(|source| LookError::query("end the transaction", &source))?;
+    closed.map_err(|source| LookError::query("end the session", &source))?;
+    Ok(found)
 }
 
 /// Where on the host a path lies that Quay sees inside its container.

@@ -21,11 +21,13 @@ use quaymaster_proto::database::TagCounts;
 use sqlx::mysql::{
     MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode,
 };
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{ConnectOptions as _, Row as _};
 
 use self::server::Server;
 use self::threads::Thread;
-use super::{Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, host_path, one_revision};
+use super::{
+    Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, close, host_path, one_revision,
+};
 use crate::engine::Mount;
 use crate::quay::database_uri::ServerUri;
 use crate::quay::settings::{ConnectionArguments, MysqlTls};
@@ -89,14 +91,8 @@ pub(super) fn options(
 pub(super) async fn look(options: &MySqlConnectOptions, asked: Asked) -> Result<Found, LookError> {
     let mut connection = connect(options).await?;
     let found = ask(&mut connection, asked).await;
-    // Where it failed, the session's end ends the transaction too.
     let ended = run(&mut connection, "ROLLBACK").await;
-    // The server must see the session end before anyone counts sessions.
-    let closed = connection.close().await;
-    let found = found?;
-    ended.map_err(|source| LookError::query("end the transaction", &source))?;
-    closed.map_err(|source| LookError::query("end the session", &source))?;
-    Ok(found)
+    close(connection, ended, found).await
 }
 
 /// A session that says it is an agent's.

@@ -15,20 +15,14 @@ mod footing;
 
 pub(super) use footing::footing;
 
-use super::{Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, one_revision};
+use super::{Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, close, one_revision};
 
 /// Opens a session, asks, and closes it.
 pub(super) async fn look(options: &PgConnectOptions, asked: Asked) -> Result<Found, LookError> {
     let mut connection = options.connect().await.map_err(|source| LookError::connect(&source))?;
     let found = ask(&mut connection, options, asked).await;
-    // Where it failed, the session's end ends the transaction too.
     let ended = run(&mut connection, "ROLLBACK").await;
-    // The server must see the session end before anyone counts sessions.
-    let closed = connection.close().await;
-    let found = found?;
-    ended.map_err(|source| LookError::query("end the transaction", &source))?;
-    closed.map_err(|source| LookError::query("end the session", &source))?;
-    Ok(found)
+    close(connection, ended, found).await
 }
 
 /// A database, whatever is in it.

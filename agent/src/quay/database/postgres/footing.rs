@@ -3,9 +3,9 @@
 
 use quaymaster_proto::footing::{DatabaseFooting, TableSize};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{ConnectOptions as _, Row as _};
 
-use super::{LookError, STATEMENT_LIMIT, opening, run};
+use super::{LookError, STATEMENT_LIMIT, close, opening, run};
 
 /// Those that the way from 2.9 to 3.0 rewrites (quay-facts 3.1, 7.2). Sizes are
 /// those of files: nothing is counted.
@@ -19,12 +19,7 @@ pub(in super::super) async fn footing(
     let mut connection = options.connect().await.map_err(|source| LookError::connect(&source))?;
     let found = ask(&mut connection).await;
     let ended = run(&mut connection, "ROLLBACK").await;
-    // The server must see the session end before anyone counts sessions.
-    let closed = connection.close().await;
-    let found = found?;
-    ended.map_err(|source| LookError::query("end the transaction", &source))?;
-    closed.map_err(|source| LookError::query("end the session", &source))?;
-    Ok(found)
+    close(connection, ended, found).await
 }
 
 async fn ask(connection: &mut PgConnection) -> Result<DatabaseFooting, LookError> {
