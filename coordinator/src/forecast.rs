@@ -1,17 +1,20 @@
-//! How long an outage should take: the catalogue's figures, the operator's
-//! timings and the counts of the database, added up. A guess for people; no
-//! decision rests on it.
+//! How long an outage should take: what earlier windows of this cluster took,
+//! the catalogue's figures, the operator's timings and the counts of the
+//! database, added up. A guess for people; no decision rests on it.
 
 use std::time::Duration;
 
-use quaymaster_proto::Component;
 use quaymaster_proto::database::TagCounts;
+use quaymaster_proto::{Component, Mode};
 
 use crate::catalogue::{Entry, OfflineRate, Release, Spread};
 use crate::cluster::StopGrace;
+use crate::measured::Taken;
 use crate::plan::companion::STOPS_AFTER_QUAY;
 use crate::plan::situation::Situation;
-use crate::plan::{Forecast, ForecastPart, PartOfOutage, ReleaseInMode};
+use crate::plan::{
+    Advice, Basis, Forecast, ForecastBackfill, ForecastPart, PartOfOutage, ReleaseInMode, Window,
+};
 use crate::survey::{ClusterFacts, NodeSurvey};
 
 /// What a component that heeds SIGTERM needs at best.
@@ -21,6 +24,10 @@ const QUICK_STOP: Duration = Duration::from_secs(1);
 /// rule, at worst. Up to four workers read it, one reads the dump back. Nothing
 /// says it of a site before its own first report does.
 const BACKUP: (u64, u64, u64) = (60_000_000, 25_000_000, 8_000_000);
+
+/// Up to here one outage is advised, at worst: what the documented procedure
+/// calls a small registry's (3.15.1).
+const ONE_OUTAGE: Duration = Duration::from_secs(3600);
 
 /// The forecast of one window.
 pub fn forecast(situation: &Situation<'_>) -> Forecast {
@@ -32,10 +39,45 @@ pub fn forecast(situation: &Situation<'_>) -> Forecast {
         at_best: sum(|part| part.at_best),
         at_worst: sum(|part| part.at_worst),
         tags: counts.map(|counts| counts.visible),
-        backfill: backfill(situation, counts),
-        synchronous: synchronous(situation, counts),
+        database_bytes: database_bytes(situation.facts),
+        backfill: backfill(situation, situation.window, counts),
+        advice: advice(situation),
         parts,
     }
+}
+
+/// Which of two ways is advised; `None` = this window begins no choice, or the
+/// tags were not counted, on which it would rest.
+pub fn advice(situation: &Situation<'_>) -> Option<Advice> {
+    let Window { from, to, .. } = situation.window;
+    if from.release == to.release {
+        return None;
+    }
+    let counts = tag_counts(situation.facts)?;
+    let release = situation.to()?;
+    let (first, last) = (release.modes.first()?.mode, release.last_mode()?);
+    let in_mode = |mode: Mode| ReleaseInMode { release: release.name.clone(), mode };
+    let window = |from: &ReleaseInMode, mode| {
+        let (from, to) = (from.clone(), in_mode(mode));
+        Window { number: 1, of: 1, from, to }
+    };
+    let [one, two, three] =
+        [window(from, last), window(from, first), window(&in_mode(first), last)];
+    let dark = |window: &Window| {
+        let situation = Situation { window, ..*situation };
+        Some(parts(&situation, situation.entry()?, Some(counts)))
+    };
+    let likely = |parts: &[ForecastPart]| parts.iter().map(|part| part.likely).sum();
+    let whole = dark(&one)?;
+    let in_one_at_worst: Duration = whole.iter().map(|part| part.at_worst).sum();
+    Some(Advice {
+        first_mode: if in_one_at_worst <= ONE_OUTAGE { last } else { first },
+        in_one: likely(&whole),
+        in_one_at_worst,
+        in_first: likely(&dark(&two)?),
+        in_second: likely(&dark(&three)?),
+        between: backfill(situation, &two, Some(counts))?.likely,
+    })
 }
 
 /// The grace that a running component gets, in whole seconds.
@@ -53,30 +95,37 @@ pub fn stop_grace(situation: &Situation<'_>, component: Component) -> Duration {
 fn parts(situation: &Situation<'_>, entry: &Entry, counts: Option<TagCounts>) -> Vec<ForecastPart> {
     let Some(to) = situation.to() else { return Vec::new() };
     let lasting = situation.cluster.timings.healthy_for;
-    let mut parts = vec![part(PartOfOutage::Stop, stop(situation, Component::Quay))];
+    let mut parts = vec![stop(situation, PartOfOutage::Stop, Component::Quay)];
     for component in STOPS_AFTER_QUAY {
         if stops_in_the_dark(situation, component) {
-            parts.push(part(PartOfOutage::CompanionStop, stop(situation, component)));
+            parts.push(stop(situation, PartOfOutage::CompanionStop, component));
         }
     }
     if situation.waived_backup.is_none() {
-        parts.push(part(PartOfOutage::Backup, backup(situation.facts)));
+        parts.push(backup(situation));
     }
-    parts.push(part(PartOfOutage::Schema, entry.schema));
+    parts.push(part(PartOfOutage::Schema, entry.schema, Basis::Catalogue));
     if entry.moves_tags {
         let left = counts.map(|counts| left(situation, counts)).unwrap_or_default();
-        parts.push(part(PartOfOutage::Tags, moving(left, to.offline)));
+        parts.push(moving(left, to.offline));
     }
-    parts.push(part(PartOfOutage::FirstStart, to.start.and(lasting)));
+    let (start, basis) = start(situation, to);
+    parts.push(part(PartOfOutage::FirstStart, start.and(lasting), basis));
     if situation.facts.nodes.len() > 1 {
-        parts.push(part(PartOfOutage::RestStart, to.start));
+        parts.push(part(PartOfOutage::RestStart, start, basis));
     }
     parts
 }
 
-fn part(what: PartOfOutage, spread: Spread) -> ForecastPart {
+fn part(what: PartOfOutage, spread: Spread, basis: Basis) -> ForecastPart {
     let Spread { at_best, likely, at_worst } = spread;
-    ForecastPart { what, likely, at_best, at_worst }
+    ForecastPart { what, likely, at_best, at_worst, basis }
+}
+
+/// What was seen here once or twice may take twice as long the next time.
+fn measured(taken: Taken) -> (Spread, Basis) {
+    let Taken { run, last, quickest, slowest } = taken;
+    (Spread { at_best: quickest, likely: last, at_worst: slowest * 2 }, Basis::Measured { run })
 }
 
 /// Whether any node has one to stop.
@@ -86,12 +135,28 @@ fn stops_in_the_dark(situation: &Situation<'_>, component: Component) -> bool {
         .any(|companion| companion.component == component && situation.fate(&companion).stops())
 }
 
-fn stop(situation: &Situation<'_>, component: Component) -> Spread {
+fn stop(situation: &Situation<'_>, what: PartOfOutage, component: Component) -> ForecastPart {
     let grace = stop_grace(situation, component);
+    let seen = situation.measured.stop(&situation.window.from.release);
+    if let Some(taken) = seen.filter(|_| component == Component::Quay) {
+        let (spread, basis) = measured(taken);
+        // No stop takes longer than that.
+        let at_worst = grace.max(taken.slowest);
+        return part(what, Spread { at_worst, ..spread }, basis);
+    }
     let stops = situation.from().and_then(|release: &Release| release.stopping(component));
-    let at_best =
-        if stops.is_some_and(|stop| stop.burns_grace) { grace } else { grace.min(QUICK_STOP) };
-    Spread { at_best, likely: grace, at_worst: grace }
+    let is_burned = stops.is_some_and(|stop| stop.burns_grace);
+    let at_best = if is_burned { grace } else { grace.min(QUICK_STOP) };
+    let spread = Spread { at_best, likely: grace, at_worst: grace };
+    part(what, spread, Basis::Grace { is_burned })
+}
+
+/// From a container's start until it is healthy, nothing to migrate.
+fn start(situation: &Situation<'_>, to: &Release) -> (Spread, Basis) {
+    match situation.measured.start(&to.name) {
+        Some(taken) => measured(taken),
+        None => (to.start, Basis::Catalogue),
+    }
 }
 
 /// The tags that are left when the first node starts. A backfill gate lets
@@ -110,45 +175,137 @@ fn left(situation: &Situation<'_>, counts: TagCounts) -> u64 {
     unmapped.min(most as u64)
 }
 
-fn moving(tags: u64, rate: Option<OfflineRate>) -> Spread {
-    let Some(OfflineRate { at_best, at_worst }) = rate else { return Spread::default() };
+fn moving(tags: u64, rate: Option<OfflineRate>) -> ForecastPart {
+    let Some(OfflineRate { at_best, at_worst }) = rate else {
+        return part(PartOfOutage::Tags, Spread::default(), Basis::Unknown);
+    };
     let at = |rate: f64| Duration::from_secs((tags as f64 / rate).ceil() as u64);
-    Spread {
+    let spread = Spread {
         at_best: at(at_best),
         likely: at(f64::midpoint(at_best, at_worst)),
         at_worst: at(at_worst),
-    }
-}
-
-/// The backup of a database of this size, in bytes on its server's disk.
-fn backup(facts: &ClusterFacts) -> Spread {
-    let sizes = facts.nodes.values().filter_map(NodeSurvey::database);
-    let Some(size) = sizes.filter_map(|look| look.size_bytes).max() else {
-        return Spread::default();
     };
-    let at = |rate: u64| Duration::from_secs(size.div_ceil(rate).max(1));
-    Spread { at_best: at(BACKUP.0), likely: at(BACKUP.1), at_worst: at(BACKUP.2) }
+    let whole = |rate: f64| rate.round().max(1.0) as u64;
+    let (slowest, fastest) = (whole(at_worst), whole(at_best));
+    part(PartOfOutage::Tags, spread, Basis::Rate { amount: tags, slowest, fastest, measured: None })
 }
 
-/// What the nodes do together after this window.
-fn backfill(situation: &Situation<'_>, counts: Option<TagCounts>) -> Option<Duration> {
-    let backfill = situation.catalogue.generation(&situation.window.to)?.backfill?;
+/// Bytes of a database that are dumped and read back in a second, and where
+/// that was measured.
+fn backup(situation: &Situation<'_>) -> ForecastPart {
+    let what = PartOfOutage::Backup;
+    let Some(size) = database_bytes(situation.facts) else {
+        return part(what, Spread::default(), Basis::Unknown);
+    };
+    let (fastest, usual, slowest, measured) = match situation.measured.backup() {
+        Some(rate) => {
+            let usual = rate.bytes_per_second;
+            (usual, usual, (usual / 2).max(1), Some(rate.run))
+        }
+        None => (BACKUP.0, BACKUP.1, BACKUP.2, None),
+    };
+    let at = |rate: u64| Duration::from_secs(((size + rate / 2) / rate).max(1));
+    let spread = Spread { at_best: at(fastest), likely: at(usual), at_worst: at(slowest) };
+    part(what, spread, Basis::Rate { amount: size, slowest, fastest, measured })
+}
+
+/// Of the database on its server's disk.
+fn database_bytes(facts: &ClusterFacts) -> Option<u64> {
+    let sizes = facts.nodes.values().filter_map(NodeSurvey::database);
+    sizes.filter_map(|look| look.size_bytes).max()
+}
+
+/// What the nodes do together after a window.
+fn backfill(
+    situation: &Situation<'_>,
+    window: &Window,
+    counts: Option<TagCounts>,
+) -> Option<ForecastBackfill> {
+    let backfill = situation.catalogue.generation(&window.to)?.backfill?;
     let unmapped = u64::try_from(counts?.unmapped).unwrap_or_default();
     let rate = backfill.tags_per_second * situation.facts.nodes.len() as f64;
-    Some(Duration::from_secs((unmapped as f64 / rate).ceil() as u64))
-}
-
-/// Only said where this window leaves a backfill to be done later.
-fn synchronous(situation: &Situation<'_>, counts: Option<TagCounts>) -> Option<Duration> {
-    situation.catalogue.generation(&situation.window.to)?.backfill?;
-    let release = situation.to()?;
-    let whole = ReleaseInMode { release: release.name.clone(), mode: release.last_mode()? };
-    let entry = situation.catalogue.entry(&situation.window.from, &whole)?;
-    let parts = parts(situation, entry, Some(counts?));
-    Some(parts.iter().map(|part| part.likely).sum())
+    Some(ForecastBackfill {
+        likely: Duration::from_secs((unmapped as f64 / rate).ceil() as u64),
+        tags_per_second: backfill.tags_per_second,
+        first_run_within: backfill.first_run_within,
+    })
 }
 
 /// What a node counted, where one did.
 fn tag_counts(facts: &ClusterFacts) -> Option<TagCounts> {
     facts.nodes.values().filter_map(NodeSurvey::database).find_map(|look| look.counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::measured::Measured;
+    use crate::plan::situation::Answers;
+    use crate::report::fixture::{events, state};
+    use crate::report::report;
+    use crate::survey::{DatabaseAnswer, fixture};
+
+    fn first() -> Window {
+        fixture::window(1, 2, ("2.9.5", Mode::Absent), ("3.0.5", Mode::Background))
+    }
+
+    fn second() -> Window {
+        fixture::window(2, 2, ("3.0.5", Mode::Background), ("3.0.5", Mode::Complete))
+    }
+
+    /// What is forecast of a window of three nodes.
+    fn of(facts: &ClusterFacts, window: &Window, measured: &Measured) -> Forecast {
+        let (cluster, catalogue) = (&fixture::cluster(3), &Catalogue::built_in());
+        let (answers, waived_backup) = (&Answers::default(), None);
+        forecast(&Situation { cluster, catalogue, facts, window, answers, waived_backup, measured })
+    }
+
+    #[test]
+    fn a_window_is_forecast_by_what_an_earlier_one_took() {
+        let cluster = fixture::cluster(3);
+        let plan = fixture::plan(&cluster, &fixture::on_2_9_5(&cluster), &first());
+        let plan = plan.check().unwrap();
+        let report = report(plan.plan(), &state(&events(&plan, None)));
+        let mut measured = Measured::default();
+        measured.add(plan.plan(), &report);
+
+        let facts = fixture::on_background(&cluster);
+        let by = |measured: &Measured, what| {
+            let parts = of(&facts, &second(), measured).parts;
+            parts.into_iter().find(|part| part.what == what).unwrap()
+        };
+        let unmeasured = by(&Measured::default(), PartOfOutage::Backup);
+        assert!(matches!(unmeasured.basis, Basis::Rate { measured: None, .. }), "{unmeasured:?}");
+        let backup = by(&measured, PartOfOutage::Backup);
+        assert_eq!((backup.likely.as_secs(), backup.at_worst.as_secs()), (139, 278));
+        let start = by(&measured, PartOfOutage::RestStart);
+        assert_eq!(start.basis, Basis::Measured { run: report.run });
+        assert_eq!((start.likely.as_secs(), start.at_worst.as_secs()), (20, 40));
+        // That release's Quays were never stopped.
+        let stop = by(&measured, PartOfOutage::Stop);
+        assert_eq!(stop.basis, Basis::Grace { is_burned: true });
+    }
+
+    #[test]
+    fn one_outage_is_advised_for_few_tags_and_two_for_many() {
+        let cluster = fixture::cluster(3);
+        let mut facts = fixture::on_2_9_5(&cluster);
+        let many = of(&facts, &first(), &Measured::default()).advice.unwrap();
+        assert_eq!(many.first_mode, Mode::Background);
+        for survey in facts.nodes.values_mut() {
+            let DatabaseAnswer::Looked(look) = &mut survey.database else { continue };
+            look.counts = Some(TagCounts { visible: 3_000, unmapped: 3_000 });
+            look.size_bytes = Some(200_000_000);
+        }
+        let few = of(&facts, &first(), &Measured::default()).advice.unwrap();
+        assert_eq!(few.first_mode, Mode::Complete, "{few:?}");
+        assert!(few.in_one_at_worst <= ONE_OUTAGE);
+        for survey in facts.nodes.values_mut() {
+            let DatabaseAnswer::Looked(look) = &mut survey.database else { continue };
+            look.counts = None;
+        }
+        assert_eq!(of(&facts, &first(), &Measured::default()).advice, None);
+        assert_eq!(of(&facts, &second(), &Measured::default()).advice, None);
+    }
 }

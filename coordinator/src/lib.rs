@@ -3,7 +3,7 @@
 //!
 //! Pure rooms: `cluster` (the cluster file), `catalogue` (releases as data),
 //! `survey` (what agents said), `preflight`, `plan`, `run` (fold and next
-//! step), `gates`, `guards`, `heal`, `report`, `verify` (what
+//! step), `gates`, `guards`, `heal`, `report`, `forecast`, `measured`, `verify` (what
 //! a verification checks, and what came of it), `watch`, `render`. Effect rooms: `nodes` (agents
 //! over gRPC), `journal`, `runner` (the one loop where the three meet), `registry` (a client of
 //! registries), `verifier` (a verification, done), `telemetry` (traces of a run), `commands`.
@@ -19,6 +19,7 @@ pub mod gates;
 pub mod guards;
 pub mod heal;
 pub mod journal;
+pub mod measured;
 pub mod nodes;
 pub mod plan;
 pub mod preflight;

@@ -31,7 +31,7 @@ mod step;
 mod steps;
 
 pub use companion::{CompanionNext, CompanionPlan, Fate, PlannedCompanion};
-pub use outage::{Forecast, ForecastPart, PartOfOutage};
+pub use outage::{Advice, Basis, Forecast, ForecastBackfill, ForecastPart, PartOfOutage};
 pub use step::{Gate, Inverse, Stage, Step, Verb, What, Width};
 
 /// The version of the plan's format that this code writes and reads.

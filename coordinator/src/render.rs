@@ -3,6 +3,7 @@
 
 mod explain;
 mod figures;
+mod forecast;
 mod heal;
 mod live;
 mod plan;
@@ -18,6 +19,7 @@ mod words;
 
 pub use explain::{Explained, explain, explain_json, explain_nothing};
 pub use figures::{count, duration, fraction, moment};
+pub use forecast::why as advice;
 pub use heal::{healed, healed_json, healing, not_healed, not_healed_next};
 pub use live::{Live, Pull, event_line, live, progress_line};
 pub use plan::{nothing_to_do, plan};

@@ -41,21 +41,24 @@ pub struct Report {
     pub backup: Option<Backup>,
 }
 
+/// The slowest node of several, and what it took.
+pub type Slowest = (NodeName, Duration);
+
 /// The parts that no order of the same steps could save.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limit {
     /// Stop asked until the container had ended, of the slowest.
-    pub slowest_stop: (NodeName, Duration),
+    pub slowest_stop: Slowest,
     /// The same of what stops after the Quays.
-    pub slowest_companion: Option<(NodeName, Duration)>,
+    pub slowest_companion: Option<Slowest>,
     /// All looks at the dark.
     pub dark_gates: Duration,
     /// The backup between two of them; `None` = it was waived.
     pub backup: Option<Duration>,
     /// The first node's start asked until it was healthy.
-    pub first_node: (NodeName, Duration),
+    pub first_node: Slowest,
     /// The same of the slowest of the others.
-    pub slowest_rest: Option<(NodeName, Duration)>,
+    pub slowest_rest: Option<Slowest>,
 }
 
 impl Limit {

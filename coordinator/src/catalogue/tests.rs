@@ -29,6 +29,17 @@ fn the_built_in_catalogue_knows_both_ways_from_2_9_5_to_3_0_5() {
 }
 
 #[test]
+fn the_built_in_catalogue_knows_the_documented_images() {
+    let catalogue = Catalogue::built_in();
+    let release = catalogue.release("3.0.5").unwrap();
+    let image = |component| release.image(component).unwrap().to_string();
+    // 3.15.6 of the documented procedure.
+    assert_eq!(image(Component::Quay), "quay.io/redhat/quay:v3.0.5");
+    assert_eq!(image(Component::Clair), "quay.io/redhat/clair-jwt:v3.0.5");
+    assert_eq!(image(Component::Builder), "quay.io/redhat/quay-builder:v3.0.5");
+}
+
+#[test]
 fn the_way_of_a_migration_is_counted_where_it_is_known() {
     let catalogue = Catalogue::built_in();
     let way = ["5b7503aada1b", "481623ba00ba"];

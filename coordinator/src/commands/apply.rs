@@ -66,7 +66,9 @@ async fn check_again(
         PlannedBackup::Waived { because, .. } => Some(because.as_str()),
         PlannedBackup::Taken { .. } => None,
     };
-    let findings = context.findings(facts, &plan.window, &answers, waived_backup);
+    let measured = context.measured().await;
+    let situation = context.situation(facts, &plan.window, &answers, waived_backup, &measured);
+    let findings = context.findings(&situation);
     let findings = waiver::without(findings, &plan.waivers);
     if findings.allow() { Ok(()) } else { Err(CommandError::Refused { findings }) }
 }

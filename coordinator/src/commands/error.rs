@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::journal::store::JournalError;
 use crate::nodes::CallError;
 use crate::nodes::grpc::TlsError;
+use crate::plan::Advice;
 use crate::plan::build::BuildError;
 use crate::plan::drift::Drift;
 use crate::plan::file::PlanFileError;
@@ -56,8 +57,13 @@ pub enum CommandError {
         silent: BTreeMap<NodeName, Silence>,
     },
     /// The request means no window.
-    #[error(transparent)]
-    Request(RequestRefusal),
+    #[error("{refusal}")]
+    Request {
+        /// Why.
+        refusal: RequestRefusal,
+        /// Which way to choose, where that is the question.
+        advice: Option<Advice>,
+    },
     /// Preflight refuses.
     #[error("preflight refuses the window")]
     Refused {

@@ -7,11 +7,12 @@ use crate::commands::{CommandError, talk};
 use crate::exit::Exit;
 use crate::nodes::asking::Counts;
 use crate::plan::request::{Request, Wanted, wanted};
-use crate::plan::situation::Situation;
-use crate::plan::{CheckedPlan, Plan, ReleaseInMode, build, check, file};
+use crate::plan::situation::Answers;
+use crate::plan::{Advice, CheckedPlan, Plan, ReleaseInMode, Window, build, check, file};
 use crate::preflight::Code;
 use crate::preflight::waiver::{self, Asked, Judged};
-use crate::{preflight, render};
+use crate::survey::ClusterFacts;
+use crate::{forecast, preflight, render};
 
 pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
     let asked = asked(&args.waive, &args.because)?;
@@ -29,30 +30,42 @@ pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Comm
             nothing(context, &at);
             return Ok(Exit::Done);
         }
-        Err(refusal) => return Err(CommandError::Request(refusal)),
+        Err(refusal) => {
+            let advice = advice(context, &facts, &from, &request).await;
+            return Err(CommandError::Request { refusal, advice });
+        }
     };
     let answers = context.answers(nodes.as_ref(), &facts, &window).await;
-    let findings = context.findings(&facts, &window, &answers, args.waive_backup.as_deref());
+    let waived_backup = args.waive_backup.as_deref();
+    let measured = context.measured().await;
+    let situation = context.situation(&facts, &window, &answers, waived_backup, &measured);
+    let findings = context.findings(&situation);
     let Judged { findings, waivers } =
         waiver::waive(findings, &asked, &whoami(), context.clock.now())
             .map_err(|refused| CommandError::NotWaived { refused })?;
     if !findings.allow() {
         return Err(CommandError::Refused { findings });
     }
-    let situation = Situation {
-        cluster: &context.cluster,
-        catalogue: &context.catalogue,
-        facts: &facts,
-        window: &window,
-        answers: &answers,
-        waived_backup: args.waive_backup.as_deref(),
-    };
     let plan = Plan { waivers, ..build::build(&situation, &findings)? };
     let plan =
         plan.check().map_err(|flaws| CommandError::Unsound { flaws: check::in_words(&flaws) })?;
     let path = context.keep_plan(&plan)?;
     show(context, &plan, &path.display().to_string());
     Ok(Exit::Done)
+}
+
+/// Which way to choose, where there is a choice.
+async fn advice(
+    context: &Context,
+    facts: &ClusterFacts,
+    from: &ReleaseInMode,
+    request: &Request,
+) -> Option<Advice> {
+    let to = context.catalogue.release(&request.to)?;
+    let to = ReleaseInMode { release: to.name.clone(), mode: to.last_mode()? };
+    let window = Window { number: 1, of: 1, from: from.clone(), to };
+    let (answers, measured) = (Answers::default(), context.measured().await);
+    forecast::advice(&context.situation(facts, &window, &answers, None, &measured))
 }
 
 /// One reason for all that is waived, or one for each.

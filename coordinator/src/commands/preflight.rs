@@ -20,7 +20,9 @@ pub(super) async fn run(context: &Context, args: &PreflightArgs) -> Result<Exit,
         (Some(to), Some(from)) => {
             let first_mode = args.mode.map(Way::first_mode);
             let request = Request { to: to.clone(), first_mode };
-            match wanted(&context.catalogue, &from, &request).map_err(CommandError::Request)? {
+            let wanted = wanted(&context.catalogue, &from, &request)
+                .map_err(|refusal| CommandError::Request { refusal, advice: None })?;
+            match wanted {
                 Wanted::Window(window) => CheckedFor::Window(window),
                 Wanted::Nothing { at } => CheckedFor::Nothing(at),
             }
@@ -29,7 +31,8 @@ pub(super) async fn run(context: &Context, args: &PreflightArgs) -> Result<Exit,
     let findings = match &checked_for {
         CheckedFor::Window(window) => {
             let answers = context.answers(nodes.as_ref(), &facts, window).await;
-            context.findings(&facts, window, &answers, None)
+            let measured = context.measured().await;
+            context.findings(&context.situation(&facts, window, &answers, None, &measured))
         }
         CheckedFor::NoWindow | CheckedFor::Unclear | CheckedFor::Nothing(_) => {
             preflight::of_cluster(context.reader(), &facts)

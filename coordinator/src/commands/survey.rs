@@ -2,10 +2,13 @@
 
 use crate::commands::CommandError;
 use crate::commands::context::Context;
+use crate::commands::unfinished::replay;
+use crate::measured::Measured;
 use crate::nodes::{Looks, asking};
 use crate::plan::Window;
 use crate::plan::situation::{Answers, Situation};
 use crate::preflight::{self, Findings};
+use crate::report::report;
 use crate::survey::{ClusterFacts, Survey};
 
 impl Context {
@@ -56,16 +59,38 @@ impl Context {
         asking::previews(nodes, &about, facts).await
     }
 
-    /// What speaks against a window.
-    pub(super) fn findings(
-        &self,
-        facts: &ClusterFacts,
-        window: &Window,
-        answers: &Answers,
-        waived_backup: Option<&str>,
-    ) -> Findings {
+    /// Everything a window is judged by.
+    pub(super) fn situation<'a>(
+        &'a self,
+        facts: &'a ClusterFacts,
+        window: &'a Window,
+        answers: &'a Answers,
+        waived_backup: Option<&'a str>,
+        measured: &'a Measured,
+    ) -> Situation<'a> {
         let (cluster, catalogue) = (&self.cluster, &self.catalogue);
-        let situation = Situation { cluster, catalogue, facts, window, answers, waived_backup };
-        preflight::of_cluster(self.reader(), facts).and(preflight::of_window(&situation))
+        Situation { cluster, catalogue, facts, window, answers, waived_backup, measured }
+    }
+
+    /// What speaks against a window.
+    pub(super) fn findings(&self, situation: &Situation<'_>) -> Findings {
+        preflight::of_cluster(self.reader(), situation.facts).and(preflight::of_window(situation))
+    }
+
+    /// What earlier windows took, as far as this machine's journal knows. One
+    /// that cannot be read says so where more than a forecast needs it.
+    pub(super) async fn measured(&self) -> Measured {
+        let mut measured = Measured::default();
+        let Ok(Some(history)) = self.history().await else { return measured };
+        for run in history.runs() {
+            let Ok(Some(state)) = replay(&history, run) else { continue };
+            if state.finished_at.is_none() || state.went_back() {
+                continue;
+            }
+            if let Ok(plan) = self.plan_of(run, &state.plan) {
+                measured.add(plan.plan(), &report(plan.plan(), &state));
+            }
+        }
+        measured
     }
 }

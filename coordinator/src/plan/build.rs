@@ -47,7 +47,7 @@ pub enum BuildError {
 
 /// Makes a plan. `findings` are those of preflight on the same situation.
 pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, BuildError> {
-    let Situation { cluster, catalogue, facts, window, answers: _, waived_backup: _ } = *situation;
+    let Situation { cluster, catalogue, facts, window, .. } = *situation;
     let target = catalogue.generation(&window.to);
     let found = catalogue.generation(&window.from);
     let (Some(_), Some(target)) = (situation.entry(), target) else {

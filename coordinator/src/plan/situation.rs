@@ -11,6 +11,7 @@ use quaymaster_proto::{Component, ContainerId, ImageId, MountCopy, NodeName, Por
 use super::{Fate, Window};
 use crate::catalogue::{Catalogue, Entry, Release};
 use crate::cluster::{Auxiliaries, Cluster};
+use crate::measured::Measured;
 use crate::nodes::{ImageQuestion, PreviewQuestion, ResolvedImage};
 use crate::survey::{ClusterFacts, Companion, NodeSurvey};
 
@@ -29,6 +30,8 @@ pub struct Situation<'a> {
     pub answers: &'a Answers,
     /// Why no backup is taken, in an operator's words.
     pub waived_backup: Option<&'a str>,
+    /// What earlier windows of this cluster took.
+    pub measured: &'a Measured,
 }
 
 /// What the agents answered about a window, by node and component.

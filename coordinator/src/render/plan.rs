@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use quaymaster_proto::Component;
 use quaymaster_proto::preview::SpecFinding;
-use quaymaster_proto::{Component, Mode};
 
-use super::figures::{about, count, moment, number, range};
+use super::figures::{about, moment, number};
 use super::text::{Table, WIDTH, labelled, names, next_lines, width, wrapped};
-use super::{Style, Tone, preflight};
+use super::{Style, Tone, forecast, preflight};
 use crate::plan::{
-    CheckedPlan, Gate, PartOfOutage, Plan, PlannedBackup, PlannedContainer, PlannedImage,
-    PlannedNode, PlannedWarning, ReleaseInMode, Stage, Step, Verb, What, Width,
+    CheckedPlan, Gate, Plan, PlannedBackup, PlannedContainer, PlannedImage, PlannedNode,
+    PlannedWarning, ReleaseInMode, Stage, Step, Verb, What, Width,
 };
 use crate::report::between;
 
@@ -32,7 +32,7 @@ pub fn plan(checked: &CheckedPlan, now: Timestamp, next: &str, style: Style) -> 
     out.push_str(&carry_over(plan));
     out.push_str(&companions::lines(plan));
     out.push('\n');
-    out.push_str(&forecast(plan));
+    out.push_str(&forecast::expected(plan));
     for PlannedWarning { code, words, remedy: _ } in &plan.warnings {
         out.push_str(&labelled("warning", &format!("{words} [{code}]")));
     }
@@ -342,57 +342,6 @@ fn said<'a>(
         out.push_str(&labelled(label, &format!("{subject}: {reason}{on}")));
     }
     out
-}
-
-fn forecast(plan: &Plan) -> String {
-    let forecast = &plan.forecast;
-    let parts: Vec<String> = forecast
-        .parts
-        .iter()
-        .map(|part| format!("{} {}", part_in_words(part.what, plan), range(part)))
-        .collect();
-    let outage = format!(
-        "about {} ({} to {}): {}",
-        about(forecast.outage),
-        about(forecast.at_best),
-        about(forecast.at_worst),
-        parts.join(", ")
-    );
-    let mut out = labelled("outage", &outage);
-    if plan.is_lab {
-        out.push_str(&labelled("", "(a real Quay's; this is a lab, whose time is scaled)"));
-    }
-    if let (Some(backfill), Some(tags)) = (forecast.backfill, forecast.tags) {
-        let words = format!(
-            "the backfill of {} tags, about {} once it has begun (up to 100 min after the start); \
-             then the window to {}",
-            count(tags),
-            about(backfill),
-            Mode::Complete
-        );
-        out.push_str(&labelled("later", &words));
-    }
-    if let (Some(synchronous), Some(tags)) = (forecast.synchronous, forecast.tags) {
-        let words = format!(
-            "a synchronous upgrade would be dark for about {}, its {} tags included",
-            about(synchronous),
-            count(tags)
-        );
-        out.push_str(&labelled("in one go", &words));
-    }
-    out
-}
-
-fn part_in_words(part: PartOfOutage, plan: &Plan) -> String {
-    match part {
-        PartOfOutage::Stop => "stop".to_owned(),
-        PartOfOutage::CompanionStop => "stop of clair".to_owned(),
-        PartOfOutage::Backup => "backup".to_owned(),
-        PartOfOutage::Schema => "schema".to_owned(),
-        PartOfOutage::Tags => "tags that are left".to_owned(),
-        PartOfOutage::FirstStart => format!("start of {}", plan.first),
-        PartOfOutage::RestStart => "start of the rest".to_owned(),
-    }
 }
 
 fn totals(plan: &Plan) -> String {

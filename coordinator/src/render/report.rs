@@ -6,11 +6,11 @@ use std::time::Duration;
 use quaymaster_proto::{Component, NodeName};
 use serde_json::{Value, json};
 
-use super::figures::{about, bytes, count, duration, fraction, number};
+use super::figures::{bytes, count, duration, fraction, number};
 use super::plan::newest_backup;
 use super::text::{labelled, names, next_lines};
 use super::words::{tags_left, what};
-use super::{JSON_VERSION, Style, Tone, preflight};
+use super::{JSON_VERSION, Style, Tone, forecast, preflight};
 use crate::plan::{CheckedPlan, Fate, Plan, PlannedBackup, What};
 use crate::report::{Limit, Report};
 
@@ -32,14 +32,18 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     let run = format!("{} on {}, plan {}", report.run, plan.cluster, checked.digest().short());
     out.push_str(&labelled("run", &run));
     if let (Some(outage), Some(first)) = (report.outage, report.first_healthy) {
-        let words = format!("{}   first node healthy after {}", duration(outage), duration(first));
+        let over = report.limit.as_ref().map(|limit| outage.saturating_sub(limit.sum()));
+        let over = over.map(|over| format!(", {} over its limit", duration(over)));
+        let words = format!(
+            "{}{}; first node healthy after {}",
+            duration(outage),
+            over.unwrap_or_default(),
+            duration(first)
+        );
         out.push_str(&labelled("outage", &words));
     }
-    if let Some(limit) = &report.limit {
-        out.push_str(&labelled("limit", &limit_in_words(limit)));
-    }
+    out.push_str(&forecast::compared(plan, report));
     out.push_str(&labelled("backup", &backup(plan, report)));
-    out.push_str(&labelled("forecast", &forecast(plan)));
     out.push_str(&labelled("in all", &duration(report.took)));
     if let Some(backfill) = &report.backfill {
         let words = format!(
@@ -74,17 +78,6 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     ));
     out.push_str(&next_lines(program, &next(checked, program)));
     out
-}
-
-fn forecast(plan: &Plan) -> String {
-    let forecast = &plan.forecast;
-    format!(
-        "about {} ({} to {}){}",
-        about(forecast.outage),
-        about(forecast.at_best),
-        about(forecast.at_worst),
-        if plan.is_lab { ", of a real Quay; a lab's time is scaled" } else { "" }
-    )
 }
 
 /// What was kept of the database, or why nothing was.
@@ -145,29 +138,6 @@ fn waived(report: &Report) -> String {
         format!("{} by {}: {because}", what(What::Gate(waiver.gate)), waiver.by)
     };
     report.waived.iter().map(one).collect::<Vec<_>>().join("; ")
-}
-
-fn limit_in_words(limit: &Limit) -> String {
-    let Limit { slowest_stop, slowest_companion, dark_gates, backup, first_node, slowest_rest } =
-        limit;
-    let companion = slowest_companion
-        .as_ref()
-        .map(|(node, took)| format!(" + slowest stop after it {} ({node})", duration(*took)));
-    let mut words = format!(
-        "{} = slowest stop {} ({}){} + dark gates {}{} + {} {}",
-        duration(limit.sum()),
-        duration(slowest_stop.1),
-        slowest_stop.0,
-        companion.unwrap_or_default(),
-        duration(*dark_gates),
-        backup.map(|took| format!(" + backup {}", duration(took))).unwrap_or_default(),
-        first_node.0,
-        duration(first_node.1)
-    );
-    if let Some((node, took)) = slowest_rest {
-        words.push_str(&format!(" + slowest of the rest {} ({node})", duration(*took)));
-    }
-    words
 }
 
 fn next(checked: &CheckedPlan, program: &str) -> [String; 2] {

@@ -21,6 +21,7 @@ use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode, NodeNam
 use super::{ClusterFacts, Companion, DatabaseAnswer, NodeSurvey, Reader};
 use crate::catalogue::Catalogue;
 use crate::cluster::Cluster;
+use crate::measured::Measured;
 use crate::nodes::ResolvedImage;
 use crate::plan::build::build;
 use crate::plan::situation::{Answers, Situation};
@@ -374,10 +375,11 @@ pub(crate) fn plan_of(
     answers: &Answers,
 ) -> Plan {
     let catalogue = Catalogue::built_in();
-    let waived_backup = None;
+    let (waived_backup, measured) = (None, &Measured::default());
+    let catalogue = &catalogue;
     let situation =
-        Situation { cluster, catalogue: &catalogue, facts, window, answers, waived_backup };
-    let reader = Reader { catalogue: &catalogue, mirrors: &cluster.mirrors };
+        Situation { cluster, catalogue, facts, window, answers, waived_backup, measured };
+    let reader = Reader { catalogue, mirrors: &cluster.mirrors };
     let findings = of_cluster(reader, facts).and(of_window(&situation));
     build(&situation, &findings).unwrap()
 }

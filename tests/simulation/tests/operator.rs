@@ -8,6 +8,7 @@ use std::time::Duration;
 use quaymaster::catalogue::Catalogue;
 use quaymaster::cluster::Cluster as ClusterFile;
 use quaymaster::guards::Guard;
+use quaymaster::measured::Measured;
 use quaymaster::nodes::{Looks as _, SurveyKey, asking};
 use quaymaster::plan::request::{Request, Wanted, wanted};
 use quaymaster::plan::situation::Situation;
@@ -156,6 +157,7 @@ impl Operator {
             window: &window,
             answers: &answers,
             waived_backup: None,
+            measured: &Measured::default(),
         };
         let findings = of_cluster.and(preflight::of_window(&situation));
         assert!(findings.allow(), "{findings:?}");

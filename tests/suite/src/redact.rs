@@ -28,10 +28,14 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\b127\.0\.0\.1:\d{5}/quay\b", "127.0.0.1:<port>/quay"),
     (r"a survey \d+ s old", "a survey <n> s old"),
     (
-        r"(?m)^outage    [\d.]+ s   first node healthy after [\d.]+ s$",
-        "outage    <seconds>   first node healthy after <seconds>",
+        r"(?m)^outage    [\d.]+ s, [\d.]+ s over its limit; first node healthy after\s+[\d.]+ s$",
+        "outage    <seconds>, <seconds> over its limit; first node healthy after <seconds>",
     ),
-    (r"(?s)\nlimit     \d.*?\nbackup", "\nlimit     <sum>\nbackup"),
+    // What a window took, and what the next one is therefore expected to take.
+    (r"(?m)^ +forecast +took +slowest\n(?: {10}.*\n)+", "          <table>\n"),
+    (r"(?m)^outage    about .*\n(?: {10}.*\n)*", "outage    about <forecast>\n"),
+    (r"(?m)^assumes   .*\n(?: {10}.*\n)*", "assumes   <assumptions>\n"),
+    (r"(?m)^advice    .*\n(?: {10}.*\n)*", "advice    <advice>\n"),
     (
         r"(?s)\nbackup    [\d.]+ s verified, \d+ kB kept on (\S+) in\s+\S+",
         "\nbackup    <seconds> verified, <n> kB kept on $1 in <directory>",

@@ -44,7 +44,7 @@ impl CommandError {
             | Self::NoSuchGate { .. }
             | Self::Journal(JournalError::OtherCluster { .. })
             | Self::Reasons { .. }
-            | Self::Request(_) => Exit::Usage,
+            | Self::Request { .. } => Exit::Usage,
             Self::Silent { .. } => Exit::Unreachable,
             Self::Refused { .. } | Self::NotWaived { .. } | Self::Unfinished { .. } => {
                 Exit::Refused
@@ -104,7 +104,7 @@ impl CommandError {
             | Self::LeaseHeld { .. }
             | Self::Impossible { .. }
             | Self::Reasons { .. }
-            | Self::Request(_) => UNCHANGED,
+            | Self::Request { .. } => UNCHANGED,
             Self::Heal(error) => error.standing(),
             // What can be undone may have been done by then.
             Self::Declined { .. } | Self::OtherNodes { .. } => "the registry is as it was",
@@ -141,7 +141,10 @@ impl CommandError {
             Self::ReadCluster { .. } => {
                 "name the cluster file: --cluster FILE, or QUAYMASTER_CLUSTER".to_owned()
             }
-            Self::Request(refusal) => refusal.remedy(),
+            Self::Request { refusal, advice: None } => refusal.remedy(),
+            Self::Request { refusal, advice: Some(advice) } => {
+                format!("{}; advised is {}", refusal.remedy(), crate::render::advice(advice))
+            }
             Self::Reasons { .. } => REASONS.to_owned(),
             Self::ReadPlan { .. } => {
                 "give the .json file that quaymaster plan wrote, or its digest".to_owned()

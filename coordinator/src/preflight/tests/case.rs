@@ -12,6 +12,7 @@ use quaymaster_proto::{Component, ContainerStatus, Mode, NodeName};
 
 use crate::catalogue::Catalogue;
 use crate::cluster::Cluster;
+use crate::measured::Measured;
 use crate::nodes::ResolvedImage;
 use crate::plan::Window;
 use crate::plan::situation::{Answers, Situation, Unanswered};
@@ -60,6 +61,7 @@ impl Case {
             window: &self.window,
             answers: &self.answers,
             waived_backup: self.waived_backup,
+            measured: &Measured::default(),
         };
         of_cluster(reader, &self.facts).and(of_window(&situation))
     }

@@ -34,6 +34,9 @@ async fn three_nodes_in_two_windows_as_the_operator_reads_them() {
     // hang on how far the backfill is at this moment.
     backfilled(&lab).await;
     let plan = lab.plan(None).await;
+    let parts = plan.json["forecast"]["parts"].as_array().unwrap();
+    let start = parts.iter().find(|part| part["what"] == "rest-start").unwrap();
+    assert!(start["basis"]["measured"]["run"].is_string(), "as the first window took it: {start}");
     pages.push(("plan-of-window-2", plan.outcome.page()));
     pages.push(("window-2", lab.apply(&plan).await.expect_code(0).page()));
     pages.push(("status-after", lab.quaymaster(["status"]).await.page()));
