@@ -48,6 +48,8 @@ pub struct UpOptions {
     pub pace: Pace,
     /// Further environment of both Quay images (`STANDIN_*`: faults).
     pub image_environment: Vec<(String, String)>,
+    /// Further environment of every Quay container.
+    pub environment: Vec<(String, String)>,
     pub agents: Agents,
     /// Builders on two nodes, Clair and a mirror on one each.
     pub companions: bool,
@@ -76,6 +78,7 @@ impl UpOptions {
             binaries,
             pace: Pace::for_people(tags, nodes),
             image_environment: Vec::new(),
+            environment: Vec::new(),
             agents: Agents::Started,
             companions: false,
             shared_config: false,

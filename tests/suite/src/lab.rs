@@ -32,6 +32,8 @@ pub struct Shape {
     pub shared_config: bool,
     /// Where traces go.
     pub otlp: Option<String>,
+    /// Further environment of every Quay container.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Shape {
@@ -47,6 +49,7 @@ impl Shape {
             companions: false,
             shared_config: false,
             otlp: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -86,8 +89,18 @@ impl TestLab {
             .prefix("quaymaster-suite-")
             .tempdir_in("/tmp")
             .expect("a temporary directory can be made");
-        let Shape { nodes, tags, engine, database, agents, pace, companions, shared_config, otlp } =
-            shape;
+        let Shape {
+            nodes,
+            tags,
+            engine,
+            database,
+            agents,
+            pace,
+            companions,
+            shared_config,
+            otlp,
+            environment,
+        } = shape;
         let mut options = UpOptions::new(dir.path().join("lab"), nodes, tags, binaries.clone());
         options.engine = engine;
         options.database = database;
@@ -96,6 +109,7 @@ impl TestLab {
         options.companions = companions;
         options.shared_config = shared_config;
         options.otlp = otlp;
+        options.environment = environment;
         let lab = Lab::up(options, &say).await.expect("the lab stands");
         Self { lab, binaries, _dir: dir, _aside: aside }
     }

@@ -76,16 +76,18 @@ impl Builder<'_> {
         let wanted = format!("LAB_SECRET of {}", node.name);
         let secret = self.file.secrets.iter().find(|secret| secret.name == wanted);
         let image = self.old_image(Component::Quay);
+        let mut environment = vec![
+            ("LAB_NODE".to_owned(), node.name.clone()),
+            ("LAB_SECRET".to_owned(), secret.map(|one| one.value.clone()).unwrap_or_default()),
+        ];
+        environment.extend(self.options.environment.iter().cloned());
         let outside = [node.http_port, node.https_port];
         LabContainerSpec {
             name: node.container.clone(),
             lab: self.file.lab.clone(),
             image: image.reference(),
             command: Vec::new(),
-            environment: vec![
-                ("LAB_NODE".to_owned(), node.name.clone()),
-                ("LAB_SECRET".to_owned(), secret.map(|one| one.value.clone()).unwrap_or_default()),
-            ],
+            environment,
             binds: vec![
                 (self.layout.config(&node.name), "/conf/stack"),
                 (self.layout.storage(), "/datastorage"),
