@@ -25,9 +25,9 @@ use std::path::{Path, PathBuf};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, Restore};
-use quaymaster_proto::database::DatabaseIdentity;
-use quaymaster_proto::{ClusterName, NodeName, RunId};
+use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, CheckBackup, Restore};
+use quaymaster_proto::database::{DatabaseIdentity, Session};
+use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 
 pub(crate) use self::error::BackupError;
 use self::files::Draft;
@@ -93,6 +93,14 @@ pub(crate) trait Dump: Send + Sync {
         order: &'a BackUp,
     ) -> BoxFuture<'a, Result<BackedUp, BackupError>>;
 
+    /// Reads the backup of the run back, and sees that the database that it
+    /// would go to is the one that it came from.
+    fn check<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a CheckBackup,
+    ) -> BoxFuture<'a, Result<Backup, BackupError>>;
+
     /// Restores the backup of the run; rows in the tables that were counted.
     fn restore<'a>(
         &'a self,
@@ -129,6 +137,21 @@ impl Dump for HostDump {
         order: &'a BackUp,
     ) -> BoxFuture<'a, Result<BackedUp, BackupError>> {
         self.make(subject, order).boxed()
+    }
+
+    fn check<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a CheckBackup,
+    ) -> BoxFuture<'a, Result<Backup, BackupError>> {
+        let CheckBackup { identity, manifest } = order;
+        async move {
+            let source = self.source(&subject).await?;
+            let (_, backup) = sound(&source, &subject, identity, manifest).await?;
+            source.is_it(identity).await?;
+            Ok(backup)
+        }
+        .boxed()
     }
 
     fn restore<'a>(
@@ -183,13 +206,9 @@ impl HostDump {
 
     async fn put_back(&self, subject: Subject<'_>, order: &Restore) -> Result<u64, BackupError> {
         let source = self.source(&subject).await?;
+        let Restore { identity, manifest } = order;
+        let (manifest, backup) = sound(&source, &subject, identity, manifest).await?;
         let directory = files::directory_of(&subject.config.directory, subject.run);
-        (subject.progress)(0, "verifying the backup");
-        let (manifest, backup) = files::verify(&directory).await?;
-        manifest.is_of(&order.identity)?;
-        is_the_one(&backup, order)?;
-        let rows = source.read_back(&directory, &manifest.live).await?;
-        manifest.live.has_rows(&rows)?;
         source.is_free(&order.identity).await?;
         (subject.progress)(backup.bytes, "restoring");
         source.restore(&subject, &directory, &manifest).await?;
@@ -267,7 +286,17 @@ impl Source {
     /// Refuses a database that is another one, or that somebody is on. What is
     /// in it does not matter: a restore that broke off leaves nothing.
     async fn is_free(&self, wanted: &DatabaseIdentity) -> Result<(), BackupError> {
-        let Self::Postgres(source) = self else { return Ok(()) };
+        let sessions = self.is_it(wanted).await?;
+        let strangers = sessions.iter().filter(|session| !session.is_agent());
+        let named: Vec<String> = strangers
+            .map(|session| format!("`{}` of {}", session.application, session.user))
+            .collect();
+        if named.is_empty() { Ok(()) } else { Err(BackupError::InUse { sessions: named }) }
+    }
+
+    /// Refuses a database that is another one; who is on it, agents included.
+    async fn is_it(&self, wanted: &DatabaseIdentity) -> Result<Vec<Session>, BackupError> {
+        let Self::Postgres(source) = self else { return Ok(Vec::new()) };
         let Ground { identity, in_recovery, sessions } = source.ground().await?;
         if identity != wanted.as_str() {
             let wanted = wanted.to_string();
@@ -276,11 +305,7 @@ impl Source {
         if in_recovery {
             return Err(BackupError::Standby { shown_as: source.shown_as() });
         }
-        let strangers = sessions.iter().filter(|session| !session.is_agent());
-        let named: Vec<String> = strangers
-            .map(|session| format!("`{}` of {}", session.application, session.user))
-            .collect();
-        if named.is_empty() { Ok(()) } else { Err(BackupError::InUse { sessions: named }) }
+        Ok(sessions)
     }
 
     async fn restore(
@@ -312,9 +337,26 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// The backup of the run, all of it read back.
+async fn sound(
+    source: &Source,
+    subject: &Subject<'_>,
+    identity: &DatabaseIdentity,
+    ordered: &FileDigest,
+) -> Result<(Manifest, Backup), BackupError> {
+    let directory = files::directory_of(&subject.config.directory, subject.run);
+    (subject.progress)(0, "verifying the backup");
+    let (manifest, backup) = files::verify(&directory).await?;
+    manifest.is_of(identity)?;
+    is_the_one(&backup, ordered)?;
+    let rows = source.read_back(&directory, &manifest.live).await?;
+    manifest.live.has_rows(&rows)?;
+    Ok((manifest, backup))
+}
+
 /// Refuses a backup that is not the one that was ordered.
-fn is_the_one(backup: &Backup, order: &Restore) -> Result<(), BackupError> {
-    if backup.manifest == order.manifest {
+fn is_the_one(backup: &Backup, ordered: &FileDigest) -> Result<(), BackupError> {
+    if backup.manifest == *ordered {
         return Ok(());
     }
     Err(BackupError::OtherBackup { directory: backup.directory.clone() })

@@ -16,7 +16,7 @@ pub(crate) mod verdict;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quaymaster_proto::backup::{BackUp, Restore};
+use quaymaster_proto::backup::{BackUp, CheckBackup, Restore};
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::{Act, How, Reason, Refusal, RunId};
 use tokio::sync::watch;
@@ -101,6 +101,24 @@ impl<E: Engine> Jobs<E> {
         self.begin(who, act, Work::BackUp(order)).await
     }
 
+    /// Starts a look at the run's backup, or joins the one that this step
+    /// started. It writes nothing, so Quays may live.
+    pub(crate) async fn check_backup(
+        &self,
+        who: String,
+        act: Act,
+        order: CheckBackup,
+    ) -> Result<JobReport, Refusal> {
+        let work = Work::CheckBackup(order);
+        self.node.admit(&act, &work)?;
+        self.node.backup_config()?;
+        if let Some(report) = self.running(&job_id(&act), &work) {
+            return Ok(report);
+        }
+        let span = telemetry::work(&act, work.verb());
+        self.start(who, act, work, &span)
+    }
+
     /// Starts a restore, or joins the one that this step started.
     pub(crate) async fn restore(
         &self,
@@ -170,7 +188,7 @@ impl<E: Engine> Jobs<E> {
         self.cancel_all(
             |job| match job.work {
                 Work::Pull(_) | Work::Act(_) => false,
-                Work::BackUp(_) | Work::Restore(_) => {
+                Work::BackUp(_) | Work::CheckBackup(_) | Work::Restore(_) => {
                     // Not by an order that comes late, or twice.
                     job.act.run == act.run
                         && (job.act.epoch, job.act.step) < (act.epoch, act.step)
@@ -270,6 +288,7 @@ async fn perform<E: Engine>(
     match work {
         Work::Pull(order) => (pull::pull(node, order, report).await, How::Changed),
         Work::BackUp(order) => back_up::back_up(node, act, order, report).await,
+        Work::CheckBackup(order) => back_up::check(node, act, order, report).await,
         Work::Restore(order) => back_up::restore(node, act, order, report).await,
         Work::Act(order) => {
             let problem = format!("{} is an act, and no job", order.verb());

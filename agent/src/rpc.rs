@@ -282,6 +282,11 @@ impl<E: Engine> Agent for Service<E> {
         self.act(who, message).await
     }
 
+    async fn take_down(&self, request: Request<wire::TakeDownRequest>) -> Answer<wire::ActReply> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::TakeDown)?;
+        self.act(who, message).await
+    }
+
     async fn pull_image(
         &self,
         request: Request<wire::PullImageRequest>,
@@ -293,6 +298,14 @@ impl<E: Engine> Agent for Service<E> {
     async fn back_up(&self, request: Request<wire::BackUpRequest>) -> Answer<wire::JobReport> {
         let (Admitted { who, .. }, message) = self.admit(request, Method::BackUp)?;
         self.start_backup(who, message).await
+    }
+
+    async fn check_backup(
+        &self,
+        request: Request<wire::CheckBackupRequest>,
+    ) -> Answer<wire::JobReport> {
+        let (Admitted { who, .. }, message) = self.admit(request, Method::CheckBackup)?;
+        self.start_check(who, message).await
     }
 
     async fn restore(&self, request: Request<wire::RestoreRequest>) -> Answer<wire::JobReport> {

@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use quaymaster_proto::act::Order;
-use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, Restore};
+use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, CheckBackup, Restore};
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook};
 use quaymaster_proto::health::{BackfillSample, HealthReport};
 use quaymaster_proto::image::ResolvedImage;
@@ -80,6 +80,13 @@ pub trait World: Send + Sync + 'static {
         run: RunId,
         order: BackUp,
     ) -> BoxFuture<'static, Result<(Backup, bool), String>>;
+
+    /// Reads the backup of a run back.
+    fn check_backup(
+        &self,
+        run: RunId,
+        order: CheckBackup,
+    ) -> BoxFuture<'static, Result<Backup, String>>;
 
     /// Restores the backup of a run.
     fn restore(&self, run: RunId, order: Restore) -> BoxFuture<'static, Result<u64, String>>;
@@ -249,6 +256,7 @@ impl<E: Engine> SimulatedAgent<E> {
         match order {
             JobOrder::Pull(order) => self.jobs.pull(who, act, order).await,
             JobOrder::BackUp(order) => self.jobs.back_up(who, act, order).await,
+            JobOrder::CheckBackup(order) => self.jobs.check_backup(who, act, order).await,
             JobOrder::Restore(order) => self.jobs.restore(who, act, order).await,
         }
     }
@@ -363,6 +371,14 @@ impl<W: World> Dump for Of<W> {
         made.map(|made| made.map(|(backup, was_there)| BackedUp { backup, was_there }))
             .map(|made| made.map_err(told))
             .boxed()
+    }
+
+    fn check<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        order: &'a CheckBackup,
+    ) -> BoxFuture<'a, Result<Backup, BackupError>> {
+        self.0.check_backup(subject.run, order.clone()).map(|made| made.map_err(told)).boxed()
     }
 
     fn restore<'a>(

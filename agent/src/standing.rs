@@ -96,6 +96,7 @@ fn in_words(order: &Order) -> String {
         Order::RemoveStagedConfig(_) => "remove the staged config.yaml".to_owned(),
         Order::RemoveStaged(order) => format!("remove the staged {}", order.component),
         Order::Recreate(order) => format!("create {} anew", order.component),
+        Order::TakeDown(order) => format!("take the new {} down", order.component),
     }
 }
 

@@ -19,6 +19,7 @@ mod recreate;
 mod remove_staged;
 mod stage_container;
 mod start;
+mod take_down;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -213,11 +214,12 @@ impl<E: Engine> Turn<'_, E> {
             Order::EnsureRunning(order) => start::ensure_running(self, order).await,
             Order::Promote(order) => promote::promote(self, order).await,
             Order::SetFloor(order) => floor::set(self, order),
-            Order::LowerFloor(order) => floor::lower(self, order),
+            Order::LowerFloor(order) => floor::lower(self, order).await,
             Order::RestoreConfig(order) => config::restore(self, order).await,
             Order::RemoveStagedConfig(order) => config::remove_staged(self, order),
             Order::RemoveStaged(order) => remove_staged::remove_staged(self, order).await,
             Order::Recreate(order) => recreate::recreate(self, order).await,
+            Order::TakeDown(order) => take_down::take_down(self, order).await,
         }
     }
 

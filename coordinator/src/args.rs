@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use quaymaster_proto::{Mode, NodeName};
+use quaymaster_proto::{Mode, NodeName, RunId};
 
 use crate::preflight::Code;
 use crate::{cluster, exit};
@@ -72,6 +72,9 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Go back to what the window found, while that can be
     Abort(AbortArgs),
+    /// Past the point of no return: go back by the window's backup, and lose what
+    /// was written since
+    Rollback(RollbackArgs),
     /// Agree to a gate of the run that waits for it
     Approve(ApproveArgs),
     /// Give a node a fresh container of what the registry runs, where its Quay
@@ -236,6 +239,23 @@ pub struct DriveArgs {
     pub take_over: bool,
 }
 
+/// Of `rollback`.
+#[derive(Args, Clone, Debug)]
+pub struct RollbackArgs {
+    /// Which run; without it the last one
+    #[arg(value_name = "RUN")]
+    pub run: Option<RunId>,
+    /// Why, in words
+    #[arg(long, value_name = "WORDS")]
+    pub because: String,
+    /// Agree to lose all that was written since the backup with this digest
+    #[arg(long, value_name = "DIGEST")]
+    pub accept_data_loss: Option<String>,
+    /// Take the lease from whoever holds it; whose it is, is said before
+    #[arg(long)]
+    pub take_over: bool,
+}
+
 /// Of `heal`.
 #[derive(Args, Clone, Debug)]
 pub struct HealArgs {
@@ -335,6 +355,7 @@ mod tests {
                 | Command::Apply(_)
                 | Command::Resume(_)
                 | Command::Abort(_)
+                | Command::Rollback(_)
                 | Command::Approve(_)
                 | Command::Heal(_)
                 | Command::Verify(_)

@@ -24,6 +24,7 @@ mod preflight;
 mod question;
 mod record;
 mod resume;
+mod rollback;
 mod signals;
 mod status;
 mod survey;
@@ -82,6 +83,7 @@ async fn run(cli: Cli) -> Exit {
             Command::Apply(args) => apply::run(&context, &args).await,
             Command::Resume(args) => resume::run(&context, &args).await,
             Command::Abort(args) => abort::run(&context, &args).await,
+            Command::Rollback(args) => rollback::run(&context, &args).await,
             Command::Approve(args) => approve::run(&context, &args).await,
             Command::Heal(args) => heal::run(&context, &args).await,
             Command::Verify(args) => verify::run(&context, &args).await,

@@ -198,6 +198,9 @@ impl History {
             | Event::HandedOver { .. }
             | Event::LeftOut { .. }
             | Event::TagsCounted { .. }
+            | Event::RollbackOrdered { .. }
+            | Event::RollbackCalledOff { .. }
+            | Event::RolledBack { .. }
             | Event::Finished { .. }
             | Event::WentBack { .. } => None,
         })

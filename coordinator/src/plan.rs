@@ -67,6 +67,10 @@ pub struct Plan {
     /// What takes it back, in order, as long as it can be taken back: of each
     /// step only what was begun.
     pub back: Vec<Step>,
+    /// What leads back past the point of no return, by the backup: on a person's
+    /// order alone. Empty where the backup is waived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollback: Vec<Step>,
     /// How long things may take.
     pub timings: PlannedTimings,
     /// What is expected.
@@ -90,7 +94,24 @@ impl Plan {
 
     /// The step of that number.
     pub fn step(&self, number: StepNumber) -> Option<&Step> {
-        self.steps.iter().chain(&self.back).find(|step| step.number == number)
+        let mut all = self.steps.iter().chain(&self.back).chain(&self.rollback);
+        all.find(|step| step.number == number)
+    }
+
+    /// The steps of the way that a step belongs to.
+    pub fn way_of(&self, step: &Step) -> &[Step] {
+        match step.stage {
+            Stage::Serving | Stage::Dark | Stage::Beyond => &self.steps,
+            Stage::Back => &self.back,
+            Stage::Rollback => &self.rollback,
+        }
+    }
+
+    /// The last step of a rollback that nobody may miss: behind it the database
+    /// is again what the window found, and one node holds up no other.
+    pub fn restored_at(&self) -> Option<StepNumber> {
+        let mut dark = self.rollback.iter().filter(|step| step.what == What::Gate(Gate::Dark));
+        dark.next_back().map(|step| step.number)
     }
 
     /// The step whose intent is the point of no return.

@@ -11,6 +11,7 @@ mod preflight;
 mod refusal;
 mod registry;
 mod report;
+mod rollback;
 mod status;
 mod text;
 mod turn;
@@ -29,6 +30,7 @@ pub use preflight::{
 pub use refusal::{Complaint, Detail, complaint, complaint_json};
 pub use registry::registry;
 pub use report::{report, report_json};
+pub use rollback::rollback;
 pub use status::{
     InJournal, KnownRuns, RunSeen, StatusView, Watched, status, status_json, watched, watched_json,
 };

@@ -3,7 +3,7 @@
 //! `event` is what may happen, `state` the one fold of events (live runs,
 //! `status`, `explain` and recovery share it), `next` the decision, `order`
 //! the words for a node, `attempt` what of it begins anew, `turn` why a run goes
-//! back, `log` what the log of a migration says. All of it is pure.
+//! back, `rollback` whether a backup leads back, `log` what the log of a migration says. All of it is pure.
 
 pub mod act_state;
 pub mod attempt;
@@ -13,6 +13,7 @@ pub mod log;
 pub mod next;
 pub mod order;
 pub mod rebuild;
+pub mod rollback;
 pub mod state;
 pub mod turn;
 

@@ -33,6 +33,7 @@ mod health;
 mod lease;
 mod person;
 mod progress;
+mod rollback;
 mod tags;
 
 pub use clock::Clock;
@@ -40,6 +41,7 @@ pub use heal::{Heal, Healed, NotHealed, heal};
 pub use lease::{Claimant, Unclaimed};
 pub use person::Declined;
 pub use progress::Progress;
+pub use rollback::spoiled;
 
 use followers::Followers;
 use lease::Held;
@@ -131,6 +133,8 @@ pub enum Ended {
         /// Why.
         because: Cause,
     },
+    /// The cluster is as the window found it, on the database of its backup.
+    RolledBack,
     /// Leases were not to be had; what was claimed is given back.
     Unclaimed {
         /// Each node, with why.
@@ -291,6 +295,7 @@ where
             Direction::Back { because, .. } => {
                 (Event::WentBack { at }, Ended::Back { because: because.clone() })
             }
+            Direction::Rollback { .. } => (Event::RolledBack { at }, Ended::RolledBack),
         };
         if self.state.finished_at.is_none() {
             self.count_tags(plan).await?;

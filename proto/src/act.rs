@@ -13,7 +13,7 @@ use crate::words::{Component, Generation, Mode, MountCopy, PortMove};
 mod back;
 mod convert;
 
-pub use back::{Recreate, RemoveStaged, RemoveStagedConfig, RestoreConfig};
+pub use back::{Recreate, RemoveStaged, RemoveStagedConfig, RestoreConfig, TakeDown};
 
 use crate::floor::{LowerFloor, SetFloor};
 use crate::invalid::InvalidField;
@@ -74,6 +74,17 @@ pub struct StageContainer {
     /// 1 is the first; a person orders another one, which gets a container and
     /// a name of its own.
     pub attempt: u32,
+}
+
+/// The longest grace that an order may ask for, in seconds.
+const LONGEST_GRACE: u32 = 3600;
+
+fn grace(seconds: u32) -> Result<u32, InvalidField> {
+    if seconds <= LONGEST_GRACE {
+        return Ok(seconds);
+    }
+    let reason = format!("{seconds} s is more than {LONGEST_GRACE} s");
+    Err(InvalidField::because("grace_seconds", reason))
 }
 
 fn attempt(number: u32) -> Result<u32, InvalidField> {
@@ -208,6 +219,8 @@ pub enum Order {
     RemoveStaged(RemoveStaged),
     /// See the struct.
     Recreate(Recreate),
+    /// See the struct.
+    TakeDown(TakeDown),
 }
 
 impl Order {
@@ -227,6 +240,7 @@ impl Order {
             Self::RemoveStagedConfig(_) => "remove-staged-config",
             Self::RemoveStaged(_) => "remove-staged",
             Self::Recreate(_) => "recreate",
+            Self::TakeDown(_) => "take-down",
         }
     }
 }

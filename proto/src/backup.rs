@@ -77,6 +77,37 @@ pub struct BackupFacts {
     pub newest: Option<Timestamp>,
 }
 
+/// Read a backup back, and change nothing: also while Quays serve.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckBackup {
+    /// Where the backup came from and would go.
+    pub identity: DatabaseIdentity,
+    /// Of the backup's manifest.
+    pub manifest: FileDigest,
+}
+
+impl TryFrom<wire::CheckBackupRequest> for Ordered<CheckBackup> {
+    type Error = InvalidField;
+
+    fn try_from(message: wire::CheckBackupRequest) -> Result<Self, InvalidField> {
+        let wire::CheckBackupRequest { act, identity, manifest_sha256 } = message;
+        let order = CheckBackup {
+            identity: required("identity", DatabaseIdentity::new(identity))?,
+            manifest: parsed("manifest_sha256", &manifest_sha256)?,
+        };
+        Ok(Self { act: within("act", act)?, order })
+    }
+}
+
+impl From<Ordered<CheckBackup>> for wire::CheckBackupRequest {
+    fn from(ordered: Ordered<CheckBackup>) -> Self {
+        let Ordered { act, order: CheckBackup { identity, manifest } } = ordered;
+        let (identity, manifest_sha256) = (identity.to_string(), manifest.into());
+        Self { act: Some(act.into()), identity, manifest_sha256 }
+    }
+}
+
 impl TryFrom<wire::BackUpRequest> for Ordered<BackUp> {
     type Error = InvalidField;
 

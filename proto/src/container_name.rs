@@ -18,6 +18,11 @@ pub fn retired(well_known: &str, run: RunId) -> String {
     format!("{well_known}.quaymaster-{}-old", run.short())
 }
 
+/// The name of what a rollback took down.
+pub fn undone(well_known: &str, run: RunId) -> String {
+    format!("{well_known}.quaymaster-{}-undone", run.short())
+}
+
 fn numbered(name: String, attempt: u32) -> String {
     if attempt > 1 { format!("{name}-{attempt}") } else { name }
 }
@@ -25,7 +30,12 @@ fn numbered(name: String, attempt: u32) -> String {
 /// Whether a name is one that an agent gives to containers of a component.
 pub fn is_given(well_known: &str, name: &str) -> bool {
     let end = given(well_known, name);
-    end.is_some_and(|end| ["next", "back", "old"].iter().any(|kind| is_of(kind, end)))
+    end.is_some_and(|end| ["next", "back", "old", "undone"].iter().any(|kind| is_of(kind, end)))
+}
+
+/// Whether a name is that of what a rollback took down.
+pub fn is_undone(well_known: &str, name: &str) -> bool {
+    given(well_known, name).is_some_and(|end| is_of("undone", end))
 }
 
 /// Whether a name is a retired container's.
@@ -56,7 +66,8 @@ mod tests {
         assert_eq!(back("quay", run, 1), "quay.quaymaster-q69g5fav-back");
         assert_eq!(back("quay", run, 3), "quay.quaymaster-q69g5fav-back-3");
         assert_eq!(retired("quay", run), "quay.quaymaster-q69g5fav-old");
-        for name in [staged("quay", run, 1), staged("quay", run, 2), back("quay", run, 3)] {
+        let others = [staged("quay", run, 1), staged("quay", run, 2), back("quay", run, 3)];
+        for name in others.into_iter().chain([undone("quay", run)]) {
             assert!(is_given("quay", &name) && !is_retired("quay", &name), "{name}");
         }
         for name in [retired("quay", run), format!("{}-0123456789ab", retired("quay", run))] {

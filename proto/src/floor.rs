@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::act::Ordered;
+use crate::act::{ExpectedDatabase, Ordered};
 use crate::id::ImageId;
 use crate::invalid::{InvalidField, each, parsed, within, within_if_any};
 use crate::wire;
@@ -66,7 +66,8 @@ pub struct SetFloor {
     pub to: Floor,
 }
 
-/// Take that back, on the proof that nothing new ever started.
+/// Take that back: on the proof that nothing new ever started, or on what the
+/// agent itself reads behind a restore.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LowerFloor {
@@ -74,6 +75,10 @@ pub struct LowerFloor {
     pub from: Floor,
     /// The floor as the run found it.
     pub to: Option<Floor>,
+    /// Behind a restore: the database at the revision that the run found, as the
+    /// agent reads it right before. Absent from the records of earlier agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<ExpectedDatabase>,
 }
 
 impl TryFrom<wire::Floor> for Floor {
@@ -133,16 +138,25 @@ impl TryFrom<wire::LowerFloorRequest> for Ordered<LowerFloor> {
     type Error = InvalidField;
 
     fn try_from(message: wire::LowerFloorRequest) -> Result<Self, InvalidField> {
-        let wire::LowerFloorRequest { act, from, to } = message;
-        let order = LowerFloor { from: within("from", from)?, to: within_if_any("to", to)? };
+        let wire::LowerFloorRequest { act, from, to, database } = message;
+        let order = LowerFloor {
+            from: within("from", from)?,
+            to: within_if_any("to", to)?,
+            database: within_if_any("database", database)?,
+        };
         Ok(Self { act: within("act", act)?, order })
     }
 }
 
 impl From<Ordered<LowerFloor>> for wire::LowerFloorRequest {
     fn from(ordered: Ordered<LowerFloor>) -> Self {
-        let Ordered { act, order: LowerFloor { from, to } } = ordered;
-        Self { act: Some(act.into()), from: Some(from.into()), to: to.map(Into::into) }
+        let Ordered { act, order: LowerFloor { from, to, database } } = ordered;
+        Self {
+            act: Some(act.into()),
+            from: Some(from.into()),
+            to: to.map(Into::into),
+            database: database.map(Into::into),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::act::Ordered;
-use crate::backup::{BackUp, Backup, Restore};
+use crate::backup::{BackUp, Backup, CheckBackup, Restore};
 use crate::id::{ImageDigest, ImageId};
 use crate::invalid::{InvalidField, parsed, within, within_if_any};
 use crate::wire;
@@ -31,6 +31,8 @@ pub enum JobOrder {
     Pull(PullImage),
     /// Back up the database.
     BackUp(BackUp),
+    /// Read its backup back.
+    CheckBackup(CheckBackup),
     /// Restore it.
     Restore(Restore),
 }
@@ -41,6 +43,7 @@ impl JobOrder {
         match self {
             Self::Pull(_) => "pull-image",
             Self::BackUp(_) => "back-up",
+            Self::CheckBackup(_) => "check-backup",
             Self::Restore(_) => "restore",
         }
     }
@@ -73,7 +76,7 @@ pub enum JobState {
         /// Its id on this engine.
         image: ImageId,
     },
-    /// The database is backed up, and the backup was read back.
+    /// There is a backup of the database, made or checked, and it was read back.
     BackedUp(Box<Backup>),
     /// The database holds what the backup holds.
     Restored {

@@ -1,6 +1,6 @@
-//! One backup, and one restore: what the node brings to whoever dumps.
+//! One backup, one look at it, and one restore: what the node brings to whoever dumps.
 
-use quaymaster_proto::backup::{BackUp, Restore};
+use quaymaster_proto::backup::{BackUp, CheckBackup, Restore};
 use quaymaster_proto::job::{JobReport, JobState};
 use quaymaster_proto::{Act, How, Reason, Refusal};
 use tokio::sync::watch;
@@ -27,6 +27,23 @@ pub(super) async fn back_up<E: Engine>(
         }
         Err(problem) => (JobState::Failed { problem }, How::Changed),
     }
+}
+
+/// Reads the backup of the run back.
+pub(super) async fn check<E: Engine>(
+    node: &Node<E>,
+    act: &Act,
+    order: &CheckBackup,
+    report: &watch::Sender<JobReport>,
+) -> (JobState, How) {
+    let checked = with_subject(node, act, report, async |subject| {
+        node.surroundings.dump.check(subject, order).await
+    });
+    let state = match checked.await {
+        Ok(backup) => JobState::BackedUp(Box::new(backup)),
+        Err(problem) => JobState::Failed { problem },
+    };
+    (state, How::Already)
 }
 
 /// Restores the backup of the run.

@@ -7,7 +7,8 @@ use quaymaster_proto::act::Order;
 use quaymaster_proto::lease::{ClaimLease, LedgerEntry, RunLedger};
 use quaymaster_proto::node::LedgerHead;
 use quaymaster_proto::{
-    Act, Component, ContainerId, Epoch, Floor, Lease, Reason, Refusal, RestartPolicy, RunId,
+    Act, Component, ContainerId, Epoch, Floor, Generation, Lease, Reason, Refusal, RestartPolicy,
+    RunId,
 };
 
 use super::lease::LastLease;
@@ -28,6 +29,8 @@ pub(crate) struct Index {
     given_up: BTreeMap<ContainerId, RunId>,
     /// Whatever these runs staged of a component.
     given_up_all: BTreeSet<(RunId, Component)>,
+    /// What these runs brought of a component and took down: a rollback.
+    taken_down: Vec<(RunId, Component, Generation)>,
     /// Seen to have started, whatever was given up before.
     started: BTreeSet<ContainerId>,
     /// What their owners had given to containers that were stopped.
@@ -103,6 +106,16 @@ impl Index {
             (Work::Act(Order::LowerFloor(order)), Event::Settled(_)) => {
                 self.floor.clone_from(&order.to);
             }
+            (Work::Act(Order::TakeDown(order)), Event::Intended | Event::Settled(_)) => {
+                let what = (act.run, order.component, order.generation.clone());
+                if !self.taken_down.contains(&what) {
+                    self.taken_down.push(what);
+                }
+                // Its end is seen, whatever it was at.
+                if let (Some(container), Event::Settled(_)) = (&order.container, event) {
+                    self.migrating.remove(container);
+                }
+            }
             // It is gone, and never started.
             (Work::Act(Order::RemoveStaged(order)), Event::Settled(_)) => {
                 if let Some(container) = &order.container {
@@ -123,10 +136,12 @@ impl Index {
                     | Order::RestoreConfig(_)
                     | Order::RemoveStagedConfig(_)
                     | Order::RemoveStaged(_)
-                    | Order::Recreate(_),
+                    | Order::Recreate(_)
+                    | Order::TakeDown(_),
                 )
                 | Work::Pull(_)
                 | Work::BackUp(_)
+                | Work::CheckBackup(_)
                 | Work::Restore(_),
                 _,
             ) => {}
@@ -233,6 +248,18 @@ impl Index {
         self.given_up_all.contains(&(run, component)).then_some(run)
     }
 
+    /// Whether a rollback took down what `run` brought of this generation.
+    pub(crate) fn took_down(
+        &self,
+        run: RunId,
+        component: Component,
+        generation: &Generation,
+    ) -> bool {
+        self.taken_down
+            .iter()
+            .any(|(of, what, it)| (*of, *what, it) == (run, component, generation))
+    }
+
     /// Whether `container` was asked to migrate and its end is not on record.
     pub(crate) fn may_be_migrating(&self, container: &ContainerId) -> bool {
         self.migrating.contains(container)
@@ -295,6 +322,7 @@ fn seen_started<'a>(work: &'a Work, event: &Event) -> Option<&'a ContainerId> {
         | Order::RestoreConfig(_)
         | Order::RemoveStagedConfig(_)
         | Order::RemoveStaged(_)
-        | Order::Recreate(_) => None,
+        | Order::Recreate(_)
+        | Order::TakeDown(_) => None,
     }
 }

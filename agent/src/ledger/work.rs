@@ -1,7 +1,7 @@
 //! What an agent is asked, as its ledger has it. Pure.
 
 use quaymaster_proto::act::Order;
-use quaymaster_proto::backup::{BackUp, Restore};
+use quaymaster_proto::backup::{BackUp, CheckBackup, Restore};
 use quaymaster_proto::job::PullImage;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ pub(crate) enum Work {
     Pull(PullImage),
     /// A backup of the database.
     BackUp(BackUp),
+    /// A look at its backup.
+    CheckBackup(CheckBackup),
     /// Its restore.
     Restore(Restore),
 }
@@ -26,6 +28,7 @@ impl Work {
             Self::Act(order) => order.verb(),
             Self::Pull(_) => "pull-image",
             Self::BackUp(_) => "back-up",
+            Self::CheckBackup(_) => "check-backup",
             Self::Restore(_) => "restore",
         }
     }
@@ -39,9 +42,11 @@ impl Work {
                 | Order::RemoveStagedConfig(_)
                 | Order::LowerFloor(_)
                 | Order::Recreate(_)
+                | Order::TakeDown(_)
                 | Order::EnsureRunning(_)
                 | Order::Promote(_),
             )
+            | Self::CheckBackup(_)
             | Self::Restore(_) => true,
             Self::Act(
                 Order::StageContainer(_)

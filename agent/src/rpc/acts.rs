@@ -38,6 +38,7 @@ into_order! {
     RemoveStagedConfigRequest => RemoveStagedConfig,
     RemoveStagedRequest => RemoveStaged,
     RecreateRequest => Recreate,
+    TakeDownRequest => TakeDown,
 }
 
 impl<E: Engine> Service<E> {
@@ -87,6 +88,16 @@ impl<E: Engine> Service<E> {
     ) -> Answer<wire::JobReport> {
         let Ordered { act, order } = message.try_into().map_err(Refusal::from)?;
         let report = self.jobs.back_up(who, act, order).await?;
+        Ok(Response::new(report.into()))
+    }
+
+    pub(super) async fn start_check(
+        &self,
+        who: String,
+        message: wire::CheckBackupRequest,
+    ) -> Answer<wire::JobReport> {
+        let Ordered { act, order } = message.try_into().map_err(Refusal::from)?;
+        let report = self.jobs.check_backup(who, act, order).await?;
         Ok(Response::new(report.into()))
     }
 

@@ -35,8 +35,10 @@ pub(crate) enum Method {
     RestoreConfig,
     LowerFloor,
     Recreate,
+    TakeDown,
     PullImage,
     BackUp,
+    CheckBackup,
     Restore,
     CancelJob,
 }
@@ -70,8 +72,10 @@ impl Method {
             | Self::RestoreConfig
             | Self::LowerFloor
             | Self::Recreate
+            | Self::TakeDown
             | Self::PullImage
             | Self::BackUp
+            | Self::CheckBackup
             | Self::Restore
             | Self::CancelJob => Role::Operator,
         }

@@ -21,8 +21,7 @@ pub(super) async fn ensure_stopped<E: Engine>(
     let EnsureStopped { component, container: id, generation, grace_seconds, restart_policy: _ } =
         order;
     let node = turn.node;
-    let mut seen = turn.to_stop(*component, id).await?;
-    let id = &seen.state.id.clone();
+    let seen = turn.to_stop(*component, id).await?;
     if seen.state.image != generation.image {
         return Err(super::other_image(&seen.state, &generation.image));
     }
@@ -35,20 +34,31 @@ pub(super) async fn ensure_stopped<E: Engine>(
         return Ok(outcome(How::Already, &seen));
     }
     turn.intend()?;
-    if !has_policy(&seen) && node.guards.has(Guard::PolicyBeforeStop) {
+    let seen = end(turn, seen, Duration::from_secs((*grace_seconds).into())).await?;
+    let seen = put_aside(turn, seen, well_known).await?;
+    Ok(outcome(How::Changed, &seen))
+}
+
+/// Policy `no`, seen; stop, seen.
+pub(super) async fn end<E: Engine>(
+    turn: &Turn<'_, E>,
+    mut seen: Container,
+    grace: Duration,
+) -> Result<Container, Refusal> {
+    let (node, id) = (turn.node, seen.state.id.clone());
+    let has_policy = seen.state.restart_policy == RestartPolicy::No;
+    if !has_policy && node.guards.has(Guard::PolicyBeforeStop) {
         seen = take_policy(turn, &seen).await?;
     }
-    if !is_down(&seen) {
-        let grace = Duration::from_secs((*grace_seconds).into());
-        let done = turn.changes()?.stop(id, grace).await;
-        seen = node.again(id).await?;
-        if !is_down(&seen) {
+    if seen.state.status.is_alive() {
+        let done = turn.changes()?.stop(&id, grace).await;
+        seen = node.again(&id).await?;
+        if seen.state.status.is_alive() {
             let said = format!("container {} is still {}", id.short(), seen.state.status);
             return Err(super::not_seen(done, said));
         }
     }
-    let seen = put_aside(turn, seen, well_known).await?;
-    Ok(outcome(How::Changed, &seen))
+    Ok(seen)
 }
 
 /// What is down keeps neither a policy that would revive it nor the name that its successor gets.
@@ -61,7 +71,8 @@ pub(super) async fn put_aside<E: Engine>(
         seen = take_policy(turn, &seen).await?;
     }
     if !names::is_retired(well_known, &seen.state.name) {
-        seen = retire(turn, &seen, well_known).await?;
+        let name = names::retired(well_known, turn.act.run);
+        seen = rename(turn, &seen, name).await?;
     }
     Ok(seen)
 }
@@ -82,14 +93,16 @@ async fn take_policy<E: Engine>(
     Err(super::not_seen(done, said))
 }
 
-/// A second container stopped in one run gets its own id into its name.
-async fn retire<E: Engine>(
+/// A second container that is put aside in one run gets its own id into its name.
+pub(super) async fn rename<E: Engine>(
     turn: &Turn<'_, E>,
     seen: &Container,
-    well_known: &str,
+    mut name: String,
 ) -> Result<Container, Refusal> {
     let (node, id) = (turn.node, &seen.state.id);
-    let mut name = names::retired(well_known, turn.act.run);
+    if seen.state.name == name {
+        return Ok(seen.clone());
+    }
     if node.engine.container(&name).await?.is_some_and(|other| other.state.id != *id) {
         name = format!("{name}-{}", id.short());
     }

@@ -3,13 +3,15 @@
 
 use std::path::Path;
 
+use quaymaster_proto::act::ExpectedDatabase;
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
 use quaymaster_proto::{ActOutcome, Component, Floor, Generation, How, Reason, Refusal};
 
-use super::Turn;
+use super::{Turn, start};
 use crate::engine::Engine;
 use crate::floor::{self, FloorError, OnDisk};
 use crate::guards::Guard;
+use crate::quay::database::Asked;
 
 pub(super) fn set<E: Engine>(
     turn: &mut Turn<'_, E>,
@@ -19,11 +21,14 @@ pub(super) fn set<E: Engine>(
     change(turn, &Change { from: from.as_ref(), to: Some(to), lowers: false }, floor::write)
 }
 
-pub(super) fn lower<E: Engine>(
+pub(super) async fn lower<E: Engine>(
     turn: &mut Turn<'_, E>,
     order: &LowerFloor,
 ) -> Result<ActOutcome, Refusal> {
-    let LowerFloor { from, to } = order;
+    let LowerFloor { from, to, database } = order;
+    if let Some(expected) = database {
+        turn.prove_restored(expected).await?;
+    }
     let change = Change { from: Some(from), to: to.as_ref(), lowers: true };
     self::change(turn, &change, floor::take_back)
 }
@@ -78,6 +83,15 @@ fn outcome(how: How) -> ActOutcome {
 }
 
 impl<E: Engine> Turn<'_, E> {
+    /// Behind a restore nobody's word counts that the database is again what the
+    /// run found: this agent reads it itself.
+    async fn prove_restored(&self, expected: &ExpectedDatabase) -> Result<(), Refusal> {
+        let view = self.node.quay_view(None).await?;
+        let asked = Asked { sessions: false, counts: false };
+        let look = self.node.look_at_database(&view, asked).await?;
+        start::prove_revision(expected, &look)
+    }
+
     /// Refuses what the floor forbids, whoever asks. That the container is of
     /// this generation, and that it would run in its mode, every start proves.
     pub(super) fn refuse_below_floor(

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-pub(crate) use quaymaster_proto::container_name::{back, is_given, is_retired, retired, staged};
+pub(crate) use quaymaster_proto::container_name::{
+    back, is_given, is_retired, is_undone, retired, staged, undone,
+};
 use quaymaster_proto::{ClusterName, Component, Generation, NodeName, RunId};
 
 /// Label with the cluster's name.

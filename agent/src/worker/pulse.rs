@@ -26,7 +26,22 @@ pub(super) const BESIDE_GRACE: Duration = Duration::from_secs(30 * 60);
 
 /// The longest that an act may take; with the longest grace an hour and a half.
 pub(super) fn bound(order: &Order) -> Duration {
-    let grace = if let Order::EnsureStopped(order) = order { order.grace_seconds } else { 0 };
+    let grace = match order {
+        Order::EnsureStopped(order) => order.grace_seconds,
+        Order::TakeDown(order) => order.grace_seconds,
+        Order::StageContainer(_)
+        | Order::StageConfig(_)
+        | Order::PutConfig(_)
+        | Order::StartMigrating(_)
+        | Order::EnsureRunning(_)
+        | Order::Promote(_)
+        | Order::SetFloor(_)
+        | Order::LowerFloor(_)
+        | Order::RestoreConfig(_)
+        | Order::RemoveStagedConfig(_)
+        | Order::RemoveStaged(_)
+        | Order::Recreate(_) => 0,
+    };
     Duration::from_secs(grace.into()) + BESIDE_GRACE
 }
 

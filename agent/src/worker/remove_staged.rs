@@ -49,7 +49,7 @@ async fn remove_all<E: Engine>(
 
 /// An engine refuses to remove what runs, and looks and starts of one container
 /// wait for each other: nothing can start it in between unseen.
-async fn remove<E: Engine>(turn: &Turn<'_, E>, id: &ContainerId) -> Result<(), Refusal> {
+pub(super) async fn remove<E: Engine>(turn: &Turn<'_, E>, id: &ContainerId) -> Result<(), Refusal> {
     let done = turn.changes()?.remove(id).await;
     match turn.node.engine.container(id.as_str()).await? {
         None => Ok(()),

@@ -58,6 +58,7 @@ pub(super) async fn start_migrating<E: Engine>(
     let proof = Proof { component, id, generation, database, config, expected_sessions };
     turn.refuse_policy(&seen)?;
     turn.refuse_given_up(component, id)?;
+    turn.refuse_taken_down(component, generation)?;
     turn.refuse_below_floor(component, generation)?;
     turn.lock(&proof).await?;
     turn.prove(&proof).await?;
@@ -76,6 +77,7 @@ pub(super) async fn ensure_running<E: Engine>(
     }
     turn.refuse_policy(&seen)?;
     turn.refuse_given_up(*component, id)?;
+    turn.refuse_taken_down(*component, generation)?;
     turn.refuse_below_floor(*component, generation)?;
     match ground {
         Some(Ground { database, config }) => {
@@ -286,7 +288,10 @@ impl<E: Engine> Turn<'_, E> {
     }
 }
 
-fn prove_revision(expected: &ExpectedDatabase, look: &DatabaseLook) -> Result<(), Refusal> {
+pub(super) fn prove_revision(
+    expected: &ExpectedDatabase,
+    look: &DatabaseLook,
+) -> Result<(), Refusal> {
     let ExpectedDatabase { identity, revisions } = expected;
     let refuse = |message: String, remedy: &str| {
         Err(Refusal::new(Reason::Database, message).with_remedy(remedy))

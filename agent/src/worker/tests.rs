@@ -3,6 +3,7 @@
 mod acts;
 mod back;
 mod companions;
+mod down;
 mod fence;
 mod floors;
 mod leases;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use quaymaster_proto::act::{
     EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Promote, PutConfig, Recreate,
     RemoveStaged, RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
+    TakeDown,
 };
 use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
@@ -327,6 +329,7 @@ ask!(
     RemoveStagedConfig,
     RemoveStaged,
     Recreate,
+    TakeDown,
 );
 
 impl Ask for SetFloor {

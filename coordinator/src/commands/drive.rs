@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use ulid::Ulid;
 
 use crate::args::{DriveArgs, Output};
-use crate::commands::context::Context;
+use crate::commands::context::{Context, whoami};
 use crate::commands::live::View;
 use crate::commands::signals::{Said, Signals};
 use crate::commands::unfinished::over;
@@ -20,11 +20,13 @@ use crate::journal::History;
 use crate::journal::store::Journal;
 use crate::nodes::Looks as _;
 use crate::nodes::grpc::Fleet;
-use crate::plan::CheckedPlan;
+use crate::plan::{CheckedPlan, Verb, What};
 use crate::render::{self, Explained};
 use crate::report;
 use crate::run::{Cause, Event, GateFailure, Problem, RunState, WaitingOn};
-use crate::runner::{Claimant, Declined, Ended, Parts, Patience, Progress, Runner, Unclaimed};
+use crate::runner::{
+    Claimant, Declined, Ended, Parts, Patience, Progress, Runner, Unclaimed, spoiled,
+};
 use crate::telemetry::{self, Traces};
 
 /// How often a live view is drawn afresh.
@@ -47,6 +49,8 @@ pub(super) struct Drive {
 pub(super) enum Ordered {
     /// Back.
     Abort { because: Option<String> },
+    /// Back by the backup, past the point of no return.
+    RollBack { because: String },
     /// A node's part once more.
     Retry { node: NodeName },
     /// The first node's part to another one.
@@ -184,6 +188,9 @@ async fn order(
 ) -> Result<Option<Exit>, CommandError> {
     let (what, heard) = match ordered {
         Ordered::Abort { because } => ("go back", runner.abort(plan.plan(), because).await),
+        Ordered::RollBack { because } => {
+            ("roll back", runner.roll_back(plan.plan(), whoami(), because).await)
+        }
         Ordered::Retry { node } => ("try again", runner.retry(plan.plan(), &node).await),
         Ordered::HandOver { to } => ("hand over", runner.hand_over(plan.plan(), &to).await),
         Ordered::LeaveOut { node, because } => {
@@ -196,7 +203,7 @@ async fn order(
         Err(Declined::Because(why)) => Err(CommandError::Impossible {
             what,
             why,
-            has_crossed: runner.state().has_crossed(plan.plan()),
+            has_crossed: stands_beyond(plan, runner.state()),
         }),
     }
 }
@@ -263,6 +270,12 @@ fn failed(
     CommandError::Run { source, has_crossed: has_crossed(plan, runner.state()) }
 }
 
+/// Whether the registry is held past the point of no return: what has come to
+/// its end is not.
+fn stands_beyond(plan: &CheckedPlan, state: &RunState) -> bool {
+    state.finished_at.is_none() && has_crossed(plan, state)
+}
+
 fn has_crossed(plan: &CheckedPlan, state: &RunState) -> bool {
     state.has_crossed(plan.plan())
 }
@@ -297,13 +310,20 @@ fn finish(
             let registry = render::registry(plan.plan(), state, context.clock.now());
             return Err(CommandError::LeaseLost { node: node.clone(), registry });
         }
+        // Called off, for nothing was stopped.
+        Ended::Failed { step, failures } if step.what == What::Act(Verb::CheckBackup) => {
+            let why = failures.first().map(|(node, why)| spoiled(node, why)).unwrap_or_default();
+            let has_crossed = stands_beyond(plan, state);
+            return Err(CommandError::Impossible { what: "roll back", why, has_crossed });
+        }
         Ended::Done
         | Ended::Back { .. }
+        | Ended::RolledBack
         | Ended::Waiting { .. }
         | Ended::Failed { .. }
         | Ended::Closed { .. } => {}
     }
-    if let Ended::Back { .. } = ended {
+    if let Ended::Back { .. } | Ended::RolledBack = ended {
         let (now, program) = (context.clock.now(), context.program());
         let explained = Explained { plan, state, now, program: &program };
         match context.output {
@@ -340,7 +360,7 @@ fn finish(
 
 fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
     match ended {
-        Ended::Done => Exit::Done,
+        Ended::Done | Ended::RolledBack => Exit::Done,
         Ended::Back { because } => match because {
             Cause::Closed { step: _, failure: GateFailure::Drifted { .. } } => Exit::Stale,
             Cause::Closed { .. } | Cause::Failed { .. } | Cause::Person { .. } => Exit::PutBack,

@@ -170,6 +170,20 @@ pub enum CommandError {
         /// The first 12 digits of this plan's digest.
         plan: String,
     },
+    /// Nobody agreed to the loss of what was written since the backup.
+    #[error("the rollback loses what was written since the backup, and nobody can be asked")]
+    NeedsDataLoss {
+        /// The first 12 digits of the backup's digest.
+        backup: String,
+    },
+    /// `--accept-data-loss` names another backup.
+    #[error("--accept-data-loss names backup {accepted}, and this run's is {backup}")]
+    OtherBackupAccepted {
+        /// What was accepted.
+        accepted: String,
+        /// The first 12 digits of the backup's digest.
+        backup: String,
+    },
     /// A person was asked and said no.
     #[error("stopped: {what}")]
     Declined {

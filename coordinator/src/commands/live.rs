@@ -204,6 +204,9 @@ fn node_of(event: &Event) -> Option<&NodeName> {
         | Event::TurnedBack { .. }
         | Event::HandedOver { .. }
         | Event::TagsCounted { .. }
+        | Event::RollbackOrdered { .. }
+        | Event::RollbackCalledOff { .. }
+        | Event::RolledBack { .. }
         | Event::Finished { .. }
         | Event::WentBack { .. } => None,
     }

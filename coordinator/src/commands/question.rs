@@ -3,6 +3,7 @@
 use std::io::BufRead as _;
 
 use jiff::Timestamp;
+use quaymaster_proto::backup::Backup;
 
 use crate::args::DriveArgs;
 use crate::commands::context::{Context, whoami};
@@ -91,6 +92,39 @@ pub(super) async fn typed(context: &Context, plan: &CheckedPlan) -> Option<Event
     ));
     let has_agreed = line().await.as_deref() == Some(name.as_str());
     has_agreed.then(|| approved(context.clock.now(), None))
+}
+
+/// A rollback, agreed to before anything is done: by the backup's digest, or by
+/// typing the cluster's name below what is lost.
+pub(super) async fn rollback(
+    plan: &CheckedPlan,
+    warning: &str,
+    backup: &Backup,
+    accepted: Option<&str>,
+) -> Result<(), CommandError> {
+    let digest = &backup.manifest;
+    match accepted {
+        Some(accepted) if accepted == digest.as_str() || accepted == digest.short() => {
+            talk::say(warning);
+            return Ok(());
+        }
+        Some(accepted) => {
+            let (accepted, backup) = (accepted.to_owned(), digest.short().to_owned());
+            return Err(CommandError::OtherBackupAccepted { accepted, backup });
+        }
+        None => {}
+    }
+    talk::say(warning);
+    if !talk::is_someone_there() {
+        return Err(CommandError::NeedsDataLoss { backup: digest.short().to_owned() });
+    }
+    let name = &plan.plan().cluster;
+    talk::say(&format!("Type the cluster's name ({name}) to agree:"));
+    if line().await.as_deref() == Some(name.as_str()) {
+        Ok(())
+    } else {
+        Err(CommandError::Declined { what: "the rollback was not agreed to" })
+    }
 }
 
 /// Whether nobody has agreed yet.

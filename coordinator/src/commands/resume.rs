@@ -90,14 +90,14 @@ pub(super) async fn take_in_hand(
     drive(context, Drive { nodes, plan, state, journal, args, claimant, ordered }).await
 }
 
-fn fold(state: &mut RunState, event: &Event) -> Result<(), CommandError> {
+pub(super) fn fold(state: &mut RunState, event: &Event) -> Result<(), CommandError> {
     let run = state.run.to_string();
     state.apply(event).map_err(|source| CommandError::Replay { run, source })
 }
 
 /// The agents of the run's nodes. Before the first stop a cluster file with
 /// other nodes needs another plan; after it only this plan leads on.
-fn nodes(context: &Context, found: &Unfinished) -> Result<Arc<Fleet>, CommandError> {
+pub(super) fn nodes(context: &Context, found: &Unfinished) -> Result<Arc<Fleet>, CommandError> {
     let plan = found.plan.plan();
     let Some(differences) = differences(plan, &context.cluster) else { return context.fleet() };
     if !found.is_dark() {
@@ -121,6 +121,6 @@ fn ended(context: &Context, history: &History) -> Result<CommandError, CommandEr
     Ok(CommandError::RunEnded { run: run.to_string(), at, went_back })
 }
 
-fn nothing(context: &Context) -> CommandError {
+pub(super) fn nothing(context: &Context) -> CommandError {
     CommandError::NothingUnfinished { cluster: context.cluster.name.to_string() }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use quaymaster_proto::RunId;
+use quaymaster_proto::{Component, RunId};
 
 use crate::commands::CommandError;
 use crate::commands::context::Context;
 use crate::journal::History;
-use crate::plan::{CheckedPlan, Stage, Verb, What};
+use crate::plan::{CheckedPlan, Stage, Step, Verb, What};
 use crate::render::{InJournal, KnownRuns};
 use crate::run::{ActState, RunState};
 
@@ -70,7 +70,15 @@ impl Unfinished {
     /// Whether every Quay is back under its own name; only what stands beside
     /// them can still be missing.
     fn is_back(&self) -> bool {
-        let promote = self.plan.plan().first_step(What::Act(Verb::Promote));
+        let plan = self.plan.plan();
+        let promote = if self.state.is_rollback() {
+            let is_it = |step: &&Step| {
+                step.component == Component::Quay && step.what == What::Act(Verb::Promote)
+            };
+            plan.rollback.iter().find(is_it)
+        } else {
+            plan.first_step(What::Act(Verb::Promote))
+        };
         promote.is_some_and(|step| {
             let mut states = step.nodes.iter().map(|node| self.state.act_state(step.number, node));
             states.all(|act| matches!(act, ActState::Done { .. }))

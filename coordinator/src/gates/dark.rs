@@ -38,7 +38,7 @@ pub struct DarkLook {
 }
 
 /// Judges one round of looks at every node of the plan. `revisions` are those
-/// at which the database may be.
+/// at which the database may be; none = at any.
 pub fn judge(plan: &Plan, looks: &[DarkLook], revisions: &[String], waited: Duration) -> Judgement {
     match looks.iter().find_map(beginning) {
         Some(Beginning::Began(own)) => return judge_begun(plan, looks, own, waited),
@@ -173,7 +173,7 @@ fn wrong_database(plan: &Plan, look: &DarkLook, revisions: &[String]) -> Option<
     if seen.in_recovery {
         return Some(format!("{node} reaches a standby of {}", wanted.shown_as));
     }
-    (!revisions.contains(&seen.revision)).then(|| {
+    (!revisions.is_empty() && !revisions.contains(&seen.revision)).then(|| {
         format!(
             "{} is at revision {} instead of {}",
             wanted.shown_as,
@@ -201,13 +201,15 @@ fn alive(looks: &[DarkLook], own: Option<&ContainerId>) -> Vec<(NodeName, String
     alive
 }
 
-/// The list of sessions as the first node's agent reads it, agents left out;
+/// The list of sessions as the first node's agent reads it, or that of another
+/// one where the first was given up; agents left out.
 /// `None` = this database has no list.
 fn sessions<'a>(
     plan: &Plan,
     looks: &'a [DarkLook],
 ) -> Option<impl Iterator<Item = &'a Session> + use<'a>> {
-    let look = looks.iter().find(|look| look.node == plan.first)?;
+    let first = looks.iter().find(|look| look.node == plan.first);
+    let look = first.or_else(|| looks.first())?;
     let sessions = look.database.as_ref().ok()?.sessions.as_ref()?;
     Some(sessions.iter().filter(|session| !session.is_agent()))
 }

@@ -23,7 +23,10 @@ const QUAY: Duration = Duration::from_mins(15);
 /// target revision before they started anything.
 pub fn judge(plan: &Plan, step: &Step, courses: &[Course], waited: Duration) -> Judgement {
     let (component, window) = (step.component, &plan.window);
-    let wanted = if step.stage == Stage::Back { window.from.mode } else { window.to.mode };
+    let wanted = match step.stage {
+        Stage::Back | Stage::Rollback => window.from.mode,
+        Stage::Serving | Stage::Dark | Stage::Beyond => window.to.mode,
+    };
     if let Some(failure) = courses.iter().find_map(|course| course.failure(wanted)) {
         return Judgement::Fail(failure);
     }

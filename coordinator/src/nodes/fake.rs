@@ -78,6 +78,8 @@ pub(crate) struct Tally {
     pub(crate) started: Vec<NodeName>,
     /// What became of containers beside the Quays, in order: `stop clair quay-1`.
     pub(crate) companions: Vec<String>,
+    /// How often the database was restored.
+    pub(crate) restores: u32,
     /// What must never happen.
     pub(crate) violations: Vec<String>,
     /// Nodes on which what the window found runs again.
@@ -221,6 +223,12 @@ impl FakeFleet {
     /// The agent's disk is lost.
     pub(crate) fn lose_ledger(&self, node: &str) {
         self.world().node(&node.parse().unwrap()).kept = Kept::default();
+    }
+
+    /// Another run has been over a node since.
+    pub(crate) fn driven_by_another(&self, node: &str) {
+        let run = RunId::new(ulid::Ulid::from_parts(1_700_000_001_000, 7));
+        self.world().node(&node.parse().unwrap()).kept.drive_by(run);
     }
 
     /// What `/upgradeprogress/` says, one after the other; the last one stays.
@@ -426,6 +434,7 @@ impl Orders for FakeFleet {
         let (what, id) = match &order {
             JobOrder::Pull(order) => ("pull", format!("pull-{}", order.digest)),
             JobOrder::BackUp(_) => ("back up", "backup".to_owned()),
+            JobOrder::CheckBackup(_) => ("check the backup", "backup".to_owned()),
             JobOrder::Restore(_) => ("restore", "restore".to_owned()),
         };
         self.reach(node, what).await?;
@@ -434,6 +443,9 @@ impl Orders for FakeFleet {
         let refusal = self.world().refusals.get(&(node.clone(), what)).cloned();
         if let Some(refusal) = refusal {
             return Err(Self::refused(node, what, refusal));
+        }
+        if let JobOrder::Restore(_) = &order {
+            self.world().restore();
         }
         let note = String::new();
         let done = ended(&id);

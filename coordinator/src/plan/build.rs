@@ -8,7 +8,7 @@ use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict}
 use quaymaster_proto::{Component, Mode, NodeName};
 
 use super::situation::{ImageSource, Situation};
-use super::steps::{Ingredients, steps};
+use super::steps::{Ingredients, Ways, steps};
 use super::{
     CompanionNext, CompanionPlan, PLAN_VERSION, Plan, PlannedBackfill, PlannedBackup,
     PlannedCompanion, PlannedConfig, PlannedContainer, PlannedDatabase, PlannedImage, PlannedNode,
@@ -60,7 +60,7 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
     let companions = companions(situation, &nodes)?;
     let look = facts.one_database().ok_or(BuildError::NoDatabase)?;
     let backup = backup(situation)?;
-    let (steps, back) = steps(&Ingredients {
+    let Ways { there, back, rollback } = steps(&Ingredients {
         nodes: &nodes,
         first: &cluster.first,
         backup: backup.node(),
@@ -82,8 +82,9 @@ pub fn build(situation: &Situation<'_>, findings: &Findings) -> Result<Plan, Bui
             resumable: target.resumable.clone(),
         },
         backup,
-        steps,
+        steps: there,
         back,
+        rollback,
         image,
         port_moves: situation.port_moves(Component::Quay),
         companions,

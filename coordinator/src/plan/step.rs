@@ -35,6 +35,8 @@ pub enum Stage {
     Beyond,
     /// On the way back to what the window found.
     Back,
+    /// Past the point of no return, back by the backup: on a person's order alone.
+    Rollback,
 }
 
 /// What a step is.
@@ -81,6 +83,12 @@ pub enum Verb {
     LowerFloor,
     /// Create a fresh container of what was stopped.
     Recreate,
+    /// Read the backup back, while what serves still serves.
+    CheckBackup,
+    /// End what the window brought, the migration included.
+    TakeDown,
+    /// Put the backup in the database's place.
+    Restore,
 }
 
 /// What a run waits for.

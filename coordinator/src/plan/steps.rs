@@ -24,8 +24,18 @@ pub(super) struct Ingredients<'a> {
     pub(super) has_backfill: bool,
 }
 
-/// The way there, and the way back for as long as there is one.
-pub(super) fn steps(of: &Ingredients<'_>) -> (Vec<Step>, Vec<Step>) {
+/// Where a run may go.
+pub(super) struct Ways {
+    /// To what the window wants.
+    pub(super) there: Vec<Step>,
+    /// Back, for as long as there is such a way.
+    pub(super) back: Vec<Step>,
+    /// Back by the backup.
+    pub(super) rollback: Vec<Step>,
+}
+
+/// Every way of a window.
+pub(super) fn steps(of: &Ingredients<'_>) -> Ways {
     let mut steps =
         Steps { of, stage: Stage::Serving, number: StepNumber::FIRST, done: Vec::new() };
     steps.prepare();
@@ -40,7 +50,9 @@ pub(super) fn steps(of: &Ingredients<'_>) -> (Vec<Step>, Vec<Step>) {
     }
     let there = std::mem::take(&mut steps.done);
     steps.go_back();
-    (there, steps.done)
+    let back = std::mem::take(&mut steps.done);
+    steps.roll_back();
+    Ways { there, back, rollback: steps.done }
 }
 
 struct Steps<'a> {
@@ -108,17 +120,45 @@ impl Steps<'_> {
     fn go_back(&mut self) {
         self.stage = Stage::Back;
         self.act(Component::Quay, Verb::RemoveStaged, Width::First);
+        self.serve_as_before();
+        self.act(Component::Quay, Verb::RemoveStaged, Width::Rest);
+        for component in self.of.companions.keys() {
+            self.act(*component, Verb::RemoveStaged, Width::Having);
+        }
+        self.act(Component::Quay, Verb::RemoveStagedConfig, Width::Writers);
+    }
+
+    /// The backup is read back while what serves still serves. Then everything
+    /// that the window brought is down on every node before the database is
+    /// replaced, and nothing starts before it is seen to be what it was.
+    fn roll_back(&mut self) {
+        if self.of.backup.is_none() {
+            return;
+        }
+        self.stage = Stage::Rollback;
+        self.act(Component::Quay, Verb::CheckBackup, Width::One);
+        for component in STOPS_BEFORE_QUAY {
+            self.act(component, Verb::TakeDown, Width::Having);
+        }
+        self.act(Component::Quay, Verb::TakeDown, Width::All);
+        for component in STOPS_AFTER_QUAY {
+            self.act(component, Verb::TakeDown, Width::Having);
+        }
+        self.gate(Component::Quay, Gate::Dark, Width::All);
+        self.act(Component::Quay, Verb::Restore, Width::One);
+        self.gate(Component::Quay, Gate::Dark, Width::All);
+        self.serve_as_before();
+        self.act(Component::Quay, Verb::RemoveStagedConfig, Width::Writers);
+    }
+
+    /// File and floor as they were, then the Quays, then what stands beside them.
+    fn serve_as_before(&mut self) {
         self.act(Component::Quay, Verb::RestoreConfig, Width::Writers);
         self.act(Component::Quay, Verb::LowerFloor, Width::All);
         self.bring_back(Component::Quay, Width::All);
         for component in STARTS {
             self.bring_back(component, Width::Stopped);
         }
-        self.act(Component::Quay, Verb::RemoveStaged, Width::Rest);
-        for component in self.of.companions.keys() {
-            self.act(*component, Verb::RemoveStaged, Width::Having);
-        }
-        self.act(Component::Quay, Verb::RemoveStagedConfig, Width::Writers);
     }
 
     fn bring_back(&mut self, component: Component, width: Width) {
@@ -131,7 +171,7 @@ impl Steps<'_> {
     fn act(&mut self, component: Component, verb: Verb, width: Width) {
         let inverse = match self.stage {
             Stage::Serving | Stage::Dark | Stage::Beyond => inverse(verb),
-            Stage::Back => Inverse::Nothing,
+            Stage::Back | Stage::Rollback => Inverse::Nothing,
         };
         self.add(component, What::Act(verb), width, inverse);
     }
@@ -190,6 +230,9 @@ fn inverse(verb: Verb) -> Inverse {
         | Verb::RemoveStagedConfig
         | Verb::RestoreConfig
         | Verb::LowerFloor
-        | Verb::Recreate => Inverse::Nothing,
+        | Verb::Recreate
+        | Verb::CheckBackup
+        | Verb::TakeDown
+        | Verb::Restore => Inverse::Nothing,
     }
 }

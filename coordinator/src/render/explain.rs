@@ -11,7 +11,7 @@ use super::words::step_title;
 use super::{JSON_VERSION, Style, Tone};
 use crate::plan::{CheckedPlan, Stage, Step};
 use crate::report::between;
-use crate::run::{Direction, Next, RunState, next};
+use crate::run::{Direction, Next, RunState, next, rollback};
 
 mod by_hand;
 mod held;
@@ -121,6 +121,7 @@ pub(super) fn where_it_stands(explained: &Explained<'_>) -> String {
     let plan = explained.plan.plan();
     let place = |step: &Step| match step.stage {
         Stage::Back => format!("on the way back, {}", step_title(step)),
+        Stage::Rollback => format!("rolling back, {}", step_title(step)),
         Stage::Serving | Stage::Dark | Stage::Beyond => {
             format!("step {} of {}, {}", step.number, plan.steps.len(), step_title(step))
         }
@@ -129,14 +130,24 @@ pub(super) fn where_it_stands(explained: &Explained<'_>) -> String {
         Next::Ask { step, nodes } => format!("{}, on {}", place(step), names(&nodes)),
         Next::Look { step, .. } => place(step),
         Next::Failed { step, .. } | Next::Closed { step, .. } => match step.stage {
-            Stage::Back => format!("HELD {}", place(step)),
+            Stage::Back | Stage::Rollback => format!("HELD {}", place(step)),
             Stage::Serving | Stage::Dark | Stage::Beyond => format!("HELD at {}", place(step)),
         },
         Next::Done if explained.state.direction == Direction::There => {
             "every step is done".to_owned()
         }
+        Next::Done if explained.state.is_rollback() => {
+            format!("rolled back to {}", plan.window.from)
+        }
         Next::Done => format!("put back to {}", plan.window.from),
     }
+}
+
+/// Past the point of no return, where there is a backup.
+fn undo_on_command(explained: &Explained<'_>) -> Option<String> {
+    let (plan, state) = (explained.plan.plan(), explained.state);
+    rollback::backup(plan, state).ok().filter(|_| !state.is_rollback())?;
+    Some(format!("by this window's backup alone, on command: {} rollback", explained.program))
 }
 
 pub(super) fn answers(explained: &Explained<'_>) -> Answers {
@@ -150,7 +161,7 @@ pub(super) fn answers(explained: &Explained<'_>) -> Answers {
         since: None,
         ends: Vec::new(),
         hands: Vec::new(),
-        undo: undo(plan, state),
+        undo: undo_on_command(explained).unwrap_or_else(|| undo(plan, state)),
         next: format!("{} resume", explained.program),
     };
     match next(plan, state) {

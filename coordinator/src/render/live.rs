@@ -63,6 +63,9 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
         | Event::Retried { at, .. }
         | Event::HandedOver { at, .. }
         | Event::LeftOut { at, .. }
+        | Event::RollbackOrdered { at, .. }
+        | Event::RollbackCalledOff { at, .. }
+        | Event::RolledBack { at }
         | Event::WentBack { at } => {
             let (title, words) = turn::event(plan, event)?;
             (*at, Tone::Careful, title.to_owned(), String::new(), words)

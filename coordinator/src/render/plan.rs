@@ -223,7 +223,10 @@ fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
             | Verb::RemoveStagedConfig
             | Verb::RestoreConfig
             | Verb::LowerFloor
-            | Verb::Recreate,
+            | Verb::Recreate
+            | Verb::CheckBackup
+            | Verb::TakeDown
+            | Verb::Restore,
         ) => ("back", String::new()),
         What::Gate(gate) => ("gate", describe_gate(plan, gate)),
     }

@@ -30,6 +30,19 @@ pub(super) enum Registry {
 impl Registry {
     /// Read off what happened.
     pub(super) fn of(plan: &Plan, state: &RunState) -> Self {
+        let before = Self::up_to_rollback(plan, state);
+        let Some(ended) = taken_down_at(plan, state) else { return before };
+        let since = match before {
+            Self::Dark { since } | Self::Stopping { since, .. } => since,
+            Self::Serves { .. } | Self::OnFirst { .. } | Self::Again { .. } => ended,
+        };
+        match back_at(plan, state) {
+            Some(until) => Self::Again { since, until },
+            None => Self::Dark { since },
+        }
+    }
+
+    fn up_to_rollback(plan: &Plan, state: &RunState) -> Self {
         let Some(stop) = stops(plan).filter(|stop| state.has_begun(stop.number)) else {
             return Self::Serves { without: stopped_companions(plan, state) };
         };
@@ -81,10 +94,7 @@ pub fn registry(plan: &Plan, state: &RunState, now: Timestamp) -> String {
 /// Nodes that were left behind before their Quay was healthy.
 fn without(plan: &Plan, state: &RunState) -> Vec<NodeName> {
     let Next::Failed { step, failures } = next(plan, state) else { return Vec::new() };
-    let steps = match state.direction {
-        Direction::There => &plan.steps,
-        Direction::Back { .. } => &plan.back,
-    };
+    let steps = state.way(plan);
     let is_gate =
         |of: &&Step| of.component == Component::Quay && of.what == What::Gate(Gate::Healthy);
     let gate = steps.iter().find(is_gate);
@@ -95,12 +105,22 @@ fn without(plan: &Plan, state: &RunState) -> Vec<NodeName> {
 
 /// When the Quays of the way back were healthy.
 fn back_at(plan: &Plan, state: &RunState) -> Option<Timestamp> {
-    let mut gates = plan.back.iter();
+    let mut gates = state.way(plan).iter();
     let gate = gates.find(|step| step.what == What::Gate(Gate::Healthy))?;
     match state.gates.get(&gate.number)? {
         GateState::Passed { at, .. } => Some(*at),
         GateState::Waiting { .. } | GateState::Closed { .. } => None,
     }
+}
+
+/// When a rollback first ended a Quay of its window; `None` = it did not.
+fn taken_down_at(plan: &Plan, state: &RunState) -> Option<Timestamp> {
+    if !state.is_rollback() {
+        return None;
+    }
+    let is_it =
+        |step: &&Step| step.component == Component::Quay && step.what == What::Act(Verb::TakeDown);
+    asked_at(state, plan.rollback.iter().find(is_it)?)
 }
 
 /// When a gate opened.
@@ -118,7 +138,10 @@ fn stops(plan: &Plan) -> Option<&Step> {
 
 /// When the first stop was asked.
 pub(super) fn dark_since(plan: &Plan, state: &RunState) -> Option<Timestamp> {
-    let step = stops(plan)?;
+    asked_at(state, stops(plan)?)
+}
+
+fn asked_at(state: &RunState, step: &Step) -> Option<Timestamp> {
     let since = |node: &NodeName| match state.act_state(step.number, node) {
         ActState::InFlight { since } | ActState::Done { since, .. } => Some(*since),
         ActState::Failed { at, .. } => Some(*at),
@@ -144,6 +167,9 @@ pub(super) fn undo(plan: &Plan, state: &RunState) -> String {
         (false, true) => Stage::Dark,
         (false, false) => Stage::Serving,
     };
+    if state.is_rollback() {
+        return "nothing: what the window found is put back from its backup".to_owned();
+    }
     if state.direction != Direction::There {
         return "it is being undone: what the window found is put back".to_owned();
     }
@@ -151,7 +177,7 @@ pub(super) fn undo(plan: &Plan, state: &RunState) -> String {
         Stage::Serving => {
             "everything: what is staged does no harm, and what fails is put back by itself"
         }
-        Stage::Dark | Stage::Back => {
+        Stage::Dark | Stage::Back | Stage::Rollback => {
             "everything: the database is untouched, the old containers and files are kept; what \
              fails leads back by itself"
         }

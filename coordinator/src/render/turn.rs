@@ -4,7 +4,7 @@
 use quaymaster_proto::NodeName;
 
 use super::explain::Explained;
-use super::figures::time;
+use super::figures::{moment, time};
 use super::report::left_out;
 use super::text::{labelled, names, next_lines};
 use super::words::{failure, problem, step_title};
@@ -45,6 +45,18 @@ pub(super) fn event(plan: &Plan, event: &Event) -> Option<(&'static str, String)
         Event::LeftOut { node, by, because, .. } => {
             Some(("left out", format!("{node}: {by} gives it up: {because}")))
         }
+        Event::RollbackOrdered { by, because, .. } => {
+            let from = &plan.window.from;
+            let words =
+                format!("BACK to {from} by this window's backup: {by} ordered it: {because}");
+            Some(("rollback", words))
+        }
+        Event::RollbackCalledOff { because, .. } => {
+            Some(("rollback", format!("called off, nothing was stopped: {because}")))
+        }
+        Event::RolledBack { .. } => {
+            Some(("end", format!("{} serves, on the database of its backup", plan.window.from)))
+        }
         Event::WentBack { .. } => Some(("end", format!("{} serves as before", plan.window.from))),
         Event::Started { .. }
         | Event::Driven { .. }
@@ -82,8 +94,9 @@ pub fn put_back(explained: &Explained<'_>, style: Style) -> String {
     let digest = plan.digest().short();
     let plan = plan.plan();
     let window = &plan.window;
+    let how = if state.is_rollback() { "rolled back" } else { "put back" };
     let title = format!(
-        "Window {} of {} put back   {} serves as before   plan {digest}",
+        "Window {} of {} {how}   {} serves as before   plan {digest}",
         window.number, window.of, window.from
     );
     let mut out = style.paint(Tone::Heading, &title) + "\n";
@@ -91,6 +104,14 @@ pub fn put_back(explained: &Explained<'_>, style: Style) -> String {
     if let Direction::Back { because, crossing: known, since } = &state.direction {
         out.push_str(&labelled("why", &cause(plan, because)));
         out.push_str(&labelled("turned", &format!("{}; {}", time(*since), crossing(*known))));
+    }
+    if let Direction::Rollback { by, because, since, .. } = &state.direction {
+        out.push_str(&labelled("why", &format!("{by} ordered it: {because}")));
+        out.push_str(&labelled("ordered", &time(*since)));
+    }
+    if let Some(backup) = state.backup(plan).filter(|_| state.is_rollback()) {
+        let lost = format!("everything that was written since {}", moment(backup.ended));
+        out.push_str(&labelled("lost", &lost));
     }
     let all = plan.nodes.iter().map(|node| &node.name);
     let all: Vec<&NodeName> = all.filter(|node| !state.left_out.contains_key(*node)).collect();

@@ -77,6 +77,9 @@ impl Writer<'_> {
             | Verb::RemoveStagedConfig
             | Verb::RestoreConfig
             | Verb::LowerFloor
+            | Verb::CheckBackup
+            | Verb::TakeDown
+            | Verb::Restore
             | Verb::Recreate => unreachable!("the way there"),
             Verb::StartMigrating | Verb::Start => 400,
             Verb::Promote => 30,
@@ -114,6 +117,9 @@ impl Writer<'_> {
             | Verb::RemoveStagedConfig
             | Verb::RestoreConfig
             | Verb::LowerFloor
+            | Verb::CheckBackup
+            | Verb::TakeDown
+            | Verb::Restore
             | Verb::Recreate => None,
         };
         let container = config.is_none().then(|| ContainerState {

@@ -193,6 +193,33 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A person ordered a rollback, past the point of no return or after the end:
+    /// a process took the run in hand for it.
+    RollbackOrdered {
+        /// Its first step: until another one is begun it can be called off.
+        check: StepNumber,
+        /// Higher than every one before.
+        epoch: Epoch,
+        /// Who: user@host.
+        by: String,
+        /// In words.
+        because: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The rollback is not to be: nothing was stopped, and the run is where it
+    /// was before.
+    RollbackCalledOff {
+        /// Why.
+        because: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// What the window found serves, on the database of its backup.
+    RolledBack {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 impl Event {
@@ -214,7 +241,10 @@ impl Event {
             | Self::HandedOver { at, .. }
             | Self::LeftOut { at, .. }
             | Self::TagsCounted { at, .. }
+            | Self::RollbackOrdered { at, .. }
+            | Self::RollbackCalledOff { at, .. }
             | Self::Finished { at }
+            | Self::RolledBack { at }
             | Self::WentBack { at } => *at,
         }
     }

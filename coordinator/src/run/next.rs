@@ -56,14 +56,14 @@ pub fn next<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
     match state.direction {
         Direction::There => there(plan, state),
         Direction::Back { crossing, .. } => back(plan, state, crossing),
+        Direction::Rollback { .. } => roll_back(plan, state),
     }
 }
 
 fn there<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
     let mut walk = Walk::new(state);
-    let gate = plan.first_step(What::Gate(Gate::FirstNode)).map(|step| step.number);
     for step in &plan.steps {
-        walk.leaves_behind = gate.is_some_and(|gate| step.number > gate);
+        walk.leaves_behind = leaves_behind(plan, step);
         let nodes = step.nodes.clone();
         let decision = match (step.what, &state.handed_over) {
             // Whoever has the part starts as any other node does, and is looked
@@ -110,7 +110,7 @@ fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
         let nodes: Vec<NodeName> = nodes.cloned().collect();
         let decision = match step.what {
             What::Act(Verb::Recreate | Verb::Start) => {
-                walk.act_again(step, nodes, |node| is_back(plan, state, step.component, node))
+                walk.act_again(step, nodes, |node| is_back(plan, state, step, node))
             }
             What::Act(_) => walk.act(step, nodes),
             What::Gate(gate) => walk.gate(plan, step, gate, nodes),
@@ -122,6 +122,55 @@ fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
     walk.end()
 }
 
+/// Up to the restore everything has to be down on every node; behind it a node
+/// that fails is left behind, as on the way back.
+fn roll_back<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
+    let mut walk = Walk::new(state);
+    let is_restored = has_been_restored(plan, state);
+    for step in &plan.rollback {
+        walk.leaves_behind = leaves_behind(plan, step);
+        let nodes = step.nodes.clone();
+        let decision = match step.what {
+            // Of no matter as soon as something is down: the restore looks again.
+            What::Act(Verb::CheckBackup) => {
+                walk.act_again(step, nodes, |_| !state.can_be_called_off())
+            }
+            // Somebody may have started it again.
+            What::Act(Verb::TakeDown) => walk.act_again(step, nodes, |_| is_restored),
+            What::Act(Verb::Recreate | Verb::Start) => {
+                walk.act_again(step, nodes, |node| is_back(plan, state, step, node))
+            }
+            What::Act(_) => walk.act(step, nodes),
+            What::Gate(gate) => walk.gate(plan, step, gate, nodes),
+        };
+        if let Some(next) = decision {
+            return next;
+        }
+    }
+    walk.end()
+}
+
+/// Whether a node that fails in a step holds up no other.
+pub fn leaves_behind(plan: &Plan, step: &Step) -> bool {
+    match step.stage {
+        Stage::Serving | Stage::Dark => false,
+        Stage::Beyond => {
+            let gate = plan.first_step(What::Gate(Gate::FirstNode));
+            gate.is_some_and(|gate| step.number > gate.number)
+        }
+        Stage::Back => true,
+        Stage::Rollback => plan.restored_at().is_some_and(|restored| step.number > restored),
+    }
+}
+
+fn has_been_restored(plan: &Plan, state: &RunState) -> bool {
+    let restore = plan.rollback.iter().find(|step| step.what == What::Act(Verb::Restore));
+    restore.is_some_and(|step| {
+        let mut acts = step.nodes.iter().map(|node| state.act_state(step.number, node));
+        acts.all(|act| matches!(act, ActState::Done { .. }))
+    })
+}
+
 /// Whether the backup is of no matter any more: what it is of is gone. Until
 /// then each process has its agent compare it with the database again.
 fn has_begun_to_migrate(plan: &Plan, state: &RunState) -> bool {
@@ -129,11 +178,12 @@ fn has_begun_to_migrate(plan: &Plan, state: &RunState) -> bool {
     start.is_some_and(|start| state.begun.contains(&(start, plan.first.clone())))
 }
 
-/// Whether what the window found has its name again on a node.
-fn is_back(plan: &Plan, state: &RunState, component: Component, node: &NodeName) -> bool {
+/// Whether what the window found has its name again on a node, by the way that
+/// a step belongs to.
+fn is_back(plan: &Plan, state: &RunState, of: &Step, node: &NodeName) -> bool {
     let is_promote =
-        |step: &&Step| step.component == component && step.what == What::Act(Verb::Promote);
-    plan.back
+        |step: &&Step| step.component == of.component && step.what == What::Act(Verb::Promote);
+    plan.way_of(of)
         .iter()
         .find(is_promote)
         .is_some_and(|step| matches!(state.act_state(step.number, node), ActState::Done { .. }))
@@ -157,7 +207,10 @@ pub fn takes_back<'a>(plan: &'a Plan, step: &Step) -> Option<&'a Step> {
             | Verb::SetFloor
             | Verb::BackUp
             | Verb::PutConfig
-            | Verb::StartMigrating,
+            | Verb::StartMigrating
+            | Verb::CheckBackup
+            | Verb::TakeDown
+            | Verb::Restore,
         )
         | What::Gate(
             Gate::Backfill | Gate::Approval | Gate::Unchanged | Gate::Dark | Gate::FirstNode,
@@ -288,9 +341,9 @@ impl<'a, 'b> Walk<'a, 'b> {
                 )
                 | None => false,
             };
-        let is_stale = step.stage == Stage::Back
+        let is_stale = matches!(step.stage, Stage::Back | Stage::Rollback)
             && !self.state.seen_open.contains(&step.number)
-            && !is_back(plan, self.state, step.component, node);
+            && !is_back(plan, self.state, step, node);
         was_seen && !is_stale
     }
 
@@ -324,7 +377,7 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     if state.seen_open.contains(&step.number) {
         return false;
     }
-    let guarded = plan.steps.iter().find(|next| {
+    let guarded = plan.way_of(step).iter().find(|next| {
         next.number > step.number
             && match next.what {
                 // It guards the change that follows the backup as well.

@@ -4,8 +4,9 @@
 use quaymaster_proto::act::{
     EnsureRunning, EnsureStopped, ExpectedDatabase, Ground, Order, Promote, PutConfig, Recreate,
     RemoveStaged, RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
+    TakeDown,
 };
-use quaymaster_proto::backup::BackUp;
+use quaymaster_proto::backup::{BackUp, Backup, CheckBackup, Restore};
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
 use quaymaster_proto::job::{JobOrder, PullImage};
 use quaymaster_proto::{Below, Component, ContainerId, Floor, Generation, ImageId, Mode, NodeName};
@@ -72,7 +73,8 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
     let container = node
         .container(component)
         .ok_or_else(|| NoTask::NoContainer { node: node.name.clone(), component })?;
-    let maker = Maker { plan, state, node, component, is_back: step.stage == Stage::Back };
+    let is_back = matches!(step.stage, Stage::Back | Stage::Rollback);
+    let maker = Maker { plan, state, node, component, is_back };
     let order = match verb {
         Verb::Pull => return maker.pull(),
         Verb::BackUp => {
@@ -104,7 +106,19 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
             Order::RestoreConfig(RestoreConfig { from, to })
         }
         Verb::LowerFloor => {
-            Order::LowerFloor(LowerFloor { from: maker.floor()?, to: node.floor.clone() })
+            // Behind a restore each agent proves it for itself.
+            let database = (step.stage == Stage::Rollback)
+                .then(|| maker.database(vec![plan.database.revision.clone()]));
+            Order::LowerFloor(LowerFloor { from: maker.floor()?, to: node.floor.clone(), database })
+        }
+        Verb::CheckBackup => {
+            let Backup { identity, manifest, .. } = maker.backup()?;
+            return Ok(Task::Job(JobOrder::CheckBackup(CheckBackup { identity, manifest })));
+        }
+        Verb::TakeDown => maker.take_down()?,
+        Verb::Restore => {
+            let Backup { identity, manifest, .. } = maker.backup()?;
+            return Ok(Task::Job(JobOrder::Restore(Restore { identity, manifest })));
         }
         Verb::Recreate => maker.recreate(container),
     };
@@ -126,10 +140,12 @@ pub fn serving(
 ) -> Option<ContainerId> {
     match state.direction {
         Direction::There => staged(plan, state, node, component),
-        Direction::Back { .. } => {
+        Direction::Back { .. } | Direction::Rollback { .. } => {
             let what = What::Act(Verb::Recreate);
-            let mut steps = plan.back.iter();
-            let step = steps.find(|step| step.component == component && step.what == what)?;
+            let step = state
+                .way(plan)
+                .iter()
+                .find(|step| step.component == component && step.what == what)?;
             state.container(step.number, node).cloned()
         }
     }
@@ -142,8 +158,19 @@ pub fn floor(plan: &Plan, state: &RunState, node: &NodeName) -> Option<Floor> {
     Maker { plan, state, node, component, is_back: false }.floor().ok()
 }
 
-/// At which revisions the dark may find the database.
-pub fn found_revisions(plan: &Plan, state: &RunState) -> Vec<String> {
+/// At which revisions a look for the dark may find the database; none = at any,
+/// before a restore.
+pub fn dark_revisions(plan: &Plan, state: &RunState, step: &Step) -> Vec<String> {
+    match step.stage {
+        Stage::Rollback if plan.restored_at() == Some(step.number) => {
+            vec![plan.database.revision.clone()]
+        }
+        Stage::Rollback => Vec::new(),
+        Stage::Serving | Stage::Dark | Stage::Beyond | Stage::Back => found_revisions(plan, state),
+    }
+}
+
+fn found_revisions(plan: &Plan, state: &RunState) -> Vec<String> {
     let found = plan.database.revision.clone();
     if state.attempt(&plan.first) > 1 {
         std::iter::once(found).chain(startable(plan, state)).collect()
@@ -290,6 +317,22 @@ impl Maker<'_> {
             grace_seconds: self.plan.stop_grace_seconds(self.component),
             restart_policy: container.restart_policy,
         })
+    }
+
+    fn backup(&self) -> Result<Backup, NoTask> {
+        self.state.backup(self.plan).cloned().ok_or(NoTask::NoBackup)
+    }
+
+    /// Nothing that may migrate is spared: a person ordered what destroys it.
+    fn take_down(&self) -> Result<Order, NoTask> {
+        Ok(Order::TakeDown(TakeDown {
+            component: self.component,
+            container: staged(self.plan, self.state, &self.node.name, self.component),
+            generation: self.wanted()?,
+            grace_seconds: self.plan.stop_grace_seconds(self.component),
+            destroys_migration: self.component == Component::Quay
+                && self.node.name == self.plan.first,
+        }))
     }
 
     fn migrate(&self) -> Result<Order, NoTask> {

@@ -48,7 +48,8 @@ pub fn rebuild(kept: &Kept, now: Timestamp) -> Vec<Event> {
         anew(kept, attempt, &plan.steps, &mut events);
         there(kept, attempt, &mut events);
     }
-    back(kept, attempts, &mut events);
+    back(kept, attempts.clone(), &mut events);
+    roll_back(kept, attempts, &mut events);
     events
 }
 
@@ -94,7 +95,7 @@ fn there(kept: &Kept, attempt: u32, events: &mut Vec<Event>) {
         if let What::Gate(gate) = step.what
             && attempt == 1
         {
-            pass(kept, step, gate, events);
+            pass(kept, &kept.plan.plan().steps, step, gate, events);
         }
         answers(kept, step, attempt, events);
     }
@@ -126,6 +127,36 @@ fn back(kept: &Kept, attempts: RangeInclusive<u32>, events: &mut Vec<Event>) {
     }
 }
 
+/// The same of a rollback, where one was ordered: whoever did that said so to
+/// the nodes alone.
+fn roll_back(kept: &Kept, attempts: RangeInclusive<u32>, events: &mut Vec<Event>) {
+    let plan = kept.plan.plan();
+    let Some(check) = plan.rollback.first() else { return };
+    let Some(at) = plan.rollback.iter().filter_map(|step| began(kept, step)).min() else {
+        return;
+    };
+    let (epoch, by) = (kept.epoch.next(), BY.to_owned());
+    let because = "its nodes have begun it".to_owned();
+    events.push(Event::RollbackOrdered { check: check.number, epoch, by, because, at });
+    for attempt in attempts {
+        anew(kept, attempt, &plan.rollback, events);
+        for step in &plan.rollback {
+            // Nobody looks whether it is dark where something serves again.
+            if let What::Gate(gate @ Gate::Dark) = step.what
+                && attempt == 1
+            {
+                pass(kept, &plan.rollback, step, gate, events);
+            }
+            answers(kept, step, attempt, events);
+        }
+    }
+    // Of a look at the backup alone nobody has to come back.
+    if !plan.rollback.iter().skip(1).any(|step| began(kept, step).is_some()) {
+        let because = "nothing of it was begun but the look at the backup".to_owned();
+        events.push(Event::RollbackCalledOff { because, at });
+    }
+}
+
 /// Whether the first node's part was begun more than once.
 fn migrated_anew(kept: &Kept) -> bool {
     let plan = kept.plan.plan();
@@ -147,9 +178,8 @@ fn crossing(kept: &Kept, plan: &Plan, is_proven: bool) -> Crossing {
 }
 
 /// A gate was open if anything was begun behind it.
-fn pass(kept: &Kept, step: &Step, gate: Gate, events: &mut Vec<Event>) {
-    let plan = kept.plan.plan();
-    let later = plan.steps.iter().filter(|later| later.number > step.number);
+fn pass(kept: &Kept, way: &[Step], step: &Step, gate: Gate, events: &mut Vec<Event>) {
+    let later = way.iter().filter(|later| later.number > step.number);
     let Some(at) = later.filter_map(|later| began(kept, later)).min() else { return };
     let by = BY.to_owned();
     if gate == Gate::Approval {

@@ -82,6 +82,19 @@ pub enum Direction {
         /// Since when.
         since: Timestamp,
     },
+    /// To what the window found, by its backup.
+    Rollback {
+        /// Who ordered it: user@host.
+        by: String,
+        /// In words.
+        because: String,
+        /// Since when.
+        since: Timestamp,
+        /// The rollback's first step, which changes nothing.
+        check: StepNumber,
+        /// When the run had reached its own end, where it had.
+        finished_at: Option<Timestamp>,
+    },
 }
 
 impl Direction {
@@ -89,7 +102,7 @@ impl Direction {
     pub fn is_there(&self) -> bool {
         match self {
             Self::There => true,
-            Self::Back { .. } => false,
+            Self::Back { .. } | Self::Rollback { .. } => false,
         }
     }
 }
@@ -177,7 +190,8 @@ impl RunState {
 
     /// Folds one more event.
     pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
-        if self.finished_at.is_some() {
+        let reopens = matches!(event, Event::RollbackOrdered { .. });
+        if self.finished_at.is_some() && !reopens {
             return Err(IllegalEvent::AfterEnd { event: format!("{event:?}") });
         }
         match event {
@@ -228,9 +242,24 @@ impl RunState {
                 self.only_on_the_way(event, Direction::is_there)?;
                 self.tags_left = Some(count.clone());
             }
-            Event::Finished { at } | Event::WentBack { at } => {
-                let is_there = matches!(event, Event::Finished { .. });
-                self.only_on_the_way(event, |direction| direction.is_there() == is_there)?;
+            Event::RollbackOrdered { check, epoch, by, because, at } => {
+                self.only_on_the_way(event, Direction::is_there)?;
+                self.take_in_hand(*epoch, by)?;
+                self.direction = Direction::Rollback {
+                    by: by.clone(),
+                    because: because.clone(),
+                    since: *at,
+                    check: *check,
+                    finished_at: self.finished_at.take(),
+                };
+            }
+            Event::RollbackCalledOff { .. } => self.call_off(event)?,
+            Event::Finished { at } | Event::WentBack { at } | Event::RolledBack { at } => {
+                self.only_on_the_way(event, |direction| match direction {
+                    Direction::There => matches!(event, Event::Finished { .. }),
+                    Direction::Back { .. } => matches!(event, Event::WentBack { .. }),
+                    Direction::Rollback { .. } => matches!(event, Event::RolledBack { .. }),
+                })?;
                 self.finished_at = Some(*at);
             }
         }
@@ -340,6 +369,23 @@ impl RunState {
             return Err(IllegalEvent::OutOfPlace { event: "a second turn back".to_owned() });
         }
         self.direction = Direction::Back { because: because.clone(), crossing, since };
+        Ok(())
+    }
+
+    /// Back to where the run was, as long as nothing was changed.
+    fn call_off(&mut self, event: &Event) -> Result<(), IllegalEvent> {
+        let illegal = || IllegalEvent::OutOfPlace { event: format!("{event:?}") };
+        let Direction::Rollback { check, finished_at, .. } = &self.direction else {
+            return Err(illegal());
+        };
+        let (check, finished_at) = (*check, *finished_at);
+        if self.begun.iter().any(|(step, _)| *step > check) {
+            return Err(illegal());
+        }
+        // Whoever orders another one has it looked at anew.
+        self.acts.retain(|(step, _), _| *step != check);
+        self.finished_at = finished_at;
+        self.direction = Direction::There;
         Ok(())
     }
 

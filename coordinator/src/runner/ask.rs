@@ -11,7 +11,8 @@ use super::errand::Errand;
 use super::{Book, Ended, RunError, Runner};
 use crate::nodes::{Looks, Orders};
 use crate::plan::{Plan, Stage, Step, Verb, What};
-use crate::run::{Direction, Event, Problem, task};
+use crate::run::next::leaves_behind;
+use crate::run::{Event, Problem, task};
 use crate::telemetry;
 
 impl<N, B> Runner<N, B>
@@ -40,7 +41,7 @@ where
             self.order(plan, step, &held).await?;
         }
         // On the way back the others serve at once; who is silent comes later.
-        if late.is_empty() || self.state.direction != Direction::There {
+        if late.is_empty() || step.stage >= Stage::Back && leaves_behind(plan, step) {
             return self.leave_out(plan, step, &late).await;
         }
         if let Some(ended) = self.claim_patiently(step.number, &late).await? {

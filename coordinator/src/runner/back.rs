@@ -24,6 +24,9 @@ where
         if let Some(node) = lost(&because) {
             return Ok(Some(Ended::LeaseLost { node }));
         }
+        if self.state.is_rollback() {
+            return self.react_to_rollback(held).await.map(Some);
+        }
         if self.state.direction != Direction::There
             || self.state.begun.is_empty()
             || self.has_started(plan)
@@ -78,6 +81,7 @@ where
             }
             Ended::Done
             | Ended::Back { .. }
+            | Ended::RolledBack
             | Ended::Unclaimed { .. }
             | Ended::LeaseLost { .. }
             | Ended::Waiting { .. } => Vec::new(),
@@ -160,6 +164,7 @@ fn cause(held: &Ended) -> Option<Cause> {
         }
         Ended::Done
         | Ended::Back { .. }
+        | Ended::RolledBack
         | Ended::Waiting { .. }
         | Ended::Unclaimed { .. }
         | Ended::LeaseLost { .. } => None,
@@ -178,6 +183,7 @@ fn moved(held: Ended, words: String) -> Ended {
         }
         other @ (Ended::Done
         | Ended::Back { .. }
+        | Ended::RolledBack
         | Ended::Unclaimed { .. }
         | Ended::LeaseLost { .. }
         | Ended::Waiting { .. }) => other,

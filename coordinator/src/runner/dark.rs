@@ -28,7 +28,7 @@ where
         let begun = Instant::now();
         loop {
             let looks = self.dark_looks(plan, step).await;
-            let revisions = order::found_revisions(plan, &self.state);
+            let revisions = order::dark_revisions(plan, &self.state, step);
             let judgement = dark::judge(plan, &looks, &revisions, begun.elapsed());
             if self.settle(step, judgement).await? == Look::Over {
                 return Ok(());
@@ -39,9 +39,13 @@ where
 
     async fn dark_looks(&self, plan: &Plan, step: &Step) -> Vec<DarkLook> {
         let migrating = self.about_to_migrate(plan, step);
-        join_all(step.nodes.iter().map(async |node| {
+        // Whom a person gave up has no say.
+        let nodes = step.nodes.iter().filter(|node| !self.state.left_out.contains_key(*node));
+        let nodes: Vec<_> = nodes.collect();
+        let lead = nodes.iter().find(|node| ***node == plan.first).or(nodes.first()).copied();
+        join_all(nodes.iter().copied().map(async |node| {
             // One list of sessions is enough: there is one database.
-            let question = DatabaseQuestion { sessions: *node == plan.first, counts: false };
+            let question = DatabaseQuestion { sessions: Some(node) == lead, counts: false };
             let (facts, database) = join(
                 self.nodes.describe(node, &self.key),
                 self.nodes.look_at_database(node, question),

@@ -69,7 +69,7 @@ impl<N: Orders> Errand<N> {
     async fn job(&self, order: &JobOrder) -> Result<Settlement, Problem> {
         let poll = match order {
             JobOrder::Pull(_) => PULL_POLL,
-            JobOrder::BackUp(_) | JobOrder::Restore(_) => DARK_POLL,
+            JobOrder::BackUp(_) | JobOrder::CheckBackup(_) | JobOrder::Restore(_) => DARK_POLL,
         };
         let mut report = self.begin(order).await?;
         loop {
@@ -152,6 +152,7 @@ impl<N: Orders> Errand<N> {
 fn busy(order: &Order) -> Duration {
     match order {
         Order::EnsureStopped(stop) => Duration::from_secs(stop.grace_seconds.into()),
+        Order::TakeDown(down) => Duration::from_secs(down.grace_seconds.into()),
         Order::StageContainer(_)
         | Order::StageConfig(_)
         | Order::PutConfig(_)
@@ -179,7 +180,7 @@ fn may_be_asked_again(error: &CallError) -> bool {
 fn ended(order: &JobOrder, state: JobState) -> Option<Result<Settlement, Problem>> {
     let reason = match order {
         JobOrder::Pull(_) => Reason::Image,
-        JobOrder::BackUp(_) | JobOrder::Restore(_) => Reason::Database,
+        JobOrder::BackUp(_) | JobOrder::CheckBackup(_) | JobOrder::Restore(_) => Reason::Database,
     };
     let failed = |message| Problem::Refused { reason, message, remedy: String::new() };
     Some(match state {

@@ -24,9 +24,9 @@ pub enum Declined {
     Because(String),
 }
 
-type Heard = Result<Result<(), Declined>, RunError>;
+pub(super) type Heard = Result<Result<(), Declined>, RunError>;
 
-fn because(why: impl Into<String>) -> Heard {
+pub(super) fn because(why: impl Into<String>) -> Heard {
     Ok(Err(Declined::Because(why.into())))
 }
 
@@ -37,6 +37,18 @@ where
 {
     /// Back to what the window found, where that can still be.
     pub async fn abort(&mut self, plan: &Plan, words: Option<String>) -> Heard {
+        if self.state.can_be_called_off() {
+            if let Some(ended) = self.claim(plan).await? {
+                return Ok(Err(Declined::Ended(Box::new(ended))));
+            }
+            self.call_off(words.unwrap_or_else(|| "a person ordered it".to_owned())).await?;
+            return because("it was about to be rolled back, and that alone is called off");
+        }
+        if self.state.is_rollback() {
+            return because(
+                "it is being rolled back, which leads back too: resume goes on with it",
+            );
+        }
         if self.state.direction != Direction::There {
             return Ok(Ok(()));
         }
@@ -78,10 +90,9 @@ where
         let is_back = self.state.direction != Direction::There;
         let migrates = *node == plan.first && !is_back;
         let start = if migrates { Verb::StartMigrating } else { Verb::Start };
-        let mut steps = if is_back { plan.back.iter() } else { plan.steps.iter() };
         let is_start =
             |step: &&Step| step.component == Component::Quay && step.what == What::Act(start);
-        let Some(start) = steps.find(is_start) else {
+        let Some(start) = self.state.way(plan).iter().find(is_start) else {
             return because("the plan has no such start");
         };
         if matches!(self.state.act_state(start.number, node), ActState::Pending) {
@@ -99,8 +110,7 @@ where
         let is_clean = !migrates || self.nothing_was_applied(plan).await;
         let (attempt, by, at) =
             (self.state.attempt(node) + 1, self.state.driver.clone(), self.clock.now());
-        let steps = if is_back { &plan.back } else { &plan.steps };
-        let steps = attempt::anew(steps, node).map(|step| step.number).collect();
+        let steps = attempt::anew(self.state.way(plan), node).map(|step| step.number).collect();
         let retried = Event::Retried { node: node.clone(), attempt, steps, is_clean, by, at };
         let mut events = vec![retried];
         // Where others serve already, it starts as one of them: there is nothing
@@ -178,6 +188,12 @@ where
         }
         if self.state.left_out.contains_key(node) {
             return Ok(Ok(()));
+        }
+        if self.state.is_rollback() && !self.is_restored(plan) {
+            return because(
+                "no node is left out before the database is restored: until then each of them has \
+                 to be seen dark",
+            );
         }
         if self.state.direction == Direction::There {
             if !self.has_passed_first_gate(plan) {

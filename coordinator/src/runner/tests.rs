@@ -3,6 +3,7 @@ mod heal;
 mod journal;
 mod leases;
 mod people;
+mod rollback;
 mod stage;
 
 use proptest::prelude::*;

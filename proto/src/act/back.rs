@@ -53,6 +53,65 @@ pub struct Recreate {
     pub attempt: u32,
 }
 
+/// Take down what this run brought, in whatever state it is, for a rollback.
+/// What never started is removed. What has run gets restart policy `no`, seen; is
+/// stopped, seen; and is kept for its log as `NAME.quaymaster-RUN-undone`. From
+/// then on the run starts nothing of that generation any more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeDown {
+    /// Of which component.
+    pub component: Component,
+    /// Which; `None` = whatever of this generation the run staged there.
+    pub container: Option<ContainerId>,
+    /// What it is.
+    pub generation: Generation,
+    /// Seconds until the engine kills it; 0 to 3600.
+    pub grace_seconds: u32,
+    /// A person ordered a rollback, which destroys the migration. Without it a
+    /// container whose migrating start has no proven end is left alone.
+    pub destroys_migration: bool,
+}
+
+impl TryFrom<wire::TakeDownRequest> for Ordered<TakeDown> {
+    type Error = InvalidField;
+
+    fn try_from(message: wire::TakeDownRequest) -> Result<Self, InvalidField> {
+        let wire::TakeDownRequest {
+            act,
+            component,
+            container_id,
+            generation,
+            grace_seconds,
+            destroys_migration,
+        } = message;
+        let order = TakeDown {
+            component: Component::from_wire("component", component)?,
+            container: parsed_if_any("container_id", &container_id)?,
+            generation: within("generation", generation)?,
+            grace_seconds: super::grace(grace_seconds)?,
+            destroys_migration,
+        };
+        Ok(Self { act: within("act", act)?, order })
+    }
+}
+
+impl From<Ordered<TakeDown>> for wire::TakeDownRequest {
+    fn from(ordered: Ordered<TakeDown>) -> Self {
+        let Ordered { act, order } = ordered;
+        let TakeDown { component, container, generation, grace_seconds, destroys_migration } =
+            order;
+        Self {
+            act: Some(act.into()),
+            component: component.to_wire(),
+            container_id: or_empty(container),
+            generation: Some(generation.into()),
+            grace_seconds,
+            destroys_migration,
+        }
+    }
+}
+
 impl TryFrom<wire::RestoreConfigRequest> for Ordered<RestoreConfig> {
     type Error = InvalidField;
 

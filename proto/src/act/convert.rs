@@ -12,9 +12,6 @@ use crate::invalid::{
 use crate::wire;
 use crate::words::{Component, Mode};
 
-/// The longest grace that an order may ask for, in seconds.
-const LONGEST_GRACE: u32 = 3600;
-
 impl TryFrom<wire::Act> for Act {
     type Error = InvalidField;
 
@@ -152,15 +149,11 @@ impl TryFrom<wire::EnsureStoppedRequest> for Ordered<EnsureStopped> {
             grace_seconds,
             restart_policy,
         } = message;
-        if grace_seconds > LONGEST_GRACE {
-            let reason = format!("{grace_seconds} s is more than {LONGEST_GRACE} s");
-            return Err(InvalidField::because("grace_seconds", reason));
-        }
         let order = EnsureStopped {
             component: Component::from_wire("component", component)?,
             container: parsed("container_id", &container_id)?,
             generation: within("generation", generation)?,
-            grace_seconds,
+            grace_seconds: super::grace(grace_seconds)?,
             restart_policy: within("restart_policy", restart_policy)?,
         };
         Ok(Self { act: within("act", act)?, order })

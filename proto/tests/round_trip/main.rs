@@ -6,9 +6,9 @@ use proptest::test_runner::FileFailurePersistence;
 use prost::Message;
 use quaymaster_proto::act::{
     EnsureRunning, EnsureStopped, Ground, Ordered, Promote, PutConfig, Recreate, RemoveStaged,
-    RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating,
+    RemoveStagedConfig, RestoreConfig, StageConfig, StageContainer, StartMigrating, TakeDown,
 };
-use quaymaster_proto::backup::{BackUp, Restore};
+use quaymaster_proto::backup::{BackUp, CheckBackup, Restore};
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session, TagCounts};
 use quaymaster_proto::floor::{LowerFloor, SetFloor};
 use quaymaster_proto::footing::{
@@ -103,12 +103,16 @@ proptest! {
     #[test]
     fn floors_and_the_way_back(
         set in ordered((proptest::option::of(floor()), floor()).prop_map(|(from, to)| SetFloor { from, to })),
-        lower in ordered((floor(), proptest::option::of(floor())).prop_map(|(from, to)| LowerFloor { from, to })),
+        lower in ordered((floor(), proptest::option::of(floor()), proptest::option::of(database())).prop_map(|(from, to, database)| LowerFloor { from, to, database })),
         restore in ordered((digest(""), digest("")).prop_map(|(from, to)| RestoreConfig { from, to })),
         file in ordered(digest("").prop_map(|staged| RemoveStagedConfig { staged })),
         staged in ordered((component(), proptest::option::of(digest(""))).prop_map(|(component, container)| RemoveStaged { component, container })),
         fresh in ordered((component(), digest(""), generation(), 1_u32..).prop_map(
             |(component, container, generation, attempt)| Recreate { component, container, generation, attempt })),
+        down in ordered((component(), proptest::option::of(digest("")), generation(), 0_u32..=3600, any::<bool>()).prop_map(
+            |(component, container, generation, grace_seconds, destroys_migration)| TakeDown {
+                component, container, generation, grace_seconds, destroys_migration,
+            })),
     ) {
         prop_assert_eq!(over::<wire::SetFloorRequest, _>(&set), set);
         prop_assert_eq!(over::<wire::LowerFloorRequest, _>(&lower), lower);
@@ -116,6 +120,7 @@ proptest! {
         prop_assert_eq!(over::<wire::RemoveStagedConfigRequest, _>(&file), file);
         prop_assert_eq!(over::<wire::RemoveStagedRequest, _>(&staged), staged);
         prop_assert_eq!(over::<wire::RecreateRequest, _>(&fresh), fresh);
+        prop_assert_eq!(over::<wire::TakeDownRequest, _>(&down), down);
     }
 
     #[test]
@@ -138,7 +143,15 @@ proptest! {
             |(database, manifest)| Restore { identity: database.identity, manifest })),
     ) {
         prop_assert_eq!(over::<wire::BackUpRequest, _>(&back_up), back_up);
+        let check = Ordered {
+            act: restore.act.clone(),
+            order: CheckBackup {
+                identity: restore.order.identity.clone(),
+                manifest: restore.order.manifest.clone(),
+            },
+        };
         prop_assert_eq!(over::<wire::RestoreRequest, _>(&restore), restore);
+        prop_assert_eq!(over::<wire::CheckBackupRequest, _>(&check), check);
     }
 
     #[test]

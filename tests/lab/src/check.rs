@@ -61,6 +61,7 @@ pub async fn check(lab: &Lab) -> Result<Verdict, CheckError> {
     facts.backups = backups(lab, journal.dark_gates.is_empty())?;
     facts.dark_gates = journal.dark_gates;
     facts.ordered_retries = journal.ordered_retries;
+    (facts.restores, facts.rollbacks) = (journal.restores, journal.rollbacks);
     facts.is_backfill_waived = journal.is_backfill_waived;
     facts.ledgers = ledger::read(layout, &facts.nodes)?;
     facts.secrets_found = secrets_found(lab)?;

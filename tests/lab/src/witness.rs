@@ -66,6 +66,10 @@ pub struct LabFacts {
     pub is_backfill_waived: bool,
     /// Containers whose migrating start a person ordered after an earlier one had failed.
     pub ordered_retries: Vec<String>,
+    /// When the database was that of a backup again, which a person ordered.
+    pub restores: Vec<Timestamp>,
+    /// When a person ordered a rollback, which ends a migration.
+    pub rollbacks: Vec<Timestamp>,
     /// How long each window's dark gate took, in the order of the windows; 0 s where it is unknown.
     pub dark_gates: Vec<f64>,
     /// When each whole backup was begun and ended (invariant 7); `None` = nobody is to make any, for
@@ -90,6 +94,8 @@ impl LabFacts {
             backfill_threshold: 0.99,
             is_backfill_waived: false,
             ordered_retries: Vec::new(),
+            restores: Vec::new(),
+            rollbacks: Vec::new(),
             dark_gates: Vec::new(),
             backups: None,
             journal: Vec::new(),
@@ -155,7 +161,9 @@ pub struct Process {
 
 /// Judges the records of one lab.
 pub fn judge(records: &Records, facts: &LabFacts) -> Verdict {
-    let history = History::of(&records.0);
+    let mut history = History::of(&records.0);
+    history.restores.clone_from(&facts.restores);
+    history.rollbacks.clone_from(&facts.rollbacks);
     let mut violations = running::violations(&history);
     violations.extend(migrations::violations(&history, facts));
     violations.extend(backups::violations(&history, facts));

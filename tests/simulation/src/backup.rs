@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use quaymaster_proto::RunId;
-use quaymaster_proto::backup::{BACKUP_APPLICATION, BackUp, Backup, Restore};
+use quaymaster_proto::backup::{BACKUP_APPLICATION, BackUp, Backup, CheckBackup, Restore};
 use quaymaster_proto::database::DatabaseIdentity;
 
 use crate::database::{Client, TAGS};
@@ -94,6 +94,15 @@ impl World {
         Ok((backup, false))
     }
 
+    /// Reads the backup of a run back.
+    pub async fn check_backup(self, run: RunId, order: CheckBackup) -> Result<Backup, String> {
+        tokio::time::sleep(DUMP).await;
+        let state = self.state();
+        let mut kept = state.backups.iter().filter(|kept| kept.run == run);
+        let kept = kept.find(|kept| kept.backup.manifest == order.manifest);
+        kept.map(|kept| kept.backup.clone()).ok_or_else(|| "there is no such backup".to_owned())
+    }
+
     /// Restores the backup of a run.
     pub async fn restore(self, run: RunId, order: Restore) -> Result<u64, String> {
         tokio::time::sleep(DUMP).await;
@@ -104,6 +113,7 @@ impl World {
         let database = &mut state.database;
         (database.revision, database.before, database.mapped) = (revision, revision, mapped);
         (database.midst, database.damage) = (None, Vec::new());
+        state.witness.see_restore();
         Ok(backup.rows)
     }
 }

@@ -40,6 +40,8 @@ pub struct Witness {
     pub migrations: Vec<(u64, Cause)>,
     /// So often a person ordered the migrating start once more.
     pub retries: usize,
+    /// A person ordered a rollback, which ends a migration.
+    pub destroys_migration: bool,
     /// The database lost its last revision then.
     lost_at: Option<u64>,
     /// The first of the new ones was well for long enough.
@@ -58,6 +60,7 @@ impl Witness {
             target: COMPLETE,
             migrations: Vec::new(),
             retries: 0,
+            destroys_migration: false,
             lost_at: None,
             was_well: false,
             stopped: BTreeSet::new(),
@@ -83,6 +86,12 @@ impl Witness {
         if loses {
             self.lost_at = Some(millis);
         }
+    }
+
+    /// The database is what the window found: whatever migrated it is over.
+    pub(crate) fn see_restore(&mut self) {
+        self.migrations.clear();
+        (self.retries, self.was_well) = (0, false);
     }
 
     /// Whether the database ever lost a revision.
@@ -333,7 +342,7 @@ impl Witness {
         };
         let migrates = stored.process.as_ref().is_some_and(|it| it.migrates || is_about_to(it));
         state.witness.stopped.insert(id.clone());
-        if migrates {
+        if migrates && !state.witness.destroys_migration {
             let words = format!("quay-{}: {name} is stopped before it has migrated", node + 1);
             state.witness.blame(millis, 2, &words);
         }

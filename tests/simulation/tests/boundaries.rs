@@ -2,7 +2,7 @@
 //! journal, the agent at each point of each act, and each order comes twice,
 //! late, or from a process that is dead. The window ends as the undisturbed one,
 //! whether that gets there or, from its last moment before the point of no
-//! return, goes back.
+//! return, goes back, or is rolled back when it is done.
 
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ enum Disturbance {
 enum Way {
     There,
     Back,
+    Rollback,
 }
 
 /// A window.
@@ -75,6 +76,17 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let visitor = (way == Way::Back).then(Visitor::default);
         *operator.visitor.lock().unwrap() = visitor;
         let cluster = &operator.cluster;
+        let mut done = None;
+        if way == Way::Rollback {
+            assert_eq!(operator.drive(None).await, Outcome::Done);
+            done = Some(Moment {
+                appends: *operator.appends.lock().unwrap(),
+                orders: cluster.network.lock().unwrap().orders.len(),
+                points: cluster.points(),
+            });
+            *operator.rolls_back.lock().unwrap() = true;
+            cluster.world.state().witness.destroys_migration = true;
+        }
         let fuse = lay(cluster, disturbance);
         let mut outcome = operator.drive(fuse).await;
         if matches!(disturbance, Disturbance::Coordinator(_)) {
@@ -102,7 +114,7 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
                 let excuses = Excuses { may_keep_lease, ..Excuses::default() };
                 wrong.extend(operator.unfinished(&outcome, excuses).await);
             }
-            (Outcome::Done, Way::Back) | (Outcome::Holds(_) | Outcome::Died, _) => {
+            (Outcome::Done, Way::Back | Way::Rollback) | (Outcome::Holds(_) | Outcome::Died, _) => {
                 wrong.push(format!("{outcome:?}"));
             }
         }
@@ -113,7 +125,7 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let orders = cluster.network.lock().unwrap().orders.clone();
         let appends = *operator.appends.lock().unwrap();
         let visitor = operator.visitor.lock().unwrap().take();
-        let turned = visitor.and_then(|visitor| visitor.since);
+        let turned = visitor.and_then(|visitor| visitor.since).or(done);
         Ok(Seen { appends, orders, points, turned, is_back: outcome == Outcome::Back })
     })
 }
@@ -216,4 +228,7 @@ each_window! {
     synchronous_back: Synchronous Back;
     first_window_back: First Back;
     second_window_back: Second Back;
+    synchronous_rollback: Synchronous Rollback;
+    first_window_rollback: First Rollback;
+    second_window_rollback: Second Rollback;
 }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use quaymaster_agent::simulation::{self, Guard, Parts, QuayAnswer, SimulatedAgent, Writing};
 use quaymaster_proto::RunId;
-use quaymaster_proto::backup::{BackUp, Backup, Restore};
+use quaymaster_proto::backup::{BackUp, Backup, CheckBackup, Restore};
 use quaymaster_proto::database::DatabaseLook;
 use quaymaster_simulation::chance::Chance;
 use quaymaster_simulation::database::TAGS;
@@ -283,6 +283,14 @@ impl simulation::World for Around {
         order: BackUp,
     ) -> BoxFuture<'static, Result<(Backup, bool), String>> {
         self.world.clone().back_up(self.node, run, order).boxed()
+    }
+
+    fn check_backup(
+        &self,
+        run: RunId,
+        order: CheckBackup,
+    ) -> BoxFuture<'static, Result<Backup, String>> {
+        self.world.clone().check_backup(run, order).boxed()
     }
 
     fn restore(&self, run: RunId, order: Restore) -> BoxFuture<'static, Result<u64, String>> {

@@ -377,7 +377,8 @@ impl Orders for Fleet {
                     | Order::RestoreConfig(_)
                     | Order::RemoveStaged(_)
                     | Order::RemoveStagedConfig(_)
-                    | Order::Recreate(_) => None,
+                    | Order::Recreate(_)
+                    | Order::TakeDown(_) => None,
                 };
                 let outcome = agent.order(&who, act.clone(), order).await?;
                 if let Some(floor) = floor {

@@ -92,6 +92,8 @@ pub(crate) struct Operator {
     pub(crate) is_full: Arc<Mutex<bool>>,
     /// Whoever keeps the window from its migration.
     pub(crate) visitor: Arc<Mutex<Option<Visitor>>>,
+    /// Whether a window that is done is rolled back.
+    pub(crate) rolls_back: Arc<Mutex<bool>>,
     /// The gate that is off.
     pub(crate) without: Option<Guard>,
     run: RunId,
@@ -170,6 +172,7 @@ impl Operator {
             appends: Arc::default(),
             is_full: Arc::default(),
             visitor: Arc::default(),
+            rolls_back: Arc::default(),
             without: None,
             count: Mutex::new(0),
             run: RunId::new(Ulid::from_parts(1_700_000_000_000, seed.into())),
@@ -193,14 +196,25 @@ impl Operator {
         let at = world.clock_of_coordinator();
         self.begin(who, journal, run.unwrap_or(self.run));
         let state = journal.state();
-        if state.finished_at.is_some() {
+        let rolls_back = *self.rolls_back.lock().unwrap() && state.direction.is_there();
+        if state.finished_at.is_some() && !rolls_back {
             return if state.direction.is_there() { Outcome::Done } else { Outcome::Back };
         }
         let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
         world.note(format!("{who} takes the run in hand, epoch {epoch}"));
         let mut runner = self.runner(who, journal, (fuse, life.clone(), takes_over));
-        let driven = Event::Driven { epoch, by: who.to_owned(), at };
-        if let Err(error) = runner.note(driven).await {
+        let begun = if rolls_back {
+            let ordered =
+                runner.roll_back(self.plan.plan(), who.to_owned(), "it is slow".to_owned());
+            match ordered.await {
+                Ok(Err(declined)) => return Outcome::Holds(format!("{declined:?}")),
+                Ok(Ok(())) => Ok(()),
+                Err(error) => Err(error),
+            }
+        } else {
+            runner.note(Event::Driven { epoch, by: who.to_owned(), at }).await
+        };
+        if let Err(error) = begun {
             return ended(error, &life);
         }
         if let Some(ordered) = ordered
@@ -225,7 +239,7 @@ impl Operator {
                 assert_eq!(*runner.state(), journal.state(), "the journal tells another state");
                 Outcome::Done
             }
-            Ok(Ended::Back { because: _ }) => {
+            Ok(Ended::Back { because: _ } | Ended::RolledBack) => {
                 assert_eq!(*runner.state(), journal.state(), "the journal tells another state");
                 Outcome::Back
             }

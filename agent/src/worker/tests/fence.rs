@@ -188,7 +188,7 @@ async fn the_watch_looks_when_something_starts_and_when_the_engine_is_back() {
         until(|| !rig.is_alive(&between)).await;
         until(|| rig.engine().state().followed > followed).await;
         // A floor that is set is asked for at once.
-        rig.at(1, 1, LowerFloor { from: new_only(), to: None }).await.unwrap();
+        rig.at(1, 1, LowerFloor { from: new_only(), to: None, database: None }).await.unwrap();
         let last = rig.engine().run(62, "quay", spec(image_id(OLD_IMAGE), &[]));
         rig.at(1, 2, SetFloor { from: None, to: new_only() }).await.unwrap();
         until(|| !rig.is_alive(&last)).await;

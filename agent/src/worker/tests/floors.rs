@@ -23,10 +23,10 @@ async fn a_floor_is_set_once_and_taken_back_as_it_was() {
     let other = Floor { below: Vec::new(), ..new_only() };
     let onwards = SetFloor { from: None, to: other.clone() };
     refused(rig.next(onwards).await, Reason::Drifted, "as the plan saw it");
-    let lower = LowerFloor { from: other, to: None };
+    let lower = LowerFloor { from: other, to: None, database: None };
     // It is not what that run had set; and what is gone already is well.
     refused(rig.next(lower).await, Reason::Drifted, "as the plan saw it");
-    let lower = LowerFloor { from: new_only(), to: None };
+    let lower = LowerFloor { from: new_only(), to: None, database: None };
     assert_eq!(rig.next(lower.clone()).await.unwrap().how, How::Changed);
     assert_eq!(rig.again(lower).await.unwrap().how, How::Already);
     assert_eq!(rig.worker.node.describe(None).await.unwrap().floor, None);
@@ -111,9 +111,9 @@ async fn a_floor_whose_file_is_gone_is_lost_and_not_taken_for_none() {
     let onwards = SetFloor { from: Some(new_only()), to: to.clone() };
     assert_eq!(rig.next(onwards).await.unwrap().how, How::Changed);
     std::fs::remove_file(&path).unwrap();
-    let other = LowerFloor { from: new_only(), to: None };
+    let other = LowerFloor { from: new_only(), to: None, database: None };
     refused(rig.next(other).await, Reason::Drifted, "as the plan saw it");
-    let lower = LowerFloor { from: to, to: None };
+    let lower = LowerFloor { from: to, to: None, database: None };
     assert_eq!(rig.next(lower.clone()).await.unwrap().how, How::Changed);
     assert_eq!(rig.again(lower).await.unwrap().how, How::Already);
     assert!(path.exists());
@@ -131,7 +131,7 @@ async fn a_floor_is_lowered_where_nothing_knows_it_any_more() {
     let elsewhere = tempfile::tempdir().unwrap();
     *rig.worker.node.ledger() = LedgerSlot::open(elsewhere.path());
     let to = Floor { generation: generation(OLD_IMAGE, Mode::Absent), below: Vec::new() };
-    let lower = LowerFloor { from: new_only(), to: Some(to.clone()) };
+    let lower = LowerFloor { from: new_only(), to: Some(to.clone()), database: None };
     assert_eq!(rig.at(1, 2, lower).await.unwrap().how, How::Changed);
     assert_eq!(rig.worker.node.describe(None).await.unwrap().floor, Some(to));
 }

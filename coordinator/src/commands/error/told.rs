@@ -38,6 +38,8 @@ impl CommandError {
             | Self::NeedsApproval { .. }
             | Self::NeedsYes { .. }
             | Self::OtherPlanAccepted { .. }
+            | Self::NeedsDataLoss { .. }
+            | Self::OtherBackupAccepted { .. }
             | Self::Declined { .. }
             | Self::NothingUnfinished { .. }
             | Self::RunEnded { .. }
@@ -100,6 +102,8 @@ impl CommandError {
             Self::NeedsApproval { .. }
             | Self::NeedsYes { .. }
             | Self::OtherPlanAccepted { .. }
+            | Self::NeedsDataLoss { .. }
+            | Self::OtherBackupAccepted { .. }
             | Self::PlanFile { .. }
             | Self::LeaseHeld { .. }
             | Self::Impossible { .. }
@@ -154,6 +158,9 @@ impl CommandError {
             Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
                 format!("read the plan, then add: --accept-irreversible {plan}")
             }
+            Self::NeedsDataLoss { backup } | Self::OtherBackupAccepted { accepted: _, backup } => {
+                format!("read what it says is lost, then add: --accept-data-loss {backup}")
+            }
             Self::NeedsYes { plan } => {
                 format!(
                     "read the plan, then add --yes, or agree to all: --accept-irreversible {plan}"
@@ -207,8 +214,8 @@ const TAKE_OVER: &str = "see that whoever drives is gone, then add: --take-over"
 fn impossible_next(has_crossed: bool, program: &str) -> String {
     if has_crossed {
         format!(
-            "the ways forward from here: {program} explain. A restore of the database is the only \
-             way back"
+            "the ways forward from here: {program} explain. The only way back is the window's \
+             backup: {program} rollback"
         )
     } else {
         format!("see where it stands: {program} explain")

@@ -74,6 +74,13 @@ impl Kept {
         self.last = Some((*run, *epoch, furthest));
     }
 
+    /// A run that came here and has ended.
+    pub(super) fn drive_by(&mut self, run: RunId) {
+        let plan = self.plans.values().next_back().map(|(plan, _)| plan.clone()).unwrap();
+        self.plans.insert(run, (plan, Vec::new()));
+        self.last = Some((run, Epoch::FIRST, StepNumber::FIRST));
+    }
+
     pub(super) fn head(&self) -> Option<LedgerHead> {
         let (run, epoch, step) = self.last?;
         Some(LedgerHead { run, epoch, step, plan: self.plans.get(&run)?.0.clone() })

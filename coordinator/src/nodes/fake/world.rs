@@ -1,7 +1,7 @@
 //! What the fake fleet's orders do to its world, and what health it shows.
 
 use quaymaster_proto::FileDigest;
-use quaymaster_proto::act::{EnsureStopped, Promote, Recreate};
+use quaymaster_proto::act::{EnsureStopped, Promote, Recreate, TakeDown};
 
 use super::*;
 
@@ -143,6 +143,10 @@ impl World {
                 Ok(outcome(How::Changed, None))
             }
             Order::LowerFloor(lower) => {
+                let proof = lower.database.as_ref();
+                if proof.is_some_and(|of| !of.revisions.contains(&self.revision())) {
+                    return Err(Refusal::new(Reason::Database, "not the found revision"));
+                }
                 self.node(node).kept.floor.clone_from(&lower.to);
                 Ok(outcome(How::Changed, None))
             }
@@ -156,7 +160,39 @@ impl World {
                 Ok(outcome(How::Changed, None))
             }
             Order::Recreate(recreate) => Ok(self.recreate(node, recreate, at)),
+            Order::TakeDown(down) => Ok(self.take_down(node, down, at)),
         }
+    }
+
+    /// What never started is gone; what has run is kept, and ended.
+    fn take_down(&mut self, node: &NodeName, down: &TakeDown, at: Timestamp) -> ActOutcome {
+        self.note("take down", down.component, node);
+        let fake = self.node(node);
+        let outcome = |container| ActOutcome {
+            how: How::Changed,
+            container,
+            config: None,
+            engine_time: Some(at),
+        };
+        let staged = fake.staged.remove(&down.component).map(|staged| staged.id);
+        let Some(id) = down.container.clone().or(staged) else { return outcome(None) };
+        let Some(found) = fake.find(&id) else { return outcome(None) };
+        if !found.state.ever_started() {
+            fake.of(down.component).others.retain(|other| other.state.id != id);
+            return outcome(None);
+        }
+        found.state.status = ContainerStatus::Exited;
+        found.state.restart_policy = RestartPolicy::No;
+        outcome(Some(found.state.clone()))
+    }
+
+    /// The database is again what the survey found.
+    pub(super) fn restore(&mut self) {
+        if self.nodes.values().any(FakeNode::is_any_alive) {
+            self.tally.violations.push("the database is replaced under a Quay".to_owned());
+        }
+        (self.migration_began, self.first_exits_with) = (None, None);
+        self.tally.restores += 1;
     }
 
     fn promote(&mut self, node: &NodeName, promote: &Promote) -> ContainerState {

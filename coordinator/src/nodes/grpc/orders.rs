@@ -50,6 +50,7 @@ impl Agent {
 fn deadline(order: &Order) -> Duration {
     match order {
         Order::EnsureStopped(stop) => Duration::from_secs(stop.grace_seconds.into()) + ACT,
+        Order::TakeDown(down) => Duration::from_secs(down.grace_seconds.into()) + ACT,
         Order::StageContainer(_)
         | Order::StageConfig(_)
         | Order::PutConfig(_)
@@ -80,6 +81,7 @@ fn words(order: &Order) -> &'static str {
         Order::RemoveStagedConfig(_) => "remove the staged config.yaml",
         Order::RemoveStaged(_) => "remove the staged container",
         Order::Recreate(_) => "create a fresh container",
+        Order::TakeDown(_) => "take down what the window brought",
     }
 }
 
@@ -160,6 +162,10 @@ impl Orders for Fleet {
                 let request = wire::RecreateRequest::from(Ordered { act, order: inner });
                 agent.act(&order, client.recreate(request)).await
             }
+            Order::TakeDown(inner) => {
+                let request = wire::TakeDownRequest::from(Ordered { act, order: inner });
+                agent.act(&order, client.take_down(request)).await
+            }
         }
     }
 
@@ -172,6 +178,7 @@ impl Orders for Fleet {
         let what = match &order {
             JobOrder::Pull(pull) => format!("pull {}@{}", pull.repository, pull.digest),
             JobOrder::BackUp(_) => "back up the database".to_owned(),
+            JobOrder::CheckBackup(_) => "read the backup back".to_owned(),
             JobOrder::Restore(_) => "restore the database".to_owned(),
         };
         let agent = self.agent(node, &what)?;
@@ -185,6 +192,10 @@ impl Orders for Fleet {
                 JobOrder::BackUp(order) => {
                     let request = wire::BackUpRequest::from(Ordered { act, order });
                     agent.answer(&what, ACT, client.back_up(request)).await
+                }
+                JobOrder::CheckBackup(order) => {
+                    let request = wire::CheckBackupRequest::from(Ordered { act, order });
+                    agent.answer(&what, ACT, client.check_backup(request)).await
                 }
                 JobOrder::Restore(order) => {
                     let request = wire::RestoreRequest::from(Ordered { act, order });

@@ -108,6 +108,9 @@ const REMOVE_STAGED: What = What::Act(Verb::RemoveStaged);
 const REMOVE_FILE: What = What::Act(Verb::RemoveStagedConfig);
 const RESTORE: What = What::Act(Verb::RestoreConfig);
 const LOWER_FLOOR: What = What::Act(Verb::LowerFloor);
+const CHECK_BACKUP: What = What::Act(Verb::CheckBackup);
+const TAKE_DOWN: What = What::Act(Verb::TakeDown);
+const RESTORE_DATABASE: What = What::Act(Verb::Restore);
 const RECREATE: What = What::Act(Verb::Recreate);
 const BACKFILL: What = What::Gate(Gate::Backfill);
 const APPROVAL: What = What::Gate(Gate::Approval);
@@ -188,11 +191,27 @@ const RETURN: [What; 4] = [RECREATE, START, HEALTHY, PROMOTE];
 const GROUND: &[(Component, What)] =
     &[(QUAY, RESTORE), (QUAY, LOWER_FLOOR), (QUAY, RECREATE), (QUAY, PROMOTE)];
 
+/// Of a rollback: what serves goes on until the backup is known to be sound, and
+/// what works on the registry ends before it, what it asks after it.
+const DOWN: &[(Component, What)] = &[
+    (QUAY, CHECK_BACKUP),
+    (BUILDER, TAKE_DOWN),
+    (MIRROR, TAKE_DOWN),
+    (QUAY, TAKE_DOWN),
+    (CLAIR, TAKE_DOWN),
+    (QUAY, RESTORE_DATABASE),
+];
+
+/// Of a rollback: nothing may stand between these.
+const RESTORED: &[(What, What)] = &[(DARK, RESTORE_DATABASE), (DARK, RESTORE)];
+
 pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
     let mut flaws = Vec::new();
     let (there, back) = (plan.steps.as_slice(), plan.back.as_slice());
+    let rollback = plan.rollback.as_slice();
     counts(there, &wanted(plan), &mut flaws);
     counts(back, &wanted_back(plan), &mut flaws);
+    counts(rollback, &wanted_rollback(plan), &mut flaws);
     for (earlier, later) in BEFORE {
         before(there, (QUAY, *earlier), (QUAY, *later), &mut flaws);
     }
@@ -204,14 +223,25 @@ pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
         before(there, (QUAY, BACKFILL), (component, STAGE_CONTAINER), &mut flaws);
         before(there, (component, STAGE_CONTAINER), (QUAY, APPROVAL), &mut flaws);
         before(back, (QUAY, PROMOTE), (component, START), &mut flaws);
+        before(rollback, (QUAY, PROMOTE), (component, START), &mut flaws);
     }
     for order in [STOPS, STARTS, NAMED] {
         chain(there, order, &mut flaws);
     }
     for component in Component::ALL {
-        chain(back, &RETURN.map(|what| (component, what)), &mut flaws);
+        let own = RETURN.map(|what| (component, what));
+        chain(back, &own, &mut flaws);
+        chain(rollback, &own, &mut flaws);
     }
     chain(back, GROUND, &mut flaws);
+    chain(rollback, GROUND, &mut flaws);
+    chain(rollback, DOWN, &mut flaws);
+    before(rollback, (CLAIR, TAKE_DOWN), (QUAY, DARK), &mut flaws);
+    before(rollback, (QUAY, TAKE_DOWN), (QUAY, DARK), &mut flaws);
+    before(rollback, (QUAY, DARK), (QUAY, RESTORE), &mut flaws);
+    for (earlier, later) in RESTORED {
+        adjacent(rollback, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
+    }
     if back.first().is_none_or(|step| (step.what, step.width) != (REMOVE_STAGED, Width::First)) {
         flaws.push(OrderFlaw::NoProof);
     }
@@ -219,7 +249,7 @@ pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
         adjacent(there, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
     }
     stops_at_once(there, &mut flaws);
-    for (index, step) in there.iter().chain(back).enumerate() {
+    for (index, step) in there.iter().chain(back).chain(rollback).enumerate() {
         single(plan, index, step, &mut flaws);
     }
     flaws
@@ -336,6 +366,29 @@ fn wanted_back(plan: &Plan) -> Vec<(Kind, usize)> {
     wanted
 }
 
+/// And of a rollback, where there is a backup.
+fn wanted_rollback(plan: &Plan) -> Vec<(Kind, usize)> {
+    if plan.backup.node().is_none() {
+        return Vec::new();
+    }
+    let mut wanted = vec![
+        (Kind(QUAY, CHECK_BACKUP), 1),
+        (Kind(QUAY, TAKE_DOWN), 1),
+        (Kind(QUAY, DARK), 2),
+        (Kind(QUAY, RESTORE_DATABASE), 1),
+        (Kind(QUAY, RESTORE), 1),
+        (Kind(QUAY, LOWER_FLOOR), 1),
+        (Kind(QUAY, REMOVE_FILE), 1),
+    ];
+    wanted.extend(RETURN.map(|what| (Kind(QUAY, what), 1)));
+    for component in [BUILDER, CLAIR, MIRROR] {
+        let (starts, stops) = moves(plan, component);
+        wanted.push((Kind(component, TAKE_DOWN), starts));
+        wanted.extend(RETURN.map(|what| (Kind(component, what), stops)));
+    }
+    wanted
+}
+
 /// Whether containers of a component are started and stopped at all.
 fn moves(plan: &Plan, component: Component) -> (usize, usize) {
     let any = |width| usize::from(!nodes_of(plan, component, width).is_empty());
@@ -387,7 +440,9 @@ fn single(plan: &Plan, index: usize, step: &Step, flaws: &mut Vec<OrderFlaw>) {
         flaws.push(OrderFlaw::Number { number, place: index + 1 });
     }
     let place = |what| positions(&plan.steps, (QUAY, what)).next().unwrap_or(usize::MAX);
-    let stage = if index >= plan.steps.len() {
+    let stage = if index >= plan.steps.len() + plan.back.len() {
+        Stage::Rollback
+    } else if index >= plan.steps.len() {
         Stage::Back
     } else if index >= place(MIGRATE) {
         Stage::Beyond
@@ -399,7 +454,7 @@ fn single(plan: &Plan, index: usize, step: &Step, flaws: &mut Vec<OrderFlaw>) {
     let is_first_back = index == plan.steps.len();
     let width = match stage {
         Stage::Serving | Stage::Dark | Stage::Beyond => width(step.component, step.what),
-        Stage::Back => width_back(step.component, step.what, is_first_back),
+        Stage::Back | Stage::Rollback => width_back(step.component, step.what, is_first_back),
     };
     let named: Vec<&NodeName> = step.nodes.iter().collect();
     if step.width != width || named != nodes_of(plan, step.component, width) {
@@ -407,7 +462,7 @@ fn single(plan: &Plan, index: usize, step: &Step, flaws: &mut Vec<OrderFlaw>) {
     }
     let inverse = match stage {
         Stage::Serving | Stage::Dark | Stage::Beyond => inverse(step.what),
-        Stage::Back => Inverse::Nothing,
+        Stage::Back | Stage::Rollback => Inverse::Nothing,
     };
     if step.stage != stage || step.inverse != inverse {
         flaws.push(OrderFlaw::Standing { number });
@@ -431,6 +486,8 @@ fn width_back(component: Component, what: What, is_first: bool) -> Width {
         REMOVE_STAGED if is_first => Width::First,
         REMOVE_STAGED if component == QUAY => Width::Rest,
         REMOVE_STAGED => Width::Having,
+        TAKE_DOWN if component != QUAY => Width::Having,
+        CHECK_BACKUP | RESTORE_DATABASE => Width::One,
         RESTORE | REMOVE_FILE => Width::Writers,
         What::Act(_) | What::Gate(_) if component == QUAY => Width::All,
         What::Act(_) | What::Gate(_) => Width::Stopped,
@@ -452,7 +509,10 @@ fn inverse(what: What) -> Inverse {
             | Verb::RemoveStagedConfig
             | Verb::RestoreConfig
             | Verb::LowerFloor
-            | Verb::Recreate,
+            | Verb::Recreate
+            | Verb::CheckBackup
+            | Verb::TakeDown
+            | Verb::Restore,
         ) => Inverse::Nothing,
     }
 }
@@ -473,6 +533,9 @@ fn name(what: What) -> &'static str {
         What::Act(Verb::RemoveStagedConfig) => "the removal of the staged config.yaml",
         What::Act(Verb::RestoreConfig) => "the restore of config.yaml",
         What::Act(Verb::LowerFloor) => "the lowering of the floor",
+        What::Act(Verb::CheckBackup) => "the look at the backup",
+        What::Act(Verb::TakeDown) => "the end of what the window brought",
+        What::Act(Verb::Restore) => "the restore of the database",
         What::Act(Verb::Recreate) => "the fresh containers of the old generation",
         What::Gate(Gate::Backfill) => "the backfill gate",
         What::Gate(Gate::Approval) => "the approval",

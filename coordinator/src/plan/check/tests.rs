@@ -162,7 +162,8 @@ fn second_window(count: u8) -> Plan {
 }
 
 fn renumber(plan: &mut Plan) {
-    for (step, number) in plan.steps.iter_mut().chain(&mut plan.back).zip(1..) {
+    let all = plan.steps.iter_mut().chain(&mut plan.back).chain(&mut plan.rollback);
+    for (step, number) in all.zip(1..) {
         step.number = StepNumber::new(number).unwrap();
     }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::Explained;
 use crate::plan::{Plan, PlannedImage, PlannedNode, Stage, Step, Verb, What};
 use crate::render::text::{LABEL, labelled, wrapped};
-use crate::run::next::takes_back;
-use crate::run::order::serving;
+use crate::run::next::{leaves_behind, takes_back};
+use crate::run::order::{serving, staged};
 use crate::run::{ActState, RunState};
 
 /// What is shown of many nodes in the same trouble.
@@ -54,6 +54,9 @@ pub(super) fn hands(explained: &Explained<'_>, step: &Step, name: &NodeName) -> 
     let steps: Vec<&Step> = match step.stage {
         Stage::Serving | Stage::Dark | Stage::Beyond => vec![step],
         Stage::Back => plan.back.iter().filter(|later| at.is_left(step, later)).collect(),
+        // Nothing of what follows before the database is restored.
+        Stage::Rollback if !leaves_behind(plan, step) => vec![step],
+        Stage::Rollback => plan.rollback.iter().filter(|later| at.is_left(step, later)).collect(),
     };
     let commands: Vec<String> = steps.iter().filter_map(|step| at.command(step)).collect();
     let has = |verb| steps.iter().any(|step| step.what == What::Act(verb));
@@ -62,6 +65,12 @@ pub(super) fn hands(explained: &Explained<'_>, step: &Step, name: &NodeName) -> 
         notes.push(
             "leave the containers named -next alone: that its agent removes them is the proof that \
              they never started"
+                .to_owned(),
+        );
+    }
+    if has(Verb::Restore) {
+        notes.push(
+            "its agent restores the backup; as the last resort README says how it is done by hand"
                 .to_owned(),
         );
     }
@@ -109,6 +118,11 @@ impl At<'_> {
                 let (id, grace) = (container.container.short(), plan.stop_grace_seconds(component));
                 Some(format!("docker update --restart=no {id}; docker stop -t {grace} {id}"))
             }
+            Verb::TakeDown => {
+                let id = staged(plan, state, name, component)?;
+                let (id, grace) = (id.short(), plan.stop_grace_seconds(component));
+                Some(format!("docker update --restart=no {id}; docker stop -t {grace} {id}"))
+            }
             Verb::Start if !component.migrates() => {
                 let id = serving(plan, state, name, component)?;
                 Some(format!("docker start {}", id.short()))
@@ -132,6 +146,8 @@ impl At<'_> {
             | Verb::StartMigrating
             | Verb::Start
             | Verb::LowerFloor
+            | Verb::CheckBackup
+            | Verb::Restore
             | Verb::Recreate => None,
         }
     }

@@ -7,6 +7,7 @@ use super::migration::{Came, by_revision, ended, hand_over, log_by_hand};
 use super::{Answers, Explained, by_hand};
 use crate::plan::{Gate, Stage, Step, Verb, What};
 use crate::render::words::{failure, problem, remedy};
+use crate::run::next::leaves_behind;
 use crate::run::{ActState, Direction, GateFailure, GateState, Problem};
 
 /// Where a hold stands to the point of no return.
@@ -24,7 +25,7 @@ impl Zone {
     fn of(explained: &Explained<'_>) -> Self {
         let (plan, state) = (explained.plan.plan(), explained.state);
         match state.direction {
-            Direction::Back { .. } => Self::Back,
+            Direction::Back { .. } | Direction::Rollback { .. } => Self::Back,
             Direction::There if state.has_crossed(plan) => Self::Beyond,
             Direction::There => Self::Before,
         }
@@ -119,7 +120,9 @@ fn on_from(
                 return Vec::new();
             }
             let mut ways = vec![format!("then {resume}; what is done already is found done")];
-            ways.extend(without(explained, failures));
+            if !explained.state.is_rollback() || leaves_behind(plan, step) {
+                ways.extend(without(explained, failures));
+            }
             ways
         }
     }

@@ -228,6 +228,9 @@ fn words(verb: Verb) -> Words {
         Verb::RestoreConfig => ("restoring config", "config restored"),
         Verb::LowerFloor => ("lowering the floor", "floor lowered"),
         Verb::Recreate => ("recreating", "recreated"),
+        Verb::CheckBackup => ("reading the backup back", "backup is sound"),
+        Verb::TakeDown => ("taking down", "taken down"),
+        Verb::Restore => ("restoring the database", "database restored"),
     };
     Words { doing, done }
 }

@@ -157,6 +157,9 @@ fn step_of(event: &Event) -> Option<StepNumber> {
         | Event::LeftOut { .. }
         | Event::TagsCounted { .. }
         | Event::Finished { .. }
+        | Event::RollbackOrdered { .. }
+        | Event::RollbackCalledOff { .. }
+        | Event::RolledBack { .. }
         | Event::WentBack { .. } => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::render::text::{LABEL, cut, padded, width};
 use crate::render::words::{self, evidence, waiting};
 use crate::render::{Style, Tone};
 use crate::report::between;
-use crate::run::{ActState, Direction, GateState, Next, RunState, next};
+use crate::run::{ActState, GateState, Next, RunState, next};
 
 /// How wide the words beside a step may be.
 const DETAIL: usize = 32;
@@ -39,10 +39,7 @@ pub(super) enum Stands {
 
 /// The steps ahead of a run and behind it: on the way back, those.
 fn way<'a>(plan: &'a Plan, state: &RunState) -> &'a [Step] {
-    match state.direction {
-        Direction::There => &plan.steps,
-        Direction::Back { .. } => &plan.back,
-    }
+    state.way(plan)
 }
 
 /// What makes steps one leg.
@@ -203,7 +200,7 @@ impl Leg<'_> {
             Some((Stage::Dark, _)) => "dark",
             Some((Stage::Beyond, _)) if kind_is_return(first) => "serving",
             Some((Stage::Beyond, _)) => "dark",
-            Some((Stage::Back, _)) => "back",
+            Some((Stage::Back | Stage::Rollback, _)) => "back",
         }
     }
 

@@ -68,7 +68,10 @@ pub(super) fn describe(plan: &Plan, step: &Step) -> (&'static str, String) {
             | Verb::RemoveStagedConfig
             | Verb::RestoreConfig
             | Verb::LowerFloor
-            | Verb::Recreate,
+            | Verb::Recreate
+            | Verb::CheckBackup
+            | Verb::TakeDown
+            | Verb::Restore,
         )
         | What::Gate(_) => ("", format!("{component}: nothing")),
     }

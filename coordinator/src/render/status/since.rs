@@ -77,10 +77,8 @@ struct Left {
 }
 
 fn left(plan: &Plan, state: &RunState, name: &NodeName) -> Option<Left> {
-    let starts = match state.direction {
-        Direction::There => plan.steps.iter(),
-        Direction::Back { .. } => plan.back.iter(),
-    };
+    let way = if state.can_be_called_off() { &plan.steps } else { state.way(plan) };
+    let starts = way.iter();
     let is_start = |step: &&Step| {
         step.component == Component::Quay
             && [What::Act(Verb::StartMigrating), What::Act(Verb::Start)].contains(&step.what)
@@ -92,7 +90,7 @@ fn left(plan: &Plan, state: &RunState, name: &NodeName) -> Option<Left> {
         (None, Direction::Back { .. }) => {
             Some(Left { id: plan.node(name)?.quay.container.clone(), started_at: None })
         }
-        (None, Direction::There) => None,
+        (None, Direction::There | Direction::Rollback { .. }) => None,
     }
 }
 

@@ -4,7 +4,7 @@ use quaymaster_proto::backup::Backup;
 use quaymaster_proto::{ContainerId, ImageId, NodeName, StepNumber};
 
 use super::{ATTEMPT, Approval, Direction, RunState};
-use crate::plan::{Gate, Plan, PlannedBackup, Verb, What};
+use crate::plan::{Gate, Plan, PlannedBackup, Step, Verb, What};
 use crate::run::act_state::ActState;
 use crate::run::event::Settlement;
 
@@ -31,6 +31,32 @@ impl RunState {
         match self.direction {
             Direction::There => plan.point_of_no_return().is_some_and(|step| self.has_begun(step)),
             Direction::Back { .. } => false,
+            Direction::Rollback { .. } => true,
+        }
+    }
+
+    /// The steps of the way that it is on.
+    pub fn way<'a>(&self, plan: &'a Plan) -> &'a [Step] {
+        match self.direction {
+            Direction::There => &plan.steps,
+            Direction::Back { .. } => &plan.back,
+            Direction::Rollback { .. } => &plan.rollback,
+        }
+    }
+
+    /// Whether it is rolled back, or on its way there.
+    pub fn is_rollback(&self) -> bool {
+        match self.direction {
+            Direction::Rollback { .. } => true,
+            Direction::There | Direction::Back { .. } => false,
+        }
+    }
+
+    /// Whether a rollback has changed nothing yet.
+    pub fn can_be_called_off(&self) -> bool {
+        match self.direction {
+            Direction::Rollback { check, .. } => !self.begun.iter().any(|(step, _)| *step > check),
+            Direction::There | Direction::Back { .. } => false,
         }
     }
 

@@ -16,7 +16,7 @@ const VERBS: [&str; 6] =
 fn crossing(stage: &Stage) -> Crossing {
     match stage.state().direction {
         Direction::Back { crossing, .. } => crossing,
-        Direction::There => panic!("it did not turn back"),
+        Direction::There | Direction::Rollback { .. } => panic!("it did not turn back"),
     }
 }
 

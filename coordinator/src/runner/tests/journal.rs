@@ -21,7 +21,7 @@ const FAULTS: [Option<&str>; 8] = [
 ];
 
 /// The events of a run with a fault and with processes that die.
-fn events(window: usize, fault: usize, deaths: &[usize]) -> (Stage, Vec<Event>) {
+fn events(window: usize, fault: usize, deaths: &[usize], back: bool) -> (Stage, Vec<Event>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -49,6 +49,28 @@ fn events(window: usize, fault: usize, deaths: &[usize]) -> (Stage, Vec<Event>) 
         if stage.book.events().is_empty() || stage.state().finished_at.is_none() {
             stage.runner(true).await.drive(Patience::Leave).await.unwrap();
         }
+        // Past the point of no return, by the backup: with the same deaths.
+        if back && stage.state().direction == Direction::There {
+            stage.fleet.forgive();
+            let plan = Arc::clone(&stage.plan);
+            for appends in deaths.iter().map(Some).chain([None]) {
+                let mut runner = if stage.state().is_rollback() {
+                    if stage.state().finished_at.is_some() {
+                        break;
+                    }
+                    stage.runner(true).await
+                } else {
+                    stage.late()
+                };
+                let death = appends.map(|at| Death { appends: *at, keeps_last: at % 2 == 0 });
+                stage.book.die(death);
+                let (by, words) = ("carol@host".to_owned(), "a test".to_owned());
+                if let Ok(Ok(())) = runner.roll_back(plan.plan(), by, words).await {
+                    let _ = runner.drive(Patience::Leave).await;
+                }
+                stage.book.die(None);
+            }
+        }
         let events = stage.book.events();
         (stage, events)
     })
@@ -57,7 +79,9 @@ fn events(window: usize, fault: usize, deaths: &[usize]) -> (Stage, Vec<Event>) 
 /// Of every process, in their order.
 fn epochs(events: &[Event]) -> Vec<Epoch> {
     let driven = events.iter().filter_map(|event| {
-        let Event::Driven { epoch, .. } = event else { return None };
+        let (Event::Driven { epoch, .. } | Event::RollbackOrdered { epoch, .. }) = event else {
+            return None;
+        };
         Some(*epoch)
     });
     driven.collect()
@@ -75,8 +99,9 @@ proptest! {
         window in 0_usize..3,
         fault in 0_usize..8,
         deaths in prop::collection::vec(0_usize..30, 0..4),
+        back in any::<bool>(),
     ) {
-        let (stage, events) = events(window, fault, &deaths);
+        let (stage, events) = events(window, fault, &deaths, back);
         let plan = stage.plan.plan();
         for length in 1..=events.len() {
             let state = RunState::replay(&events[..length]).unwrap();
@@ -95,7 +120,11 @@ proptest! {
             prop_assert!(!is_beyond || state.has_begun(start));
             let is_made =
                 matches!(state.act_state(start, &plan.first), ActState::Done { .. });
-            prop_assert!(!is_made || state.direction == Direction::There);
+            let goes_back = matches!(state.direction, Direction::Back { .. });
+            prop_assert!(!is_made || !goes_back);
+            // And nothing is restored that was not migrated.
+            let is_restored = plan.rollback.iter().skip(1).any(|it| state.has_begun(it.number));
+            prop_assert!(!is_restored || state.has_begun(start));
             // The decision is the plan's as well.
             if let Next::Ask { step, nodes } = next(plan, &state) {
                 prop_assert!(nodes.iter().all(|node| step.nodes.contains(node)));
@@ -114,8 +143,9 @@ proptest! {
         window in 0_usize..3,
         fault in 0_usize..8,
         deaths in prop::collection::vec(0_usize..30, 0..4),
+        back in any::<bool>(),
     ) {
-        let (_, events) = events(window, fault, &deaths);
+        let (_, events) = events(window, fault, &deaths, back);
         let run = RunId::new(ulid::Ulid(1));
         let (mut rows, mut tail) = (Vec::new(), Tail::empty());
         for event in &events {

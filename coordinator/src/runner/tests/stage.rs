@@ -155,8 +155,19 @@ impl Stage {
         }
         let state = RunState::replay(&book.events()).unwrap();
         let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
+        let mut runner = self.process(state, book);
+        runner.note(Event::Driven { epoch, by: "alice@host".to_owned(), at }).await.unwrap();
+        runner
+    }
+
+    /// A process that finds the run as it is, also where it has ended.
+    pub(super) fn late(&self) -> Runner<FakeFleet, Notebook> {
+        self.process(self.state(), self.book.clone())
+    }
+
+    fn process(&self, state: RunState, book: Notebook) -> Runner<FakeFleet, Notebook> {
         let fleet = self.fleet.clone();
-        let mut runner = Runner::new(Parts {
+        Runner::new(Parts {
             nodes: Arc::new(fleet.clone()),
             plan: Arc::clone(&self.plan),
             state,
@@ -165,9 +176,7 @@ impl Stage {
             key: SurveyKey::new([1; 32]),
             progress: unbounded_channel().0,
             claimant: self.claimant(),
-        });
-        runner.note(Event::Driven { epoch, by: "alice@host".to_owned(), at }).await.unwrap();
-        runner
+        })
     }
 
     /// What the window found is back, on every node that was stopped.

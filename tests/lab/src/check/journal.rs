@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::Timestamp;
 use quaymaster::journal::Record;
 use quaymaster::journal::store::{self, JournalError};
 use quaymaster::plan::Gate;
@@ -28,6 +29,10 @@ pub(super) struct JournalSays {
     pub(super) is_backfill_waived: bool,
     /// Containers of attempts that a person ordered.
     pub(super) ordered_retries: Vec<String>,
+    /// When the database was a backup's again: what a person ordered.
+    pub(super) restores: Vec<Timestamp>,
+    /// When a person ordered each rollback: from then on a migration is ended.
+    pub(super) rollbacks: Vec<Timestamp>,
     /// Nodes with such an attempt.
     retried: BTreeSet<String>,
 }
@@ -68,17 +73,18 @@ impl JournalSays {
                     at: *at,
                 }));
             }
+            Event::RollbackOrdered { at, .. } => self.rollbacks.push(*at),
             Event::Retried { node, .. } => {
                 self.retried.insert(node.to_string());
             }
             Event::Approved { gate: Gate::Backfill, by: _, because: Some(_), at: _ } => {
                 self.is_backfill_waived = true;
             }
+            Event::Settled { settlement: Settlement::Restored { .. }, at, .. } => {
+                self.restores.push(*at);
+            }
             Event::Settled {
-                settlement:
-                    Settlement::Pulled { .. }
-                    | Settlement::BackedUp { .. }
-                    | Settlement::Restored { .. },
+                settlement: Settlement::Pulled { .. } | Settlement::BackedUp { .. },
                 ..
             }
             | Event::Approved { .. }
@@ -95,6 +101,8 @@ impl JournalSays {
             | Event::LeftOut { .. }
             | Event::TagsCounted { .. }
             | Event::Finished { .. }
+            | Event::RollbackCalledOff { .. }
+            | Event::RolledBack { .. }
             | Event::WentBack { .. } => {}
         }
     }

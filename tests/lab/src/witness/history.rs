@@ -17,6 +17,10 @@ pub(super) struct History {
     pub(super) events: Vec<(Timestamp, EngineEvent)>,
     pub(super) probes: Vec<(Timestamp, ProbeChange)>,
     pub(super) configs: Vec<(Timestamp, ConfigSeen)>,
+    /// When the database was a backup's again.
+    pub(super) restores: Vec<Timestamp>,
+    /// When a person ordered a rollback.
+    pub(super) rollbacks: Vec<Timestamp>,
     /// What the lab did to a node.
     acts: Vec<(Timestamp, String, Act)>,
     /// Mapped and total tags.
@@ -247,6 +251,18 @@ impl History {
     ) -> impl Iterator<Item = &(Timestamp, EngineEvent)> + use<'_> {
         let container_id = run.container_id.clone();
         self.events.iter().filter(move |(_, event)| is_same(&event.container_id, &container_id))
+    }
+
+    /// Whether a restore lies between two runs, the earlier of which had ended by then.
+    pub(super) fn is_restored_between(&self, earlier: &Run, later: &Run) -> bool {
+        self.restores
+            .iter()
+            .any(|at| *at <= later.started && earlier.ended.is_some_and(|ended| ended <= *at))
+    }
+
+    /// Whether a person had ordered by then to end a run that was there.
+    pub(super) fn is_rolled_back(&self, run: &Run, at: Timestamp) -> bool {
+        self.rollbacks.iter().any(|ordered| run.started <= *ordered && *ordered <= at)
     }
 
     /// The first moment from `since` on at which a node's probe found it healthy.

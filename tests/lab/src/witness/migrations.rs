@@ -93,6 +93,9 @@ fn disturbed(history: &History, run: &Run) -> Option<Violation> {
         run.ended.filter(|_| proven.is_none()).filter(|ended| lost_power() != Some(*ended));
     let vanished = vanished.map(|at| (at, "vanished"));
     let (at, what): (Timestamp, &str) = act.or(vanished)?;
+    if history.is_rolled_back(run, at) {
+        return None;
+    }
     Some(Violation {
         invariant: 2,
         at: Some(at),
@@ -111,6 +114,9 @@ fn cut_short(history: &History, segment: &Segment<'_>) -> Option<Violation> {
         return None;
     }
     let (at, what) = first_act(history, run, None).filter(|_| run.refused.is_none())?;
+    if history.is_rolled_back(run, at) {
+        return None;
+    }
     Some(Violation {
         invariant: 2,
         at: Some(at),

@@ -139,7 +139,8 @@ fn floor_of<'a>(history: &'a History, run: &Run) -> Option<(&'a Run, Standing)> 
     let newer = history
         .runs
         .iter()
-        .filter(|newer| newer.generation > run.generation && newer.started < run.started);
+        .filter(|newer| newer.generation > run.generation && newer.started < run.started)
+        .filter(|newer| !history.is_restored_between(newer, run));
     // Of equals the first, who is the one that made the floor.
     newer
         .filter_map(|newer| Some((newer, standing(newer)?)))

@@ -158,14 +158,13 @@ impl Pen {
         };
         let Some(container) = &outcome.container else { return };
         let plan = self.plan.plan();
-        let step = plan.steps.iter().chain(&plan.back).find(|known| known.number == *step);
-        let Some(What::Act(verb)) = step.map(|step| step.what) else { return };
+        let Some(What::Act(verb)) = plan.step(*step).map(|step| step.what) else { return };
         let millis = self.cluster.world.millis();
         let mut state = self.cluster.world.state();
         let Some(stored) = state.stored(number(node), &container.id) else { return };
         let since = stored.process.as_ref().map(|process| (process.cause, process.since));
         let did_happen = match verb {
-            Verb::Stop => since.is_none_or(|(cause, _)| cause == Cause::Foreign),
+            Verb::Stop | Verb::TakeDown => since.is_none_or(|(cause, _)| cause == Cause::Foreign),
             Verb::StartMigrating | Verb::Start => stored.runs > 0,
             Verb::Promote => stored.state.name == "quay",
             Verb::Pull
@@ -178,6 +177,8 @@ impl Pen {
             | Verb::RemoveStagedConfig
             | Verb::RestoreConfig
             | Verb::LowerFloor
+            | Verb::CheckBackup
+            | Verb::Restore
             | Verb::Recreate => true,
         };
         if !did_happen {

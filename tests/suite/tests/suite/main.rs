@@ -21,6 +21,7 @@ mod random;
 mod readme;
 mod refusals;
 mod registries;
+mod rollback;
 mod secrets;
 mod terminal;
 mod traces;

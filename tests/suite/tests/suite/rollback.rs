@@ -1,0 +1,208 @@
+//! Past the point of no return, on command: the cluster serves again what the window found, with
+//! every row of its backup, whatever was written since and whatever became of the migration.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::query_parameters::KillContainerOptionsBuilder;
+use insta::assert_snapshot;
+use quaymaster_lab::cluster::lab_file::DatabaseKind;
+use quaymaster_lab::cluster::wait::until;
+use quaymaster_lab::quay::inspect;
+use quaymaster_suite::command::finish;
+use quaymaster_suite::container::is_running;
+use quaymaster_suite::upgrade::apply_arguments;
+use quaymaster_suite::{Outcome, Shape, TestLab, redact};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+
+const BOUND: Duration = Duration::from_secs(60);
+const WORDS: [&str; 3] = ["rollback", "--because", "the new one is too slow"];
+
+fn postgres(nodes: u8) -> Shape {
+    let mut shape = Shape::of(nodes);
+    shape.database = DatabaseKind::Postgres;
+    shape
+}
+
+#[tokio::test]
+async fn a_window_that_is_done_is_rolled_back_with_every_row_that_it_had() {
+    let lab = TestLab::up(postgres(3)).await;
+    let (before, rows) = (lab.look().await, rows(&lab).await);
+    let plan = lab.plan(Some("synchronous")).await;
+    lab.apply(&plan).await.expect_code(0);
+    write(&lab).await;
+
+    // Without a word on what is lost nothing is done.
+    let asked = lab.quaymaster(WORDS).await.expect_code(2);
+    let digest = digest_in(&asked);
+
+    // Nor by a dump that is not what it was.
+    let spoiled = Spoiled::one_byte(&lab);
+    let serving = lab.look().await;
+    let refused = roll_back(&lab, &digest).await.expect_code(3);
+    assert!(refused.stderr.contains("corrupted"), "{}", refused.page());
+    assert_eq!(serving.changes(&lab.look().await), Vec::<String>::new());
+    spoiled.mend();
+
+    let done = roll_back(&lab, &digest).await.expect_code(0);
+    is_as_before(&lab, &before.revision, &rows).await;
+    lab.check().await.expect_clean();
+
+    // The floors and leases are gone: the same window once more.
+    let plan = lab.plan(Some("synchronous")).await;
+    lab.apply(&plan).await.expect_code(0);
+    lab.check().await.expect_clean();
+
+    redact::settings(&lab).bind(|| {
+        assert_snapshot!("rollback-asked", redact::steady(&asked.page()));
+        assert_snapshot!("rollback-refused", redact::steady(&refused.page()));
+        assert_snapshot!("rollback-done", redact::steady(&done.page()));
+    });
+}
+
+#[tokio::test]
+async fn a_migration_that_was_killed_half_way_is_rolled_back() {
+    let mut shape = postgres(2);
+    shape.pace.revision_seconds = 0.3;
+    let lab = TestLab::up(shape).await;
+    let (before, rows) = (lab.look().await, rows(&lab).await);
+    let plan = lab.plan(Some("synchronous")).await;
+    let apply = lab.spawn_quaymaster(apply_arguments(&plan));
+    let uri = lab.database_uri();
+    until("a revision that was applied", BOUND, async || match inspect(&uri).await {
+        Ok(state) if state.revision != before.revision => Ok(()),
+        Ok(state) => Err(format!("{:?}", state.revision)),
+        Err(error) => Err(error.to_string()),
+    })
+    .await
+    .unwrap();
+    let living = lab.containers("quay-1").await;
+    let (id, _) = living.iter().find(|(_, shown)| is_running(shown)).unwrap();
+    let kill = KillContainerOptionsBuilder::default().signal("KILL").build();
+    lab.engine("quay-1").kill_container(id, Some(kill)).await.unwrap();
+    let held = finish(apply, "apply").await.expect_code(8);
+    assert!(held.stderr.contains("rollback"), "{}", held.page());
+
+    let digest = digest_in(&lab.quaymaster(WORDS).await.expect_code(2));
+    roll_back(&lab, &digest).await.expect_code(0);
+    is_as_before(&lab, &before.revision, &rows).await;
+    // The kill was this test's own.
+    assert_eq!(lab.check().await.broken(), [2]);
+}
+
+#[tokio::test]
+async fn a_rollback_whose_coordinator_is_killed_is_ended_by_resume() {
+    for after in ["take down", "restore ", "recreate"] {
+        let lab = TestLab::up(Shape::of(2)).await;
+        let before = lab.look().await;
+        let plan = lab.plan(Some("synchronous")).await;
+        lab.apply(&plan).await.expect_code(0);
+        let digest = digest_in(&lab.quaymaster(WORDS).await.expect_code(2));
+        let mut rollback =
+            lab.spawn_quaymaster(WORDS.into_iter().chain(["--accept-data-loss", &digest]));
+        let said = killed_when_it_says(&mut rollback, after).await;
+        assert!(said.contains(after), "{said}");
+        let resumed = lab.quaymaster(["resume"]).await.expect_code(0);
+        assert!(resumed.stdout.contains("rolled back"), "{}", resumed.page());
+        serves_as_before(&lab, &before.revision).await;
+        lab.check().await.expect_clean();
+    }
+}
+
+async fn killed_when_it_says(child: &mut tokio::process::Child, word: &str) -> String {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    while let Some(line) = tokio::time::timeout(BOUND, lines.next_line()).await.unwrap().unwrap() {
+        said += &(line + "\n");
+        if said.lines().next_back().is_some_and(|line| line.contains(word)) {
+            break;
+        }
+    }
+    child.kill().await.unwrap();
+    said
+}
+
+async fn roll_back(lab: &TestLab, digest: &str) -> Outcome {
+    lab.quaymaster(WORDS.into_iter().chain(["--accept-data-loss", digest])).await
+}
+
+/// As the refusal names it.
+fn digest_in(asked: &Outcome) -> String {
+    let (_, rest) = asked.stderr.split_once("--accept-data-loss").unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+async fn is_as_before(lab: &TestLab, revision: &Option<String>, rows: &BTreeMap<String, String>) {
+    serves_as_before(lab, revision).await;
+    assert_eq!(*rows, self::rows(lab).await);
+}
+
+async fn serves_as_before(lab: &TestLab, revision: &Option<String>) {
+    let now = lab.look().await;
+    assert_eq!(&now.revision, revision);
+    for (node, containers) in &now.containers {
+        let running: Vec<_> = containers.values().filter(|shown| is_running(shown)).collect();
+        let [running] = running.as_slice() else { panic!("{node}: {running:?}") };
+        let name = running.name.as_deref().unwrap_or_default();
+        assert!(!name.contains("quaymaster-"), "{node}: {name}");
+        let config = &now.configs[node].text;
+        assert!(!config.contains("V3_UPGRADE_MODE"), "{node}: {config}");
+    }
+}
+
+/// Every table with the number of its rows and a digest of all of them.
+async fn rows(lab: &TestLab) -> BTreeMap<String, String> {
+    let mut database = PgConnection::connect(&lab.database_uri()).await.unwrap();
+    let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut database).await.unwrap();
+    let mut rows = BTreeMap::new();
+    for table in tables {
+        let query = format!(
+            "SELECT count(*) AS rows, coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') \
+             AS digest FROM \"{table}\" t"
+        );
+        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&mut database).await.unwrap();
+        let (count, digest): (i64, String) = (row.get("rows"), row.get("digest"));
+        rows.insert(table, format!("{count} rows, {digest}"));
+    }
+    database.close().await.unwrap();
+    rows
+}
+
+/// What users do between the window and its rollback, as the database sees it.
+async fn write(lab: &TestLab) {
+    let mut database = PgConnection::connect(&lab.database_uri()).await.unwrap();
+    for statement in
+        ["CREATE TABLE pushed_since (id integer)", "INSERT INTO pushed_since VALUES (1)"]
+    {
+        database.execute(statement).await.unwrap();
+    }
+    database.close().await.unwrap();
+}
+
+/// A file of the dump in which one byte is another.
+struct Spoiled(PathBuf, Vec<u8>);
+
+impl Spoiled {
+    fn one_byte(lab: &TestLab) -> Self {
+        let backups = lab.lab().layout().backups("quay-1");
+        let run = fs::read_dir(backups).unwrap().next().unwrap().unwrap().path();
+        let dump = fs::read_dir(run.join("dump")).unwrap();
+        let largest = dump.max_by_key(|file| file.as_ref().unwrap().metadata().unwrap().len());
+        let path = largest.unwrap().unwrap().path();
+        let sound = fs::read(&path).unwrap();
+        let mut bytes = sound.clone();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        Self(path, sound)
+    }
+
+    fn mend(self) {
+        let Self(path, sound) = self;
+        fs::write(path, sound).unwrap();
+    }
+}
