@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::quay::DatabaseState;
 use crate::record::Record;
 
+pub use backups::{BackupSeen, Crossing, Promised};
 pub use journal::{JournalClaim, Occurrence};
 pub use leases::{Entry, LedgerLine};
 pub use load::{LoadError, load};
@@ -66,11 +67,13 @@ pub struct LabFacts {
     pub is_backfill_waived: bool,
     /// Containers whose migrating start a person ordered after an earlier one had failed.
     pub ordered_retries: Vec<String>,
-    /// How long each window's dark gate took, in the order of the windows; 0 s where it is unknown.
-    pub dark_gates: Vec<f64>,
-    /// When each whole backup was begun and ended (invariant 7); `None` = nobody is to make any, for
-    /// no run of the product led here, or somebody waived them in words.
-    pub backups: Option<Vec<(Timestamp, Timestamp)>>,
+    /// How long each window's dark gate and backup took, in the order of the windows; 0 s where it is
+    /// unknown.
+    pub dark_gates: Vec<DarkGate>,
+    /// Each run that came to its migrating start (invariant 7).
+    pub crossings: Vec<Crossing>,
+    /// The backups that lie on the nodes.
+    pub backups: Vec<BackupSeen>,
     /// What the journal says happened (invariant 9).
     pub journal: Vec<JournalClaim>,
     /// What the agents took down, each node's in its order (invariant 6).
@@ -91,13 +94,23 @@ impl LabFacts {
             is_backfill_waived: false,
             ordered_retries: Vec::new(),
             dark_gates: Vec::new(),
-            backups: None,
+            crossings: Vec::new(),
+            backups: Vec::new(),
             journal: Vec::new(),
             ledgers: Vec::new(),
             secrets_found: Vec::new(),
             database: None,
         }
     }
+}
+
+/// What a window did in the dark before its migrating start.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct DarkGate {
+    /// All looks whether it is dark.
+    pub seconds: f64,
+    /// The backup, by its own manifest.
+    pub backup_seconds: f64,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
