@@ -343,6 +343,7 @@ fn named_in(why: &GateFailure) -> Option<&NodeName> {
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. } => None,
     }
