@@ -168,7 +168,7 @@ impl HostDump {
         let source = self.source(&subject).await?;
         let live = source.look(&subject).await?;
         live.is_wanted(&order.database)?;
-        if let Some(backup) = self.found(&subject, &live).await? {
+        if let Some(backup) = self.found(&subject, order, &live).await? {
             return Ok(BackedUp { backup, was_there: true });
         }
         files::has_room(&subject.config.directory, live.needed_bytes())?;
@@ -184,6 +184,7 @@ impl HostDump {
             cluster: subject.cluster.clone(),
             node: subject.node.clone(),
             run: subject.run,
+            ran: order.ran.clone(),
             tool: source.tool(),
         };
         (subject.progress)(draft.bytes(), "writing its manifest");
@@ -191,16 +192,20 @@ impl HostDump {
         Ok(BackedUp { backup, was_there: false })
     }
 
-    /// The backup that this run has already, where the database is still as it
-    /// was then. Of anything else another one is made.
+    /// The backup that this run has already, where nothing has run since, and the
+    /// database is still as it was then. Of anything else another one is made:
+    /// counts alone do not show a row that was changed.
     async fn found(
         &self,
         subject: &Subject<'_>,
+        order: &BackUp,
         live: &Live,
     ) -> Result<Option<Backup>, BackupError> {
         let directory = files::directory_of(&subject.config.directory, subject.run);
         let Ok((manifest, backup)) = files::read(&directory) else { return Ok(None) };
-        let is_it = manifest.live.is_like(live).is_ok() && files::verify(&directory).await.is_ok();
+        let is_it = manifest.origin.ran == order.ran
+            && manifest.live.is_like(live).is_ok()
+            && files::verify(&directory).await.is_ok();
         Ok(is_it.then_some(backup))
     }
 

@@ -7,6 +7,8 @@
 pub enum Guard {
     /// No Quay lives when config.yaml changes, nor when the first one starts.
     DarkGate,
+    /// No Quay ran behind the backup when the first one starts.
+    FreshBackup,
     /// The first one is at the target and well before another one starts.
     FirstNodeGate,
     /// Each process claims leases under an epoch that nobody had before.

@@ -3,7 +3,8 @@
 //! `event` is what may happen, `state` the one fold of events (live runs,
 //! `status`, `explain` and recovery share it), `next` the decision, `order`
 //! the words for a node, `attempt` what of it begins anew, `turn` why a run goes
-//! back, `rollback` whether a backup leads back, `log` what the log of a migration says. All of it is pure.
+//! back, `rollback` whether a backup leads back, `ran` whether it still holds
+//! everything, `log` what the log of a migration says. All of it is pure.
 
 pub mod act_state;
 pub mod attempt;
@@ -12,6 +13,7 @@ pub mod illegal;
 pub mod log;
 pub mod next;
 pub mod order;
+pub mod ran;
 pub mod rebuild;
 pub mod rollback;
 pub mod state;
@@ -22,5 +24,6 @@ pub use event::{Event, Evidence, GateFailure, Problem, Settlement, TagsLeft, Wai
 pub use illegal::IllegalEvent;
 pub use next::{Next, next};
 pub use order::{Task, task};
+pub use ran::Ran;
 pub use state::{Direction, GateState, RunState};
 pub use turn::{Cause, Crossing};

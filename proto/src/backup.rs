@@ -20,6 +20,9 @@ pub const BACKUP_APPLICATION: &str = "quaymaster-backup";
 pub struct BackUp {
     /// As the plan found it.
     pub database: ExpectedDatabase,
+    /// Over what had run on all nodes until it was dark. A backup of the run that
+    /// was made over anything else lacks what has run since, and is made anew.
+    pub ran: FileDigest,
 }
 
 /// Replace what the database holds by what a backup holds.
@@ -112,16 +115,20 @@ impl TryFrom<wire::BackUpRequest> for Ordered<BackUp> {
     type Error = InvalidField;
 
     fn try_from(message: wire::BackUpRequest) -> Result<Self, InvalidField> {
-        let wire::BackUpRequest { act, database } = message;
-        let order = BackUp { database: within("database", database)? };
+        let wire::BackUpRequest { act, database, ran_sha256 } = message;
+        let order = BackUp {
+            database: within("database", database)?,
+            ran: parsed("ran_sha256", &ran_sha256)?,
+        };
         Ok(Self { act: within("act", act)?, order })
     }
 }
 
 impl From<Ordered<BackUp>> for wire::BackUpRequest {
     fn from(ordered: Ordered<BackUp>) -> Self {
-        let Ordered { act, order: BackUp { database } } = ordered;
-        Self { act: Some(act.into()), database: Some(database.into()) }
+        let Ordered { act, order: BackUp { database, ran } } = ordered;
+        let ran_sha256 = ran.into();
+        Self { act: Some(act.into()), database: Some(database.into()), ran_sha256 }
     }
 }
 

@@ -57,6 +57,11 @@ impl PlanDigest {
 }
 
 impl FileDigest {
+    /// In hex.
+    pub fn of(sha256: [u8; 32]) -> Self {
+        Self(sha256.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The first 12 digits, for people.
     pub fn short(&self) -> &str {
         &self.as_str()[..12]

@@ -45,6 +45,10 @@ pub struct NodeFacts {
     /// Quays that stood against the floor since the agent began, and what it
     /// did about each, in words.
     pub floor_sightings: Vec<String>,
+    /// Why the floor is not on its disk as it should be; empty = it is. It may
+    /// be known all the same, yet no Quay is started there, and none stopped.
+    #[serde(default)]
+    pub floor_problem: String,
     /// `None` = it is not to back up.
     #[serde(default)]
     pub backup: Option<BackupFacts>,

@@ -124,6 +124,8 @@ pub(super) struct Origin {
     pub(super) cluster: ClusterName,
     pub(super) node: NodeName,
     pub(super) run: RunId,
+    /// Over what had run on all nodes until it was dark.
+    pub(super) ran: FileDigest,
     pub(super) tool: String,
 }
 

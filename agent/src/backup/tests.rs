@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use quaymaster_proto::FileDigest;
 use quaymaster_proto::act::ExpectedDatabase;
 use sqlx::{Connection as _, Executor as _};
 
@@ -22,6 +23,11 @@ struct Rig {
     run: RunId,
     dump: HostDump,
     notes: Mutex<Vec<String>>,
+}
+
+/// Over what had run.
+fn ran(digit: char) -> FileDigest {
+    String::from(digit).repeat(64).parse().unwrap()
 }
 
 impl Rig {
@@ -81,6 +87,10 @@ impl Rig {
     }
 
     async fn back_up(&self) -> Result<BackedUp, String> {
+        self.back_up_over(ran('0')).await
+    }
+
+    async fn back_up_over(&self, ran: FileDigest) -> Result<BackedUp, String> {
         let database = ExpectedDatabase {
             identity: self.identity().await,
             revisions: vec!["5b7503aada1b".to_owned()],
@@ -88,7 +98,7 @@ impl Rig {
         let (cluster, node) = ("prod".parse().unwrap(), "quay-1".parse().unwrap());
         let progress = |_: u64, note: &str| self.notes.lock().unwrap().push(note.to_owned());
         let subject = self.subject(&cluster, &node, &progress);
-        let made = self.dump.back_up(subject, &BackUp { database }).await;
+        let made = self.dump.back_up(subject, &BackUp { database, ran }).await;
         made.map_err(|error| error.in_words())
     }
 
@@ -298,13 +308,31 @@ fn without_numbers(said: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_backup_is_made_anew_where_something_has_run_since() {
+    let rig = Rig::on_sqlite().await;
+    let first = rig.back_up().await.unwrap();
+    assert!(!first.was_there);
+    assert!(rig.back_up().await.unwrap().was_there);
+    // Every count is as it was.
+    let anew = rig.back_up_over(ran('1')).await.unwrap();
+    assert!(!anew.was_there);
+    assert!(anew.backup.begun >= first.backup.ended);
+    assert_eq!(rig.names(), [rig.run.to_string()]);
+    assert!(!rig.back_up().await.unwrap().was_there, "of the first one nothing is left");
+}
+
+#[tokio::test]
 async fn another_database_or_revision_is_not_backed_up() {
     let rig = Rig::on_sqlite().await;
     let (cluster, node) = ("prod".parse().unwrap(), "quay-1".parse().unwrap());
     let ask = async |identity: DatabaseIdentity, revision: &str| {
         let subject = rig.subject(&cluster, &node, &|_, _| {});
         let database = ExpectedDatabase { identity, revisions: vec![revision.to_owned()] };
-        rig.dump.back_up(subject, &BackUp { database }).await.unwrap_err().to_string()
+        rig.dump
+            .back_up(subject, &BackUp { database, ran: ran('0') })
+            .await
+            .unwrap_err()
+            .to_string()
     };
     let said = ask(DatabaseIdentity::new("postgresql:1/2").unwrap(), "5b7503aada1b").await;
     assert!(said.contains("not postgresql:1/2"), "{said}");

@@ -62,7 +62,7 @@ impl<E: Engine> Node<E> {
         let engine = async { self.engine.facts().await.map_err(Refusal::from) };
         let (engine, components, over) =
             tokio::try_join!(engine, components, self.well_known_override())?;
-        let (floor, floor_sightings) = self.describe_floor();
+        let (floor, floor_sightings, floor_problem) = self.describe_floor();
         // Two looks at the ledger in one expression would wait for each other.
         let ledger = self.ledger().head();
         let lease = self.lease();
@@ -84,6 +84,7 @@ impl<E: Engine> Node<E> {
             lease,
             floor,
             floor_sightings,
+            floor_problem,
             backup,
             free_bytes_engine: self.free_bytes_engine(),
             free_bytes_config: disk::free_bytes(beside_config),
@@ -91,15 +92,16 @@ impl<E: Engine> Node<E> {
     }
 
     /// A floor that is lost or that nobody can read is told, not taken for none.
-    fn describe_floor(&self) -> (Option<Floor>, Vec<String>) {
+    fn describe_floor(&self) -> (Option<Floor>, Vec<String>, String) {
         let mut sightings = self.fence.sightings();
+        let mut problem = String::new();
         let floor = self.floor().unwrap_or_else(|error| {
-            let problem = quaymaster_proto::in_a_line(&error);
+            problem = quaymaster_proto::in_a_line(&error);
             sightings.push(format!("{problem}: no Quay is started here"));
             error.last_known()
         });
         sightings.extend(self.fence.blind().map(|why| format!("nobody watches now: {why}")));
-        (floor, sightings)
+        (floor, sightings, problem)
     }
 
     async fn describe_component(

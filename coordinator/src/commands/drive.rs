@@ -394,6 +394,7 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
             GateFailure::Alive { .. }
             | GateFailure::Config { .. }
             | GateFailure::NoFloor { .. }
+            | GateFailure::StaleBackup { .. }
             | GateFailure::Database { .. }
             | GateFailure::ForeignSessions { .. }
             | GateFailure::Exited { .. }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use quaymaster_proto::database::{DatabaseLook, Session};
-use quaymaster_proto::node::{ConfigFacts, NodeFacts};
+use quaymaster_proto::node::{ComponentFacts, ConfigFacts, NodeFacts};
 use quaymaster_proto::{Component, ContainerId, FileDigest, Floor, NodeName};
 
 use crate::gates::{Judgement, SETTLE, living, unanswered};
 use crate::plan::Plan;
-use crate::run::{Evidence, GateFailure, WaitingOn};
+use crate::run::{Evidence, GateFailure, Ran, WaitingOn, ran};
 
 /// The one kind of database that keeps no list of its sessions.
 const WITHOUT_SESSIONS: &str = "sqlite";
@@ -76,7 +76,39 @@ pub fn judge(plan: &Plan, looks: &[DarkLook], revisions: &[String], waited: Dura
         let why = format!("it has read no list of the sessions of {}", plan.database.shown_as);
         return unanswered(vec![(plan.first.clone(), why)], waited);
     }
-    Judgement::Pass(Evidence::Dark { sessions })
+    Judgement::Pass(Evidence::Dark { sessions, ran: ran(looks) })
+}
+
+/// Judges the same for the backup, where the gate stands behind it: `before` is
+/// what had run when it was begun. A Quay that ran since, and was stopped, left
+/// no trace but its start.
+pub fn judge_backup(judgement: Judgement, before: Option<&[Ran]>) -> Judgement {
+    let Judgement::Pass(Evidence::Dark { ran, .. }) = &judgement else { return judgement };
+    let since = match before {
+        Some(before) => ran::since(before, ran),
+        None => vec!["what had run before it is not on record".to_owned()],
+    };
+    if since.is_empty() {
+        return judgement;
+    }
+    Judgement::Fail(GateFailure::StaleBackup { since })
+}
+
+/// Every Quay that has ever run.
+fn ran(looks: &[DarkLook]) -> Vec<Ran> {
+    let mut ran = Vec::new();
+    for DarkLook { node, facts, .. } in looks {
+        let components = living::QUAYS.iter();
+        let of = |component: &Component| facts.as_ref().ok()?.component(*component);
+        let containers = components.filter_map(of).flat_map(ComponentFacts::containers);
+        let states = containers.map(|container| &container.state);
+        ran.extend(states.filter(|state| state.ever_started()).map(|state| Ran {
+            node: node.clone(),
+            container: state.id.clone(),
+            started_at: state.started_at,
+        }));
+    }
+    ran
 }
 
 /// What is known of the migrating start.
@@ -153,9 +185,13 @@ fn other_config(look: &DarkLook) -> Option<(NodeName, String)> {
     Some((look.node.clone(), format!("{found} instead of {}", wanted.short())))
 }
 
-/// Whether an old Quay that came up on the node would not be stopped.
+/// Whether an old Quay that came up on the node would not be stopped. A floor
+/// that only the ledger knows stops none, and lets none start either.
 fn has_no_floor(look: &DarkLook) -> bool {
-    look.facts.as_ref().is_ok_and(|facts| look.floor.is_none() || facts.floor != look.floor)
+    let is_missed = |facts: &NodeFacts| {
+        look.floor.is_none() || facts.floor != look.floor || !facts.floor_problem.is_empty()
+    };
+    look.facts.as_ref().is_ok_and(is_missed)
 }
 
 fn other_database(plan: &Plan, look: &DarkLook) -> Option<String> {

@@ -73,6 +73,7 @@ fn with_revision(failure: GateFailure, database: Option<&DatabaseLook>) -> GateF
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
         | GateFailure::Gone { .. }

@@ -81,6 +81,7 @@ pub fn of_nodes(failure: &GateFailure) -> Vec<NodeName> {
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. } => Vec::new(),
     }

@@ -13,6 +13,7 @@ use super::health::Course;
 use super::*;
 use crate::nodes::fake::psql;
 use crate::plan::{Gate, Plan, Step, What};
+use crate::run::Ran;
 use crate::survey::{ClusterFacts, fixture};
 
 const BEGUN: Duration = Duration::ZERO;
@@ -63,6 +64,16 @@ fn dark(facts: &ClusterFacts, sessions: Option<Vec<Session>>) -> Vec<DarkLook> {
     nodes.collect()
 }
 
+/// What ran on the nodes before it was dark.
+fn ran(facts: &ClusterFacts) -> Vec<Ran> {
+    let nodes = facts.nodes.iter().map(|(node, survey)| {
+        let quay = &survey.facts.components[0].container.as_ref().unwrap().state;
+        let (node, container) = (node.clone(), quay.id.clone());
+        Ran { node, container, started_at: quay.started_at }
+    });
+    nodes.collect()
+}
+
 fn session(application: &str, address: &str) -> Session {
     let (application, address) = (application.to_owned(), address.to_owned());
     Session { application, address, ..psql() }
@@ -77,7 +88,7 @@ fn the_dark_knows_agents_and_expected_sessions_and_nobody_else() {
     let pooler = session("", "10.0.0.7");
     let named = vec![agent, exporter.clone(), pooler.clone()];
     let looks = dark(&facts, Some(named.clone()));
-    let evidence = Evidence::Dark { sessions: Some(vec![exporter, pooler]) };
+    let evidence = Evidence::Dark { sessions: Some(vec![exporter, pooler]), ran: ran(&facts) };
     assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Pass(evidence));
 
     let mut with_psql = named;
@@ -93,13 +104,16 @@ fn the_dark_knows_agents_and_expected_sessions_and_nobody_else() {
 fn a_database_without_a_list_of_sessions_is_told_apart_from_an_empty_list() {
     let (facts, mut plan) = first_window();
     let judged = |plan: &Plan, sessions| judge_dark(plan, &dark(&facts, sessions), BEGUN);
-    let empty = Evidence::Dark { sessions: Some(Vec::new()) };
+    let empty = Evidence::Dark { sessions: Some(Vec::new()), ran: ran(&facts) };
     assert_eq!(judged(&plan, Some(Vec::new())), Judgement::Pass(empty));
     // PostgreSQL has one: an agent that brings none has not looked.
     let unread = judged(&plan, None);
     assert!(matches!(unread, Judgement::Wait(WaitingOn::Answer { .. })), "{unread:?}");
     plan.database.kind = "sqlite".to_owned();
-    assert_eq!(judged(&plan, None), Judgement::Pass(Evidence::Dark { sessions: None }));
+    assert_eq!(
+        judged(&plan, None),
+        Judgement::Pass(Evidence::Dark { sessions: None, ran: ran(&facts) })
+    );
 }
 
 #[test]
@@ -425,6 +439,33 @@ proptest! {
 }
 
 #[test]
+fn a_quay_that_ran_behind_the_backup_is_known_by_its_start_whatever_the_clocks_say() {
+    let (facts, plan) = first_window();
+    let judged = |looks: &[DarkLook], before: Option<&[Ran]>| {
+        dark::judge_backup(judge_dark(&plan, looks, BEGUN), before)
+    };
+    let (before, looks) = (ran(&facts), dark(&facts, Some(Vec::new())));
+    assert!(matches!(judged(&looks, Some(&before)), Judgement::Pass(_)));
+
+    // It ran, and was stopped: by a clock that is an hour behind.
+    let mut again = looks.clone();
+    let quay = again[1].facts.as_mut().unwrap().components[0].container.as_mut().unwrap();
+    let started = before[1].started_at.unwrap() - jiff::SignedDuration::from_hours(1);
+    quay.state.started_at = Some(started);
+    let short = before[1].container.short();
+    let since = vec![format!("quay-2: container {short} was started at {started:.0}")];
+    let failure = GateFailure::StaleBackup { since };
+    assert_eq!(judged(&again, Some(&before)), Judgement::Fail(failure));
+
+    // One that is gone wrote nothing since; and without a record nobody knows.
+    let mut fewer = looks.clone();
+    fewer[1].facts.as_mut().unwrap().components[0].container = None;
+    assert!(matches!(judged(&fewer, Some(&before)), Judgement::Pass(_)));
+    let unknown = judged(&looks, None);
+    assert!(matches!(unknown, Judgement::Fail(GateFailure::StaleBackup { .. })), "{unknown:?}");
+}
+
+#[test]
 fn the_dark_needs_every_nodes_floor() {
     let (facts, plan) = first_window();
     let mut looks = dark(&facts, Some(Vec::new()));
@@ -432,5 +473,11 @@ fn the_dark_needs_every_nodes_floor() {
     looks[1].facts.as_mut().unwrap().floor = None;
     let nodes = vec!["quay-2".parse().unwrap()];
     let failure = GateFailure::NoFloor { nodes };
+    assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Fail(failure));
+
+    // Its ledger knows of one, and the file is gone: nothing is stopped.
+    let mut looks = dark(&facts, Some(Vec::new()));
+    looks[2].facts.as_mut().unwrap().floor_problem = "floor `floor.json` is gone".to_owned();
+    let failure = GateFailure::NoFloor { nodes: vec!["quay-3".parse().unwrap()] };
     assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Fail(failure));
 }

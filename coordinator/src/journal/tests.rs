@@ -180,6 +180,45 @@ async fn a_word_left_by_another_process_is_collected_once() {
     assert_eq!(history.load(run_id()).last().unwrap().event, word);
 }
 
+/// Bytes are gone, as after a copy that broke off or a disk that lost them.
+#[tokio::test]
+async fn a_file_that_was_torn_in_the_middle_or_at_its_end_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(directory.path()).await.unwrap();
+    let waits = |second| Event::Waiting { step: step(1), on: WaitingOn::Approval, at: at(second) };
+    let mut events = vec![started()];
+    events.extend((1..400).map(waits));
+    journal.append(run_id(), &events).await.unwrap();
+    drop(journal);
+    let path = store::path(directory.path());
+    // Nothing waits beside the file.
+    store::read(directory.path()).await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let torn = |at: usize| [&whole[..at], &whole[at + 4096..]].concat();
+    let page = whole.len() / 2 / 4096 * 4096;
+    for (what, bytes) in [
+        ("half", whole[..whole.len() / 2].to_vec()),
+        ("without its last bytes", whole[..whole.len() - 100].to_vec()),
+        ("without its last page", whole[..whole.len() - 4096].to_vec()),
+        ("without a page in the middle", torn(page)),
+        ("no more than its beginning", whole[..50].to_vec()),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let read = store::read(directory.path()).await.unwrap_err();
+        let opened = Journal::open(directory.path()).await.unwrap_err();
+        for error in [read, opened] {
+            assert!(
+                matches!(&error, JournalError::Damaged { source: Damage::File { .. }, .. }),
+                "{what}: {error:?}"
+            );
+        }
+        assert!(std::fs::read(&path).unwrap() == bytes, "{what}: it was changed");
+    }
+    std::fs::write(&path, &whole).unwrap();
+    let (_, history) = Journal::open(directory.path()).await.unwrap();
+    assert_eq!(history.load(run_id()).len(), events.len());
+}
+
 #[tokio::test]
 async fn a_damaged_end_on_disk_is_mended_and_a_damaged_middle_is_refused() {
     use sqlx::{ConnectOptions as _, Connection as _};

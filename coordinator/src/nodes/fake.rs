@@ -20,8 +20,8 @@ use quaymaster_proto::lease::{ClaimLease, Claimed, LedgerEnd, ReleaseLease, RunL
 use quaymaster_proto::node::{ComponentFacts, ConfigFacts, ContainerFacts, NodeFacts};
 use quaymaster_proto::preview::Preview;
 use quaymaster_proto::{
-    Act, ActOutcome, Component, ContainerId, ContainerState, ContainerStatus, How, Mode, NodeName,
-    Reason, Refusal, RestartPolicy, RunId,
+    Act, ActOutcome, Component, ContainerId, ContainerState, ContainerStatus, FileDigest, How,
+    Mode, NodeName, Reason, Refusal, RestartPolicy, RunId,
 };
 use tokio::time::{Instant, sleep};
 
@@ -80,6 +80,8 @@ pub(crate) struct Tally {
     pub(crate) companions: Vec<String>,
     /// How often the database was restored.
     pub(crate) restores: u32,
+    /// Over what the database was to be backed up, each time.
+    pub(crate) backups: Vec<FileDigest>,
     /// What must never happen.
     pub(crate) violations: Vec<String>,
     /// Nodes on which what the window found runs again.
@@ -247,6 +249,14 @@ impl FakeFleet {
     pub(crate) fn set_old_container(&self, node: &str, status: ContainerStatus) {
         let mut world = self.world();
         world.node(&node.parse().unwrap()).running().state.status = status;
+    }
+
+    /// Somebody starts a node's old Quay container by hand, and its agent stops
+    /// it at once.
+    pub(crate) fn run_old_container(&self, node: &str) {
+        let now = self.now();
+        let mut world = self.world();
+        world.node(&node.parse().unwrap()).running().state.started_at = Some(now);
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -444,8 +454,10 @@ impl Orders for FakeFleet {
         if let Some(refusal) = refusal {
             return Err(Self::refused(node, what, refusal));
         }
-        if let JobOrder::Restore(_) = &order {
-            self.world().restore();
+        match &order {
+            JobOrder::Restore(_) => self.world().restore(),
+            JobOrder::BackUp(order) => self.world().tally.backups.push(order.ran.clone()),
+            JobOrder::Pull(_) | JobOrder::CheckBackup(_) => {}
         }
         let note = String::new();
         let done = ended(&id);

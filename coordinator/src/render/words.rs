@@ -159,6 +159,9 @@ pub fn failure(failure: &GateFailure) -> String {
             "an old Quay that came up there would not be stopped, for the floor is missing: {}",
             names(nodes)
         ),
+        GateFailure::StaleBackup { since } => {
+            format!("the backup may lack what was written since it was begun: {}", since.join("; "))
+        }
         GateFailure::Database { problem } => format!("the database: {problem}"),
         GateFailure::ForeignSessions { sessions } => format!(
             "{} on the database that nobody named: {}",
@@ -205,13 +208,13 @@ pub fn evidence(evidence: &Evidence) -> String {
         Evidence::Person { by, because: Some(because) } => format!("{by}: {because}"),
         Evidence::Person { by, because: None } => format!("{by} agreed"),
         Evidence::Unchanged => "nothing changed since the survey".to_owned(),
-        Evidence::Dark { sessions: None } => {
+        Evidence::Dark { sessions: None, ran: _ } => {
             "no Quay runs; this database has no list of sessions".to_owned()
         }
-        Evidence::Dark { sessions: Some(sessions) } if sessions.is_empty() => {
+        Evidence::Dark { sessions: Some(sessions), ran: _ } if sessions.is_empty() => {
             "no Quay runs, and the database has no session but the agents'".to_owned()
         }
-        Evidence::Dark { sessions: Some(sessions) } => {
+        Evidence::Dark { sessions: Some(sessions), ran: _ } => {
             format!("no Quay runs; expected to stay: {}", sessions_in_words(sessions))
         }
         Evidence::Begun => "the migrating Quay has been started; no other one runs".to_owned(),
@@ -245,6 +248,7 @@ pub fn problem(problem: &Problem) -> String {
             | GateFailure::Alive { .. }
             | GateFailure::Config { .. }
             | GateFailure::NoFloor { .. }
+            | GateFailure::StaleBackup { .. }
             | GateFailure::Database { .. }
             | GateFailure::ForeignSessions { .. }) => failure(other),
         },

@@ -155,7 +155,7 @@ impl Writer<'_> {
             },
             Gate::Approval => Evidence::Person { by: "alice@admin-1".into(), because: None },
             Gate::Unchanged => Evidence::Unchanged,
-            Gate::Dark => Evidence::Dark { sessions: Some(Vec::new()) },
+            Gate::Dark => Evidence::Dark { sessions: Some(Vec::new()), ran: Vec::new() },
             Gate::FirstNode => Evidence::FirstNode {
                 revision: plan.database.target.clone(),
                 mode: Some(plan.window.to.mode).filter(|mode| *mode != Mode::Absent),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Gate;
 use crate::preflight::Waiver;
 use crate::run::log::LogTail;
+use crate::run::ran::Ran;
 use crate::run::turn::{Cause, Crossing};
 
 /// One thing that happened.
@@ -409,6 +410,9 @@ pub enum Evidence {
         /// Sessions that were expected to stay; `None` = this database has no
         /// list, so the gate rests on the nodes alone.
         sessions: Option<Vec<Session>>,
+        /// Every Quay that had run by then.
+        #[serde(default)]
+        ran: Vec<Ran>,
     },
     /// The migrating container has been started already, as its engine says,
     /// and no other Quay runs: there is nothing left to be dark for, and the
@@ -453,6 +457,11 @@ pub enum GateFailure {
     NoFloor {
         /// Each.
         nodes: Vec<NodeName>,
+    },
+    /// A Quay ran behind the backup, which lacks what it may have written.
+    StaleBackup {
+        /// Each, in words.
+        since: Vec<String>,
     },
     /// The database is another one, or not where it should be.
     Database {

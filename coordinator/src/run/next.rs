@@ -7,6 +7,7 @@ use quaymaster_proto::{Component, NodeName};
 use crate::plan::{Gate, Plan, Stage, Step, Verb, What};
 use crate::run::act_state::ActState;
 use crate::run::event::{Evidence, GateFailure, Problem};
+use crate::run::ran;
 use crate::run::state::{Direction, GateState, RunState};
 use crate::run::turn::Crossing;
 
@@ -377,11 +378,13 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     if state.seen_open.contains(&step.number) {
         return false;
     }
+    // Each process says anew what the backup is to hold, and has it compared.
+    if ran::is_before_backup(plan, step) {
+        return !has_begun_to_migrate(plan, state);
+    }
     let guarded = plan.way_of(step).iter().find(|next| {
         next.number > step.number
             && match next.what {
-                // It guards the change that follows the backup as well.
-                What::Act(Verb::BackUp) => false,
                 What::Act(_) => true,
                 What::Gate(_) => false,
             }

@@ -12,6 +12,7 @@ use quaymaster_proto::job::{JobOrder, PullImage};
 use quaymaster_proto::{Below, Component, ContainerId, Floor, Generation, ImageId, Mode, NodeName};
 
 use crate::plan::{Plan, PlannedContainer, PlannedImage, PlannedNode, Stage, Step, Verb, What};
+use crate::run::ran;
 use crate::run::state::{Direction, RunState};
 
 /// What a node is asked.
@@ -79,7 +80,8 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
         Verb::Pull => return maker.pull(),
         Verb::BackUp => {
             let database = maker.database(vec![plan.database.revision.clone()]);
-            return Ok(Task::Job(JobOrder::BackUp(BackUp { database })));
+            let ran = ran::digest(ran::before_backup(plan, state).unwrap_or_default());
+            return Ok(Task::Job(JobOrder::BackUp(BackUp { database, ran })));
         }
         Verb::StageContainer => maker.stage(container)?,
         Verb::StageConfig => maker.stage_config(),

@@ -12,9 +12,10 @@ use super::gate::Look;
 use super::{Book, RunError, Runner};
 use crate::gates::dark::{self, DarkLook};
 use crate::gates::{Judgement, living, unanswered};
+use crate::guards::Guard;
 use crate::nodes::{DatabaseQuestion, Looks, Orders};
 use crate::plan::{Plan, Step, Verb, What};
-use crate::run::{GateFailure, order};
+use crate::run::{GateFailure, order, ran};
 
 /// Between two rounds; the registry is down, so it is short.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -30,11 +31,22 @@ where
             let looks = self.dark_looks(plan, step).await;
             let revisions = order::dark_revisions(plan, &self.state, step);
             let judgement = dark::judge(plan, &looks, &revisions, begun.elapsed());
+            let judgement = self.with_backup(plan, step, judgement);
             if self.settle(step, judgement).await? == Look::Over {
                 return Ok(());
             }
             sleep(AGAIN).await;
         }
+    }
+
+    /// Whether the backup still holds everything, where this gate answers for it.
+    fn with_backup(&self, plan: &Plan, step: &Step, judgement: Judgement) -> Judgement {
+        let answers = self.guards.has(Guard::FreshBackup)
+            && ran::answers_for_backup(plan, &self.state, step.number);
+        if !answers {
+            return judgement;
+        }
+        dark::judge_backup(judgement, ran::before_backup(plan, &self.state))
     }
 
     async fn dark_looks(&self, plan: &Plan, step: &Step) -> Vec<DarkLook> {

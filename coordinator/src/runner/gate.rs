@@ -57,7 +57,10 @@ where
             Gate::Backfill => return self.backfill(plan, step, patience).await,
             Gate::Unchanged => self.unchanged(plan, step).await?,
             Gate::Dark if self.guards.has(Guard::DarkGate) => self.dark(plan, step).await?,
-            Gate::Dark => self.wave_through(step, Evidence::Dark { sessions: None }).await?,
+            Gate::Dark => {
+                let evidence = Evidence::Dark { sessions: None, ran: Vec::new() };
+                self.wave_through(step, evidence).await?;
+            }
             Gate::FirstNode if !self.guards.has(Guard::FirstNodeGate) => {
                 let (revision, healthy_at) = (plan.database.target.clone(), self.looking_since);
                 let evidence = Evidence::FirstNode { revision, mode: None, healthy_at };

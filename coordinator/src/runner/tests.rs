@@ -204,6 +204,45 @@ async fn an_old_quay_that_comes_up_during_the_migration_holds_the_others() {
     assert_eq!(stage.fleet.tally().started.len(), 1);
 }
 
+/// Its agent stopped it at once; what it may have written is in no backup.
+#[tokio::test(start_paused = true)]
+async fn an_old_quay_that_ran_behind_the_backup_leads_the_window_back() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    let mut runner = stage.runner(true).await;
+    let driving = tokio::spawn(async move { runner.drive(Patience::Leave).await });
+    let has = |verb| stage.book.events().iter().any(|event| is_intent_of(&stage, event, verb));
+    while !has(Verb::BackUp) {
+        tokio::task::yield_now().await;
+        tokio::time::advance(std::time::Duration::from_millis(5)).await;
+    }
+    stage.fleet.run_old_container("quay-3");
+    let ended = driving.await.unwrap().unwrap();
+    let Ended::Back { because: Cause::Closed { failure, .. } } = &ended else {
+        panic!("{ended:?}")
+    };
+    assert!(
+        matches!(failure, GateFailure::StaleBackup { since } if since[0].starts_with("quay-3: ")),
+        "{failure:?}"
+    );
+    assert!(!has(Verb::StartMigrating));
+    stage.assert_as_before();
+}
+
+/// Nobody drove the run meanwhile: the next process has the database backed up
+/// anew, over what has run by then.
+#[tokio::test(start_paused = true)]
+async fn a_process_says_anew_over_what_the_database_is_backed_up() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    die_before(&stage, |event| is_intent_of(&stage, event, Verb::PutConfig)).await;
+    stage.fleet.run_old_container("quay-3");
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(ended, Ended::Done);
+    let orders = stage.fleet.tally().backups;
+    assert_eq!(orders.len(), 2);
+    assert_ne!(orders[0], orders[1]);
+    stage.assert_well_done();
+}
+
 fn is_answer_to(stage: &Stage, event: &Event, verb: Verb) -> bool {
     let step = stage.plan.plan().first_step(What::Act(verb)).unwrap().number;
     matches!(event, Event::Settled { step: found, .. } if *found == step)

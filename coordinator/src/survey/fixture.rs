@@ -152,6 +152,7 @@ fn node(cluster: &Cluster, name: &NodeName, number: u8, found: &Found) -> NodeFa
         lease: None,
         floor: None,
         floor_sightings: Vec::new(),
+        floor_problem: String::new(),
         backup: Some(BackupFacts {
             directory: "/var/backups/quaymaster".to_owned(),
             free_bytes: Some(212_000_000_000),

@@ -29,6 +29,7 @@ impl TryFrom<wire::NodeDescription> for NodeFacts {
             floor,
             floor_sightings,
             backup,
+            floor_problem,
         } = message;
         Ok(Self {
             cluster: parsed("cluster", &cluster)?,
@@ -43,6 +44,7 @@ impl TryFrom<wire::NodeDescription> for NodeFacts {
             lease: within_if_any("lease", lease)?,
             floor: within_if_any("floor", floor)?,
             floor_sightings,
+            floor_problem,
             backup: within_if_any("backup", backup)?,
             free_bytes_engine,
             free_bytes_config,
@@ -68,6 +70,7 @@ impl From<NodeFacts> for wire::NodeDescription {
             floor,
             floor_sightings,
             backup,
+            floor_problem,
         } = facts;
         Self {
             cluster: cluster.into(),
@@ -82,6 +85,7 @@ impl From<NodeFacts> for wire::NodeDescription {
             lease: lease.map(Into::into),
             floor: floor.map(Into::into),
             floor_sightings,
+            floor_problem,
             backup: backup.map(Into::into),
             free_bytes_engine,
             free_bytes_config,

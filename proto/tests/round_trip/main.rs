@@ -138,7 +138,8 @@ proptest! {
 
     #[test]
     fn backups_and_restores(
-        back_up in ordered(database().prop_map(|database| BackUp { database })),
+        back_up in ordered((database(), digest("")).prop_map(
+            |(database, ran)| BackUp { database, ran })),
         restore in ordered((database(), digest("")).prop_map(
             |(database, manifest)| Restore { identity: database.identity, manifest })),
     ) {

@@ -316,6 +316,7 @@ pub(crate) fn node() -> impl Strategy<Value = NodeFacts> {
                 ledger,
                 lease,
                 floor,
+                floor_problem: floor_sightings.concat(),
                 floor_sightings,
                 backup,
                 free_bytes_engine: ends.2.0,

@@ -1,6 +1,7 @@
 //! Brings together what a lab has seen and has the witness judge it.
 #![expect(clippy::disallowed_methods, reason = "an effect room: the disk is its job")]
 
+mod backups;
 mod journal;
 mod ledger;
 
@@ -8,13 +9,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use quaymaster::cluster::{Cluster, ClusterFileError};
+use quaymaster::plan::file::PlanFileError;
 
 use crate::cluster::Lab;
 use crate::cluster::lab_file::{DatabaseKind, Role};
 use crate::quay::{DatabaseError, DatabaseState, inspect};
-use crate::witness::{self, LabFacts, LoadError, Secret, SecretFound, Verdict};
+use crate::witness::{
+    self, BackupSeen, DarkGate, LabFacts, LoadError, Secret, SecretFound, Verdict,
+};
 
 pub use journal::JournalReadError;
 
@@ -33,6 +36,8 @@ pub enum CheckError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot understand `{}`", path.display())]
     ClusterFile { path: PathBuf, source: ClusterFileError },
+    #[error("cannot understand the plan `{}`", path.display())]
+    Plan { path: PathBuf, source: Box<PlanFileError> },
     #[error("cannot read the coordinator's journal under `{}`", state.display())]
     Journal { state: PathBuf, source: JournalReadError },
     #[error("cannot understand line {line} of the agent's ledger `{}`", path.display())]
@@ -52,21 +57,36 @@ pub async fn check(lab: &Lab) -> Result<Verdict, CheckError> {
     let mut facts = LabFacts::of(lab.nodes().iter().map(|node| node.name.clone()).collect());
     let cluster = cluster_file(lab)?;
     facts.named_sessions = [AGENT_SESSION, LAB_SESSION].map(str::to_owned).into();
-    facts.named_sessions.extend(cluster.expected_sessions);
+    facts.named_sessions.extend(cluster.expected_sessions.clone());
     facts.backfill_threshold = cluster.timings.backfill.threshold;
     let state = layout.state();
     let journal =
         journal::read(&state).await.map_err(|source| CheckError::Journal { state, source })?;
+    facts.ledgers = ledger::read(layout, &facts.nodes)?;
+    facts.crossings = backups::crossings(lab, &cluster, &facts.ledgers, &journal)?;
+    facts.backups = backups::read(lab)?;
+    facts.dark_gates = dark_gates(&journal.dark_gates, &facts.backups);
     facts.journal = journal.claims;
-    facts.backups = backups(lab, journal.dark_gates.is_empty())?;
-    facts.dark_gates = journal.dark_gates;
     facts.ordered_retries = journal.ordered_retries;
     (facts.restores, facts.rollbacks) = (journal.restores, journal.rollbacks);
     facts.is_backfill_waived = journal.is_backfill_waived;
-    facts.ledgers = ledger::read(layout, &facts.nodes)?;
     facts.secrets_found = secrets_found(lab)?;
     facts.database = database(lab).await?;
     Ok(witness::judge(&records, &facts))
+}
+
+/// How long each window looked whether it is dark, by its journal, and how long it backed up, by
+/// the backup itself: what the coordinator needs to hear of its end is not the backup's.
+fn dark_gates(gates: &[(String, f64)], backups: &[BackupSeen]) -> Vec<DarkGate> {
+    let backed_up = |run: &String| {
+        let backup = backups.iter().find(|backup| backup.run == *run);
+        backup.map_or(0.0, |backup| backup.ended.duration_since(backup.begun).as_secs_f64())
+    };
+    let gate = |(run, seconds): &(String, f64)| DarkGate {
+        seconds: *seconds,
+        backup_seconds: backed_up(run),
+    };
+    gates.iter().map(gate).collect()
 }
 
 fn cluster_file(lab: &Lab) -> Result<Cluster, CheckError> {
@@ -74,41 +94,6 @@ fn cluster_file(lab: &Lab) -> Result<Cluster, CheckError> {
     let text = read_text(&path)?;
     Cluster::parse(&text, lab.layout().dir())
         .map_err(|source| CheckError::ClusterFile { path, source })
-}
-
-/// When each backup that has a manifest was begun and ended.
-fn backups(lab: &Lab, by_hand: bool) -> Result<Option<Vec<(Timestamp, Timestamp)>>, CheckError> {
-    #[derive(serde::Deserialize)]
-    struct Manifest {
-        begun: Timestamp,
-        ended: Timestamp,
-    }
-    let layout = lab.layout();
-    let mut plans = Vec::new();
-    if layout.plans().exists() {
-        list_files(&layout.plans(), &mut plans)?;
-    }
-    let texts: Vec<String> = plans.iter().map(|path| read_text(path)).collect::<Result<_, _>>()?;
-    if by_hand || texts.iter().any(|text| text.contains("\"kind\": \"waived\"")) {
-        return Ok(None);
-    }
-    let mut all = Vec::new();
-    for node in lab.nodes() {
-        let mut paths = Vec::new();
-        let directory = layout.backups(&node.name);
-        if directory.exists() {
-            list_files(&directory, &mut paths)?;
-        }
-        for path in paths.iter().filter(|path| path.ends_with("manifest.json")) {
-            let unreadable = |source: serde_json::Error| CheckError::Read {
-                path: path.clone(),
-                source: source.into(),
-            };
-            let manifest: Manifest = serde_json::from_str(&read_text(path)?).map_err(unreadable)?;
-            all.push((manifest.begun, manifest.ended));
-        }
-    }
-    Ok(Some(all))
 }
 
 /// The database as it is now; `None` where its server is down.

@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::quay::DatabaseState;
 use crate::record::Record;
 
+pub use backups::{BackupSeen, Crossing, Promised};
 pub use journal::{JournalClaim, Occurrence};
 pub use leases::{Entry, LedgerLine};
 pub use load::{LoadError, load};
@@ -70,11 +71,13 @@ pub struct LabFacts {
     pub restores: Vec<Timestamp>,
     /// When a person ordered a rollback, which ends a migration.
     pub rollbacks: Vec<Timestamp>,
-    /// How long each window's dark gate took, in the order of the windows; 0 s where it is unknown.
-    pub dark_gates: Vec<f64>,
-    /// When each whole backup was begun and ended (invariant 7); `None` = nobody is to make any, for
-    /// no run of the product led here, or somebody waived them in words.
-    pub backups: Option<Vec<(Timestamp, Timestamp)>>,
+    /// How long each window's dark gate and backup took, in the order of the windows; 0 s where it is
+    /// unknown.
+    pub dark_gates: Vec<DarkGate>,
+    /// Each run that came to its migrating start (invariant 7).
+    pub crossings: Vec<Crossing>,
+    /// The backups that lie on the nodes.
+    pub backups: Vec<BackupSeen>,
     /// What the journal says happened (invariant 9).
     pub journal: Vec<JournalClaim>,
     /// What the agents took down, each node's in its order (invariant 6).
@@ -97,13 +100,23 @@ impl LabFacts {
             restores: Vec::new(),
             rollbacks: Vec::new(),
             dark_gates: Vec::new(),
-            backups: None,
+            crossings: Vec::new(),
+            backups: Vec::new(),
             journal: Vec::new(),
             ledgers: Vec::new(),
             secrets_found: Vec::new(),
             database: None,
         }
     }
+}
+
+/// What a window did in the dark before its migrating start.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct DarkGate {
+    /// All looks whether it is dark.
+    pub seconds: f64,
+    /// The backup, by its own manifest.
+    pub backup_seconds: f64,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -191,6 +191,7 @@ fn is_end(failure: &GateFailure) -> bool {
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. } => false,
     }
@@ -233,6 +234,7 @@ fn at_gate(
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. } => way_out(failure).to_owned(),
     }
@@ -259,6 +261,7 @@ fn companion(component: Component, failure: &GateFailure) -> String {
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. } => way_out(failure).to_owned(),
     }
@@ -333,6 +336,7 @@ fn first_node(
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
         | GateFailure::TooLong { .. } => None,
@@ -361,6 +365,7 @@ fn elsewhere(explained: &Explained<'_>, step: &Step, why: &GateFailure) -> (Vec<
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
         | GateFailure::TooLong { .. } => None,
@@ -390,6 +395,10 @@ fn way_out(why: &GateFailure) -> &'static str {
         }
         GateFailure::NoFloor { .. } => {
             "look at these nodes' agents and their state directories; resume sets the floor again"
+        }
+        GateFailure::StaleBackup { .. } => {
+            "find out who starts the old Quay, and keep it from being started; then resume, which \
+             has the database backed up anew"
         }
         GateFailure::Database { .. } => {
             "find out which database each node reaches, and in which state it is, before anything \
@@ -423,6 +432,7 @@ fn log_of(why: &GateFailure) -> Vec<String> {
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
         | GateFailure::TooLong { .. } => Vec::new(),

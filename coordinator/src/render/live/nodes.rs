@@ -346,6 +346,7 @@ fn named_in(why: &GateFailure) -> Option<&NodeName> {
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
+        | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. } => None,
     }

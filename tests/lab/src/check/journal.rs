@@ -8,7 +8,7 @@ use quaymaster::journal::Record;
 use quaymaster::journal::store::{self, JournalError};
 use quaymaster::plan::Gate;
 use quaymaster::run::{Event, Evidence, IllegalEvent, Settlement};
-use quaymaster_proto::{ContainerState, ContainerStatus, RunId};
+use quaymaster_proto::{ContainerState, ContainerStatus, RunId, StepNumber};
 
 use crate::witness::{JournalClaim, Occurrence};
 
@@ -20,12 +20,21 @@ pub enum JournalReadError {
     Replay { run: RunId, source: IllegalEvent },
 }
 
+#[derive(Debug)]
+pub(super) struct Intent {
+    pub(super) run: String,
+    pub(super) step: StepNumber,
+    pub(super) at: Timestamp,
+}
+
 #[derive(Default, Debug)]
 pub(super) struct JournalSays {
     pub(super) claims: Vec<JournalClaim>,
-    /// Of every window that passed its point of no return, in order: all looks at the dark, and the
-    /// backup between them. No one but the coordinator can tell how long it looked around.
-    pub(super) dark_gates: Vec<f64>,
+    /// Of every window whose first node passed its own gate, in order: its run, and all looks at the
+    /// dark. No one but the coordinator can tell how long it looked around.
+    pub(super) dark_gates: Vec<(String, f64)>,
+    /// Every order that was taken down before it was sent.
+    pub(super) intents: Vec<Intent>,
     pub(super) is_backfill_waived: bool,
     /// Containers of attempts that a person ordered.
     pub(super) ordered_retries: Vec<String>,
@@ -50,8 +59,12 @@ pub(super) async fn read(state: &Path) -> Result<JournalSays, JournalReadError> 
             return Err(JournalReadError::Replay { run, source });
         }
         let records = history.load(run);
-        says.dark_gates.extend(dark_gates(&records));
+        let gate = dark_gates(&records).map(|seconds| (run.to_string(), seconds));
+        says.dark_gates.extend(gate);
         for record in records {
+            if let Event::Intended { step, at, .. } = &record.event {
+                says.intents.push(Intent { run: run.to_string(), step: *step, at: *at });
+            }
             says.hear(&record.event);
         }
     }
@@ -125,7 +138,7 @@ fn occurrences(container: &ContainerState) -> Vec<Occurrence> {
     all
 }
 
-/// Seconds that all looks at the dark and the backup between them took, in a window whose first node then passed its own gate.
+/// Seconds that all looks at the dark took, in a window whose first node then passed its own gate.
 fn dark_gates(records: &[&Record]) -> Option<f64> {
     let passed: Vec<_> = records
         .iter()
@@ -136,24 +149,5 @@ fn dark_gates(records: &[&Record]) -> Option<f64> {
         .collect();
     passed.iter().find(|(evidence, _)| matches!(evidence, Evidence::FirstNode { .. }))?;
     let dark = passed.iter().filter(|(evidence, _)| matches!(evidence, Evidence::Dark { .. }));
-    let looks: f64 = dark.map(|(_, seconds)| seconds).sum();
-    Some(looks + backup(records))
-}
-
-/// Seconds from the latest order to back up until it was done.
-fn backup(records: &[&Record]) -> f64 {
-    let mut asked = None;
-    let mut took = 0.0;
-    for record in records {
-        let event = &record.event;
-        if let Event::Intended { step, at, .. } = event {
-            asked = Some((*step, *at));
-        } else if let Event::Settled { step, settlement, at, .. } = event
-            && matches!(settlement, Settlement::BackedUp { .. })
-            && let Some((_, since)) = asked.filter(|(of, _)| of == step)
-        {
-            took = at.duration_since(since).as_secs_f64().max(0.0);
-        }
-    }
-    took
+    Some(dark.map(|(_, seconds)| seconds).sum())
 }

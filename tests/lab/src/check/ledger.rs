@@ -26,6 +26,9 @@ enum What {
 struct Holder {
     run: String,
     epoch: u64,
+    /// A lease that was given back says nothing of it.
+    #[serde(default)]
+    plan: String,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +43,7 @@ struct Act {
     run: String,
     epoch: u64,
     step: u64,
+    plan: String,
 }
 
 /// An order is named by its kind, a pull is one.
@@ -80,19 +84,19 @@ fn parse(node: &str, line: &str) -> Result<LedgerLine, serde_json::Error> {
     let Line { at, what } = serde_json::from_str(line)?;
     let node = node.to_owned();
     Ok(match what {
-        What::Claimed(Holder { run, epoch }) => {
-            LedgerLine { node, at, run, epoch, what: Entry::Claimed }
+        What::Claimed(Holder { run, epoch, plan }) => {
+            LedgerLine { node, at, run, epoch, plan, what: Entry::Claimed }
         }
-        What::Released(Holder { run, epoch }) => {
-            LedgerLine { node, at, run, epoch, what: Entry::Released }
+        What::Released(Holder { run, epoch, plan }) => {
+            LedgerLine { node, at, run, epoch, plan, what: Entry::Released }
         }
-        What::Step(Step { act: Act { run, epoch, step }, work, event }) => {
+        What::Step(Step { act: Act { run, epoch, step, plan }, work, event }) => {
             let verb = verb(&work);
             let what = match event.event.as_str() {
                 "intended" => Entry::Intended { step, verb },
                 end => Entry::Ended { step, verb, is_met: end == "settled" },
             };
-            LedgerLine { node, at, run, epoch, what }
+            LedgerLine { node, at, run, epoch, plan, what }
         }
     })
 }
@@ -115,6 +119,7 @@ mod tests {
         let parsed = parse("quay-1", line).unwrap();
         let what = Entry::Ended { step: 6, verb: "ensure-stopped".into(), is_met: true };
         assert_eq!((parsed.run.as_str(), parsed.epoch, parsed.what), ("R", 3, what));
+        assert_eq!(parsed.plan, "P");
         let line = r#"{"version":1,"at":"2026-01-01T00:00:00Z","what":{"claimed":{
             "run":"R","epoch":4,"holder":"a@b","since":"2026-01-01T00:00:00Z","plan":"P"}}}"#;
         assert_eq!(parse("quay-1", line).unwrap().what, Entry::Claimed);

@@ -199,6 +199,7 @@ mod tests {
             first_healthy_seconds: Some(1.5),
             slowest_stop_seconds: Some(0.3),
             dark_gate_seconds: 0.1,
+            backup_seconds: 0.0,
             first_start_seconds: Some(1.0),
             slowest_other_start_seconds: Some(0.6),
         }

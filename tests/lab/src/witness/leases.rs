@@ -18,6 +18,8 @@ pub struct LedgerLine {
     pub at: Timestamp,
     pub run: String,
     pub epoch: u64,
+    /// The run's plan, by its digest; empty where the line does not say it.
+    pub plan: String,
     pub what: Entry,
 }
 
@@ -58,7 +60,7 @@ pub(super) fn violations(history: &History, ledgers: &[LedgerLine]) -> Vec<Viola
 fn without_lease(node: &str, lines: &[&LedgerLine]) -> Vec<Violation> {
     let mut lease: Option<(&str, u64)> = None;
     let mut found = Vec::new();
-    for LedgerLine { at, run, epoch, what, node: _ } in lines {
+    for LedgerLine { at, run, epoch, what, node: _, plan: _ } in lines {
         match what {
             Entry::Claimed => lease = Some((run, *epoch)),
             Entry::Released => lease = None,

@@ -1,6 +1,7 @@
 //! Each invariant is broken by hand-made records, one at a time, in a lab that is otherwise in
 //! order; and a lab in order breaks none.
 
+mod backups;
 mod floor;
 mod leases;
 
@@ -212,15 +213,18 @@ fn assert_broken(verdict: &Verdict, invariant: u8, evidence: &str) {
 
 #[test]
 fn a_lab_in_order_breaks_nothing_and_its_figures_are_read_off() {
-    let verdict = Scene::in_order().judge_with(|facts| facts.dark_gates = vec![0.25]);
+    let verdict = Scene::in_order().judge_with(|facts| {
+        facts.dark_gates = vec![DarkGate { seconds: 0.25, backup_seconds: 0.5 }];
+    });
     assert_eq!(verdict.violations, []);
     let [window] = &verdict.observed.windows[..] else { panic!("{:?}", verdict.observed) };
     assert_eq!((window.from.as_str(), window.to.as_str()), ("2.9.5", "3.0.5 background"));
     // Asked at 2000, last node healthy at 6810.
     assert_eq!(window.outage_seconds, Some(4.81));
     assert_eq!(window.first_healthy_seconds, Some(3.51));
-    // 1.0 to stop, 0.25 for the gate, 1.51 for the first, 0.81 for the slowest of the rest.
-    assert_eq!(window.limit_seconds, Some(3.57));
+    // 1.0 to stop, 0.25 for the gate, 0.5 for the backup, 1.51 for the first, 0.81 for the slowest
+    // of the rest.
+    assert_eq!((window.limit_seconds, window.backup_seconds), (Some(4.07), 0.5));
     assert_eq!(verdict.observed.processes.len(), 6);
 }
 

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::DarkGate;
 use super::history::{History, Run};
 use crate::record::EngineAction;
 
@@ -24,13 +25,15 @@ pub struct Window {
     pub began: Option<Timestamp>,
     /// From the first stop asked to the last node healthy.
     pub outage_seconds: Option<f64>,
-    /// What no driver can do without: slowest stop, dark gate, first node's start to healthy, and
-    /// the slowest start to healthy of the rest.
+    /// What no driver can do without: slowest stop, dark gate, backup, first node's start to healthy,
+    /// and the slowest start to healthy of the rest.
     pub limit_seconds: Option<f64>,
     /// From the first stop asked to the first node healthy.
     pub first_healthy_seconds: Option<f64>,
     pub slowest_stop_seconds: Option<f64>,
     pub dark_gate_seconds: f64,
+    /// The backup between two looks, reading it back included.
+    pub backup_seconds: f64,
     pub first_start_seconds: Option<f64>,
     /// 0 where there is no other node.
     pub slowest_other_start_seconds: Option<f64>,
@@ -59,7 +62,7 @@ pub(super) fn segments(runs: &[Run]) -> Vec<Segment<'_>> {
     segments
 }
 
-pub(super) fn windows(history: &History, dark_gates: &[f64]) -> Vec<Window> {
+pub(super) fn windows(history: &History, dark_gates: &[DarkGate]) -> Vec<Window> {
     // A mirror's stops and starts are no part of any outage.
     let serving: Vec<Run> = history.runs.iter().filter(|run| !run.is_mirror).cloned().collect();
     let segments = segments(&serving);
@@ -68,13 +71,14 @@ pub(super) fn windows(history: &History, dark_gates: &[f64]) -> Vec<Window> {
         .filter(|pair| pair[1].is_forward)
         .enumerate()
         .map(|(index, pair)| {
-            let gate = dark_gates.get(index).copied().unwrap_or(0.0);
+            let gate = dark_gates.get(index).copied().unwrap_or_default();
             window(history, &pair[0], &pair[1], gate)
         })
         .collect()
 }
 
-fn window(history: &History, old: &Segment<'_>, new: &Segment<'_>, dark_gate: f64) -> Window {
+fn window(history: &History, old: &Segment<'_>, new: &Segment<'_>, gate: DarkGate) -> Window {
+    let DarkGate { seconds: dark_gate, backup_seconds } = gate;
     let stops = stops(history, old, new.runs[0].started);
     let began = stops.iter().map(|(asked, _)| *asked).min();
     let slowest_stop = stops.iter().map(|(asked, ended)| seconds(*asked, *ended)).reduce(f64::max);
@@ -90,10 +94,9 @@ fn window(history: &History, old: &Segment<'_>, new: &Segment<'_>, dark_gate: f6
         .iter()
         .map(|rise| rise.seconds())
         .try_fold(0.0, |slowest: f64, one| Some(slowest.max(one?)));
-    let limit = slowest_stop
-        .zip(first_start)
-        .zip(slowest_other)
-        .map(|((stop, first), other)| whole_millis(stop + dark_gate + first + other));
+    let limit = slowest_stop.zip(first_start).zip(slowest_other).map(|((stop, first), other)| {
+        whole_millis(stop + dark_gate + backup_seconds + first + other)
+    });
     Window {
         from: old.runs[0].generation.to_string(),
         to: new.runs[0].generation.to_string(),
@@ -103,6 +106,7 @@ fn window(history: &History, old: &Segment<'_>, new: &Segment<'_>, dark_gate: f6
         first_healthy_seconds: began.zip(first_healthy).map(|(began, first)| seconds(began, first)),
         slowest_stop_seconds: slowest_stop,
         dark_gate_seconds: dark_gate,
+        backup_seconds: whole_millis(backup_seconds),
         first_start_seconds: first_start,
         slowest_other_start_seconds: slowest_other,
     }

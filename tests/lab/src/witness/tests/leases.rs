@@ -3,7 +3,8 @@
 use super::*;
 
 fn line(node: &str, millis: i64, epoch: u64, what: Entry) -> LedgerLine {
-    LedgerLine { node: node.into(), at: moment(millis), run: "R".into(), epoch, what }
+    let (run, plan) = ("R".into(), "P".into());
+    LedgerLine { node: node.into(), at: moment(millis), run, epoch, plan, what }
 }
 
 fn intended(node: &str, millis: i64, epoch: u64, step: u64, verb: &str) -> LedgerLine {
