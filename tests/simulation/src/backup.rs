@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use quaymaster_proto::RunId;
 use quaymaster_proto::backup::{BACKUP_APPLICATION, BackUp, Backup, CheckBackup, Restore};
 use quaymaster_proto::database::DatabaseIdentity;
+use quaymaster_proto::{FileDigest, RunId};
 
 use crate::database::{Client, TAGS};
+use crate::engine::AgentEngine;
 use crate::world::{World, sha256};
 
 /// A dump, and reading it back.
@@ -19,8 +20,14 @@ const DUMP: Duration = Duration::from_millis(900);
 pub struct Kept {
     /// Whose.
     pub run: RunId,
-    revision: &'static str,
+    /// When its dump was begun and ended, in milliseconds, by a clock that is
+    /// never wrong.
+    pub(crate) begun: u64,
+    pub(crate) ended: u64,
+    pub(crate) revision: &'static str,
     mapped: i64,
+    /// What had run by then.
+    ran: FileDigest,
     backup: Backup,
 }
 
@@ -38,6 +45,20 @@ impl Session {
         let pid = world.state().database.connect(client);
         Self { world: world.clone(), pid }
     }
+
+    /// Whether its server has ended it.
+    fn is_lost(&self) -> bool {
+        !self.world.state().database.clients.contains_key(&self.pid)
+    }
+
+    /// Its agent died: it ends with it, or goes on for a while.
+    fn outlive(self) {
+        let lasts = if self.world.state().chance.once_in(2) { Duration::ZERO } else { DUMP * 2 };
+        tokio::spawn(async move {
+            tokio::time::sleep(lasts).await;
+            drop(self);
+        });
+    }
 }
 
 impl Drop for Session {
@@ -47,13 +68,14 @@ impl Drop for Session {
 }
 
 impl World {
-    /// A backup for a run, and whether it was there already.
+    /// A backup for a run by a node's agent, and whether it was there already.
     pub async fn back_up(
         self,
-        node: usize,
+        agent: AgentEngine,
         run: RunId,
         order: BackUp,
     ) -> Result<(Backup, bool), String> {
+        let node = agent.node;
         let found = self.look_at_database(node, false, false)?;
         if !order.database.revisions.contains(&found.revision) {
             return Err(format!("the database is at {}", found.revision));
@@ -62,16 +84,14 @@ impl World {
             let state = self.state();
             let now = (state.database.revision, state.database.mapped);
             let kept = state.backups.iter().find(|kept| kept.run == run);
-            if let Some(kept) = kept.filter(|kept| (kept.revision, kept.mapped) == now) {
+            let is_it = |kept: &&Kept| (kept.revision, kept.mapped) == now && kept.ran == order.ran;
+            if let Some(kept) = kept.filter(is_it) {
                 return Ok((kept.backup.clone(), true));
             }
             now
         };
-        let begun = self.clock_of(node);
-        let address = self.state().hosts[node].address.clone();
-        let session = Session::begin(&self, address);
-        tokio::time::sleep(DUMP).await;
-        drop(session);
+        let (begun, began) = (self.clock_of(node), self.millis());
+        self.dump(&agent).await?;
         let after = self.look_at_database(node, false, false)?;
         if after.revision != of.0 || self.state().database.mapped != of.1 {
             return Err("somebody changed the database meanwhile".to_owned());
@@ -87,10 +107,12 @@ impl World {
             ended: self.clock_of(node),
         };
         self.note(format!("quay-{}: the database is backed up", node + 1));
+        let ended = self.millis();
         let mut state = self.state();
         state.backups.retain(|kept| kept.run != run);
-        let (revision, mapped) = of;
-        state.backups.push(Kept { run, revision, mapped, backup: backup.clone() });
+        let ((revision, mapped), (begun, ran)) = (of, (began, order.ran));
+        let kept = Kept { run, begun, ended, revision, mapped, ran, backup: backup.clone() };
+        state.backups.push(kept);
         Ok((backup, false))
     }
 
@@ -101,6 +123,38 @@ impl World {
         let mut kept = state.backups.iter().filter(|kept| kept.run == run);
         let kept = kept.find(|kept| kept.backup.manifest == order.manifest);
         kept.map(|kept| kept.backup.clone()).ok_or_else(|| "there is no such backup".to_owned())
+    }
+
+    /// Whatever befalls the agent, its disk or the server befalls its dump.
+    async fn dump(&self, agent: &AgentEngine) -> Result<(), String> {
+        let node = agent.node;
+        let may_write = || match self.state().hosts[node].is_full {
+            true => Err("no space left on device".to_owned()),
+            false => Ok(()),
+        };
+        let dead = || "its agent is dead".to_owned();
+        if !agent.point() {
+            return Err(dead());
+        }
+        may_write()?;
+        let address = self.state().hosts[node].address.clone();
+        let session = Session::begin(self, address);
+        self.note(format!("quay-{}: a dump is begun", node + 1));
+        tokio::select! {
+            biased;
+            () = agent.life.ended() => {
+                session.outlive();
+                return Err(dead());
+            }
+            () = tokio::time::sleep(DUMP) => {}
+        }
+        if session.is_lost() {
+            return Err("the server closed the connection".to_owned());
+        }
+        drop(session);
+        may_write()?;
+        // What is not whole yet goes with its agent.
+        if agent.point() { Ok(()) } else { Err(dead()) }
     }
 
     /// Restores the backup of a run.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use quaymaster_proto::backup::BACKUP_APPLICATION;
 use quaymaster_proto::{ContainerId, RestartPolicy};
 
 use crate::database::Client;
@@ -92,6 +93,12 @@ impl World {
         for id in returning {
             let _ = self.start(node, &id, Cause::Policy);
         }
+    }
+
+    /// Whether somebody dumps the database right now.
+    pub fn is_backed_up(&self) -> bool {
+        let state = self.state();
+        state.database.clients.values().any(|client| client.application == BACKUP_APPLICATION)
     }
 
     /// Whether no Quay lives.

@@ -93,6 +93,8 @@ impl Quay {
         let address = state.hosts[self.node].address.clone();
         let client = Client { application: String::new(), address, of: Some(self.number), since };
         state.database.connect(client);
+        let begun = state.process(self.node, &self.id, self.number).map(|process| process.since);
+        state.witness.see_writer(self.number, begun.unwrap_or(since));
     }
 
     async fn migrate(&self, target: &'static str) -> Result<(), ()> {

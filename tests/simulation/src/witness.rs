@@ -1,12 +1,17 @@
 //! What must never be, whoever asked for it. What somebody else did in the very
 //! moment before is theirs; what the product does on top of it is its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use quaymaster_proto::backup::BACKUP_APPLICATION;
 use quaymaster_proto::{ContainerId, Floor, Mode};
 
 use crate::database::{BACKGROUND, COMPLETE, TAGS};
 use crate::world::{Cause, Phase, Process, Release, State, mode_in, release_of};
+
+mod crossing;
+
+use crossing::{Intent, Writer};
 
 /// What nobody could have seen in time, in milliseconds: a start by somebody
 /// else, between an agent's look and what it does next.
@@ -44,10 +49,18 @@ pub struct Witness {
     pub destroys_migration: bool,
     /// The database lost its last revision then.
     lost_at: Option<u64>,
+    /// That it lost one ruined it.
+    is_damage_lost: bool,
     /// The first of the new ones was well for long enough.
     was_well: bool,
     /// Asked by an agent to stop.
     stopped: BTreeSet<ContainerId>,
+    /// Containers that a run is about to start to migrate.
+    intents: BTreeMap<ContainerId, Intent>,
+    /// Since when the first of them runs.
+    crossed_at: Option<u64>,
+    /// Every Quay that ever was on the database.
+    writers: Vec<Writer>,
 }
 
 impl Witness {
@@ -62,8 +75,12 @@ impl Witness {
             retries: 0,
             destroys_migration: false,
             lost_at: None,
+            is_damage_lost: false,
             was_well: false,
             stopped: BTreeSet::new(),
+            intents: BTreeMap::new(),
+            crossed_at: None,
+            writers: Vec::new(),
         }
     }
 
@@ -97,6 +114,12 @@ impl Witness {
     /// Whether the database ever lost a revision.
     pub fn has_lost_revision(&self) -> bool {
         self.lost_at.is_some()
+    }
+
+    /// Whether that alone ruined the database: several Quays were on their way,
+    /// and found it again.
+    pub fn is_damage_lost(&self) -> bool {
+        self.is_damage_lost
     }
 
     /// Whether nobody who started something then could know what was lost.
@@ -158,6 +181,7 @@ impl Witness {
             || cause == Cause::Policy && state.witness.has_lost_revision();
         let node_name = format!("quay-{}", node + 1);
         let mut found = Self::meetings(state, millis, &described, is_lost);
+        found.extend(Self::see_crossing(state, millis, id, cause));
         let is_new = release == Release::New && target_of(mode.as_deref()) == state.witness.target;
         if cause == Cause::Agent && runs > 1 {
             found.push((2, format!("{node_name}: {name} is started again")));
@@ -206,6 +230,7 @@ impl Witness {
     pub(crate) fn see_end(state: &mut State, millis: u64, process: &Process) {
         let is_wanted = target_of(process.mode.as_deref()) == state.witness.target;
         state.witness.was_well |= is_wanted && has_soaked(state, process, millis);
+        state.witness.see_writer_end(process.number, millis);
     }
 
     /// An agent has another floor.
@@ -214,6 +239,7 @@ impl Witness {
         let since = before.as_ref().filter(|(_, before)| Some(before) == floor);
         let since = since.map_or(millis, |(since, _)| *since);
         state.hosts[node].floor = floor.map(|floor| (since, floor.clone()));
+        state.hosts[node].forgotten = None;
         // The proof: nothing new ever started, or nothing was changed by what did.
         let is_changed =
             state.database.is_ruined() || state.database.revision != state.witness.found;
@@ -242,7 +268,9 @@ impl Witness {
                 let looked = host.agent_since.max(Some(*since));
                 let is_seen = release_of(&stored.state.image) == Release::Old
                     || process.well_since.is_some_and(|well| Some(well) < looked);
-                lasts(*since) && is_seen && floor.forbids(&stored.state.image, mode)
+                // An agent that has lost it starts nothing, and stops nothing.
+                let is_known = host.forgotten.is_none();
+                lasts(*since) && is_seen && is_known && floor.forbids(&stored.state.image, mode)
             });
             if is_below && sees && lasts(process.since) {
                 found.push(format!("{}: {} lives below its floor", host.name, stored.state.name));
@@ -297,8 +325,10 @@ impl Witness {
         state.witness.migrations.push((number, cause));
         let words = format!("quay-{}: {name} migrates ({cause:?})", node + 1);
         let since = state.stored(node, id).and_then(|stored| Some(stored.process.as_ref()?.since));
-        if cause == Cause::Agent && state.backups.is_empty() {
-            state.witness.blame(millis, 7, &format!("{words}, and nobody backed anything up"));
+        if cause == Cause::Agent
+            && let Some(flaw) = Self::unbacked(state, id, number)
+        {
+            state.witness.blame(millis, 7, &format!("{words}, {flaw}"));
         }
         let is_lost = since.is_some_and(|since| state.witness.has_just_lost(since))
             || cause == Cause::Policy && state.witness.has_lost_revision();
@@ -320,7 +350,10 @@ impl Witness {
                 state.witness.blame(millis, 2, &format!("{words}, while another one does"));
             }
             let foreign = state.database.clients.values().find(|client| {
-                client.of != Some(number) && millis.saturating_sub(client.since) > INSTANT
+                // A dump is the product's own: there is no excuse for it.
+                let is_dump = client.application == BACKUP_APPLICATION;
+                let is_old = millis.saturating_sub(client.since) > INSTANT;
+                client.of != Some(number) && (is_dump || is_old)
             });
             if let Some(client) = foreign {
                 let who = format!("{}@{}", client.application, client.address);
@@ -351,7 +384,10 @@ impl Witness {
     /// The database is ruined, by two that migrate at once, or by a migration
     /// and whoever ended it. Where somebody else took part it is theirs.
     pub(crate) fn see_damage(state: &mut State, millis: u64, took_part: [Cause; 2]) {
-        if took_part == [Cause::Agent; 2] {
+        // Whoever migrates what the database has just lost began before it did.
+        if state.witness.has_just_lost(millis) {
+            state.witness.is_damage_lost = true;
+        } else if took_part == [Cause::Agent; 2] {
             let words = state.database.damage.last().cloned().unwrap_or_default();
             state.witness.blame(millis, 2, &words);
         }

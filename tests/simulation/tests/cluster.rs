@@ -61,6 +61,17 @@ pub(crate) struct Cluster {
     slots: Mutex<Vec<Slot>>,
 }
 
+/// What an agent's disk loses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lost {
+    /// The floor stays.
+    Ledger,
+    /// The ledger knows of one.
+    Floor,
+    /// Nothing is known any more.
+    Everything,
+}
+
 /// What the network does to messages.
 #[derive(Debug)]
 pub(crate) struct Network {
@@ -174,17 +185,27 @@ impl Cluster {
         self.world.state().hosts[node].deaths.send_modify(|deaths| *deaths += 1);
     }
 
-    /// Its ledger is gone.
-    pub(crate) fn lose_ledger(&self, node: usize) {
-        self.world.note(format!("quay-{}: its ledger is lost", node + 1));
-        self.kill_agent(node);
-        self.slots.lock().unwrap()[node].life.end();
-        let mut state = self.world.state();
-        let host = &mut state.hosts[node];
-        // With everything that its agent knew the floor is gone, until the gate misses it.
-        (host.has_lost_ledger, host.floor) = (true, None);
-        drop(state);
-        let _ = std::fs::remove_dir_all(self.base.join(format!("state-{}", node + 1)));
+    /// Something that its agent keeps is gone.
+    pub(crate) fn lose(&self, node: usize, lost: Lost) {
+        self.world.note(format!("quay-{}: lost: {lost:?}", node + 1));
+        let state = self.base.join(format!("state-{}", node + 1));
+        if lost != Lost::Floor {
+            // Its agent holds the ledger open, and has read it.
+            self.kill_agent(node);
+            self.slots.lock().unwrap()[node].life.end();
+        }
+        if lost != Lost::Ledger {
+            // What was promised stays promised; nobody knows it any more.
+            let millis = self.world.millis();
+            let mut state = self.world.state();
+            let host = &mut state.hosts[node];
+            host.forgotten = host.floor.as_ref().map(|_| millis);
+        }
+        let _ = match lost {
+            Lost::Ledger => std::fs::remove_file(state.join("ledger.jsonl")),
+            Lost::Floor => std::fs::remove_file(state.join("floor.json")),
+            Lost::Everything => std::fs::remove_dir_all(state),
+        };
     }
 
     async fn start_agent(&self, node: usize) {
@@ -282,7 +303,7 @@ impl simulation::World for Around {
         run: RunId,
         order: BackUp,
     ) -> BoxFuture<'static, Result<(Backup, bool), String>> {
-        self.world.clone().back_up(self.node, run, order).boxed()
+        self.world.clone().back_up(self.engine.clone(), run, order).boxed()
     }
 
     fn check_backup(

@@ -7,10 +7,10 @@ use std::time::Duration;
 use quaymaster::guards::Guard as Gate;
 use quaymaster_agent::simulation::Guard;
 use quaymaster_simulation::chance::Chance;
-use quaymaster_simulation::world::Cause;
+use quaymaster_simulation::world::{Cause, Stored};
 use tokio::time::sleep;
 
-use crate::cluster::{Chosen, Cluster, Ordeal};
+use crate::cluster::{Chosen, Cluster, Lost, Ordeal};
 
 /// One fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,8 +41,8 @@ pub(crate) enum Fault {
     AgentKilled(usize),
     /// Its disk is full for a while.
     AgentFull(usize),
-    /// Its ledger is lost.
-    LedgerLost(usize),
+    /// Something that it keeps is lost.
+    Lost(usize, Lost),
     /// A host is started again.
     Reboot(usize),
     /// An engine is.
@@ -53,6 +53,9 @@ pub(crate) enum Fault {
     OwnClock(i64),
     /// Somebody, or cron, starts a container that does not run.
     ForeignStart(usize),
+    /// Somebody starts an old Quay, right when the database is backed up and the
+    /// node's agent is away.
+    BehindBackup(usize),
     /// Somebody goes on by hand once it is dark: the new config, the well-known
     /// name, and the first one's start.
     ByHand,
@@ -66,7 +69,8 @@ impl Fault {
     /// Whether a person may be needed where this has happened.
     pub(crate) fn may_hold(self) -> bool {
         match self {
-            Self::LedgerLost(_)
+            Self::Lost(..)
+            | Self::BehindBackup(_)
             | Self::Reboot(_)
             | Self::EngineRestart(_)
             | Self::ForeignStart(_)
@@ -95,7 +99,11 @@ impl Fault {
     /// second time never becomes well.
     pub(crate) fn may_spoil(self) -> bool {
         match self {
-            Self::Reboot(_) | Self::EngineRestart(_) | Self::ForeignStart(_) | Self::ByHand => true,
+            Self::Reboot(_)
+            | Self::EngineRestart(_)
+            | Self::ForeignStart(_)
+            | Self::BehindBackup(_)
+            | Self::ByHand => true,
             Self::Network(_)
             | Self::CoordinatorDies { .. }
             | Self::CoordinatorKilled
@@ -108,7 +116,7 @@ impl Fault {
             | Self::AgentDies(..)
             | Self::AgentKilled(_)
             | Self::AgentFull(_)
-            | Self::LedgerLost(_)
+            | Self::Lost(..)
             | Self::Clock(..)
             | Self::OwnClock(_)
             | Self::ForeignClient
@@ -130,10 +138,11 @@ impl Fault {
             | Self::AgentDies(..)
             | Self::AgentKilled(_)
             | Self::AgentFull(_)
+            | Self::BehindBackup(_)
             | Self::Reboot(_) => true,
             Self::Abort
             | Self::JournalFull
-            | Self::LedgerLost(_)
+            | Self::Lost(..)
             | Self::EngineRestart(_)
             | Self::Clock(..)
             | Self::OwnClock(_)
@@ -146,7 +155,7 @@ impl Fault {
 
     pub(crate) fn by_chance(chance: &mut Chance, nodes: usize) -> Self {
         let node = usize::try_from(chance.below(nodes as u64)).unwrap();
-        match chance.below(22) {
+        match chance.below(26) {
             0 | 1 => Self::Network(4 + chance.below(40)),
             2 | 3 => Self::CoordinatorDies {
                 appends: usize::try_from(chance.below(45)).unwrap(),
@@ -160,7 +169,15 @@ impl Fault {
             8 | 9 => Self::AgentDies(node, 1 + chance.below(300)),
             10 => Self::AgentKilled(node),
             11 => Self::AgentFull(node),
-            12 => Self::LedgerLost(node),
+            12 => {
+                let lost = [Lost::Everything, Lost::Ledger, Lost::Floor];
+                Self::Lost(node, lost[chance.below(3) as usize])
+            }
+            21 if chance.once_in(2) => Self::BehindBackup(node),
+            // What a dump meets as well.
+            23 => Self::ForeignClient,
+            24 => Self::AgentFull(node),
+            25 => Self::AgentDies(node, 1 + chance.below(300)),
             13 => Self::Reboot(node),
             14 => Self::EngineRestart(node),
             15 if chance.once_in(3) => Self::OwnClock(jump(chance)),
@@ -169,15 +186,17 @@ impl Fault {
             16 if chance.once_in(3) => Self::FailOver,
             16 => Self::ForeignClient,
             19 => Self::Abort,
-            17 | 18 => Self::Order(VERBS[chance.below(8) as usize], ordeal(chance)),
+            17 | 18 | 22 => {
+                Self::Order(VERBS[chance.below(VERBS.len() as u64) as usize], ordeal(chance))
+            }
             _ => Self::ForeignStart(node),
         }
     }
 }
 
 /// Every kind of order.
-const VERBS: [&str; 8] = [
-    "pull",
+const VERBS: [&str; 15] = [
+    "pull-image",
     "stage-container",
     "stage-config",
     "ensure-stopped",
@@ -185,6 +204,14 @@ const VERBS: [&str; 8] = [
     "start-migrating",
     "ensure-running",
     "promote",
+    "set-floor",
+    "back-up",
+    // On the way back.
+    "restore-config",
+    "lower-floor",
+    "recreate",
+    "remove-staged",
+    "remove-staged-config",
 ];
 
 /// An hour at most, to either side.
@@ -213,6 +240,7 @@ pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Ve
             let (appends, writes) = (usize::try_from(12 + chance.below(16)).unwrap(), true);
             return vec![Fault::ForeignStart(node), Fault::CoordinatorDies { appends, writes }];
         }
+        Removed::OfCoordinator(Gate::FreshBackup) => return vec![Fault::BehindBackup(node)],
         Removed::OfCoordinator(Gate::FirstNodeGate) => return vec![Fault::CoordinatorKilled],
         Removed::OfCoordinator(Gate::FreshEpoch) => {
             return vec![Fault::SecondCoordinator, Fault::Abort];
@@ -266,6 +294,13 @@ pub(crate) async fn befall(
         }
         return;
     }
+    if let Fault::BehindBackup(node) = fault {
+        until(|| world.is_backed_up()).await;
+        sleep(chance.millis(0, 900)).await;
+        cluster.kill_agent(node);
+        foreign_start(&cluster, node, &mut chance, |stored| stored.runs > 0);
+        return;
+    }
     sleep(after).await;
     let length = chance.millis(200, 9000);
     match fault {
@@ -279,7 +314,7 @@ pub(crate) async fn befall(
         }
         Fault::AgentKilled(node) => cluster.kill_agent(node),
         Fault::AgentFull(node) => fill_its_disk(&cluster, node, length).await,
-        Fault::LedgerLost(node) => cluster.lose_ledger(node),
+        Fault::Lost(node, lost) => cluster.lose(node, lost),
         Fault::Reboot(node) => world.reboot(node).await,
         Fault::EngineRestart(node) => world.restart_engine(node).await,
         Fault::OwnClock(by) => {
@@ -297,6 +332,7 @@ pub(crate) async fn befall(
         Fault::FailOver => fail_over(&cluster, &mut chance).await,
         // These befall the coordinator, or have befallen.
         Fault::ByHand
+        | Fault::BehindBackup(_)
         | Fault::CoordinatorDies { .. }
         | Fault::CoordinatorKilled
         | Fault::Order(..)
@@ -342,7 +378,7 @@ async fn start_by_chance(cluster: &Cluster, node: usize, chance: &mut Chance) {
         until(|| !is_busy()).await;
     }
     for _ in 0..=chance.below(3) {
-        foreign_start(cluster, node, chance);
+        foreign_start(cluster, node, chance, |_| true);
         sleep(chance.millis(1000, 6000)).await;
     }
 }
@@ -364,14 +400,19 @@ async fn until(is_so: impl Fn() -> bool) {
     }
 }
 
-fn foreign_start(cluster: &Cluster, node: usize, chance: &mut Chance) {
+fn foreign_start(
+    cluster: &Cluster,
+    node: usize,
+    chance: &mut Chance,
+    is_one: impl Fn(&Stored) -> bool,
+) {
     let resting: Vec<_> = {
         let state = cluster.world.state();
         if !state.hosts[node].is_up {
             return;
         }
         let all = state.hosts[node].containers.iter();
-        let resting = all.filter(|(_, stored)| stored.process.is_none());
+        let resting = all.filter(|(_, stored)| stored.process.is_none() && is_one(stored));
         resting.map(|(id, _)| id.clone()).collect()
     };
     if !resting.is_empty() {

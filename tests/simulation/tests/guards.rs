@@ -43,6 +43,11 @@ fn a_quay_starts_only_in_the_dark() {
 }
 
 #[test]
+fn a_backup_is_as_the_database_is_when_the_first_one_starts() {
+    bites(Removed::OfCoordinator(Gate::FreshBackup), 7);
+}
+
+#[test]
 fn nobody_starts_before_the_first_is_well() {
     bites(Removed::OfCoordinator(Gate::FirstNodeGate), 1);
 }

@@ -14,7 +14,7 @@ use quaymaster_simulation::chance::Chance;
 use quaymaster_simulation::life::Life;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Cluster, Kind, Made};
+use crate::cluster::{Cluster, Kind, Lost, Made};
 use crate::faults::{self, Fault, Removed};
 use crate::operator::{Excuses, Fuse, Journal, Operator, Ordered, Outcome, Process, UNCLAIMED};
 use crate::whole::simulate;
@@ -84,7 +84,8 @@ async fn tell(
         tasks.push(tokio::spawn(befalling));
     }
     let elsewhere = beside(&operator, &faults, chance.millis(500, 18_000));
-    let (ended, mut wrong) = tokio::join!(operate(&operator, &faults, &mut chance), elsewhere);
+    let (ended, beside) = tokio::join!(operate(&operator, &faults, &mut chance), elsewhere);
+    let Beside { mut wrong, leaves_run } = beside;
     let outcome = finish(&operator, ended, takes_over(&faults)).await;
     for task in tasks {
         let _ = task.await;
@@ -99,7 +100,9 @@ async fn tell(
             let is_spoiled = faults.iter().any(|fault| fault.may_spoil());
             let may_keep_lease = faults.iter().any(|fault| fault.may_keep_lease());
             let excuses = Excuses { is_spoiled, may_keep_lease, has_lost_revision };
-            wrong.extend(operator.unfinished(&outcome, excuses).await);
+            if !leaves_run {
+                wrong.extend(operator.unfinished(&outcome, excuses).await);
+            }
         }
         Outcome::Holds(_) if faults.iter().any(|fault| fault.may_hold()) => {}
         Outcome::Holds(why) => wrong.push(format!("nothing makes it necessary to hold: {why}")),
@@ -196,8 +199,19 @@ fn takes_over(faults: &[Fault]) -> bool {
     faults.contains(&Fault::Rival { takes_over: true })
 }
 
-/// Somebody elsewhere; what they were let do that they should not.
-async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Vec<String> {
+/// What somebody elsewhere did.
+#[derive(Default)]
+struct Beside {
+    /// What they were let do that they should not.
+    wrong: Vec<String>,
+    /// They took the leases over, acted, and had them taken over again: what they
+    /// left behind their own run alone can end.
+    leaves_run: bool,
+}
+
+/// Somebody elsewhere.
+async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Beside {
+    let mut beside = Beside::default();
     let takes_over = takes_over(faults);
     if faults.contains(&Fault::Rival { takes_over }) {
         // The same plan, begun anew while the other run is at it.
@@ -212,13 +226,17 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Vec<S
         let words = words.split(" since:").next().unwrap_or_default();
         operator.cluster.world.note(format!("carol@third: {words}"));
         let is_over = operator.journal.state().finished_at.is_some();
-        let loses_leases = faults.iter().any(|fault| matches!(fault, Fault::LedgerLost(_)));
+        let loses_leases = faults
+            .iter()
+            .any(|fault| matches!(fault, Fault::Lost(_, Lost::Ledger | Lost::Everything)));
         // Whoever only waits needs no lease.
         let acts = |event: &Event| matches!(event, Event::Intended { .. });
         let has_acted = journal.events().iter().any(acts);
         if !takes_over && !is_over && !loses_leases && has_acted {
-            return vec![format!("a second run of the plan was let in: {outcome:?}")];
+            beside.wrong.push(format!("a second run of the plan was let in: {outcome:?}"));
+            return beside;
         }
+        beside.leaves_run = takes_over && has_acted && !outcome.is_end();
     }
     // With what the journal held then.
     if faults.contains(&Fault::SecondCoordinator) {
@@ -238,7 +256,7 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Vec<S
         let words = words.split(" since:").next().unwrap_or_default();
         operator.cluster.world.note(format!("bob@other: {words}"));
     }
-    Vec::new()
+    beside
 }
 
 /// Once more, when the faults have stopped; and where that is not enough, what a

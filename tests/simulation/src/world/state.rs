@@ -94,8 +94,6 @@ pub struct Host {
     pub ahead: i64,
     /// Its config.yaml.
     pub config: PathBuf,
-    /// Whether its agent once lost everything that it knew.
-    pub has_lost_ledger: bool,
     /// Whether its agent's disk is full.
     pub is_full: bool,
     /// After so many points its agent dies.
@@ -108,8 +106,10 @@ pub struct Host {
     pub starts: watch::Sender<Option<Timestamp>>,
     /// Since when its agent is there, in milliseconds.
     pub agent_since: Option<u64>,
-    /// Its floor, and since when.
+    /// The floor that its agent promised, and since when.
     pub floor: Option<(u64, Floor)>,
+    /// When the agent lost it, in milliseconds, and was given none since.
+    pub forgotten: Option<u64>,
     /// So often the host was started again.
     pub boots: u64,
     /// The process that claimed the node last.
@@ -182,7 +182,6 @@ impl Host {
             has_image: false,
             ahead: 0,
             config,
-            has_lost_ledger: false,
             is_full: false,
             fuse: None,
             points: 0,
@@ -190,6 +189,7 @@ impl Host {
             starts: watch::Sender::new(None),
             agent_since: None,
             floor: None,
+            forgotten: None,
             boots: 0,
             driver: None,
         }

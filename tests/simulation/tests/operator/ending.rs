@@ -72,8 +72,10 @@ impl Operator {
         if database.revision != revision && !excuses.has_lost_revision {
             wrong.push(format!("the database is at {}, not {revision}", database.revision));
         }
-        wrong
-            .extend(database.damage.iter().map(|words| format!("the database is ruined: {words}")));
+        if !state.witness.is_damage_lost() {
+            let ruined = database.damage.iter();
+            wrong.extend(ruined.map(|words| format!("the database is ruined: {words}")));
+        }
         wrong
     }
 
@@ -94,8 +96,13 @@ impl Operator {
                 Outcome::Done => order::floor(plan, &run, &node.name),
                 Outcome::Back | Outcome::Holds(_) | Outcome::Died => node.floor.clone(),
             };
-            // With everything that an agent knows its floor may be lost.
-            let has_lost = self.cluster.world.state().hosts[number(&node.name)].has_lost_ledger;
+            // Behind the migrating start no gate misses it any more.
+            let has_lost = {
+                let state = self.cluster.world.state();
+                let forgotten = state.hosts[number(&node.name)].forgotten;
+                let crossed = state.witness.crossed_at();
+                forgotten.zip(crossed).is_some_and(|(lost, crossed)| lost > crossed)
+            };
             if facts.floor != floor && !(has_lost && facts.floor.is_none()) {
                 wrong.push(format!("{}: its floor is {:?}, not {floor:?}", node.name, facts.floor));
             }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use quaymaster::journal::store::JournalError;
 use quaymaster::plan::{CheckedPlan, Verb, What};
-use quaymaster::run::{Event, Evidence, RunState, Settlement};
+use quaymaster::run::{Event, Evidence, RunState, Settlement, order};
 use quaymaster::runner::Book;
-use quaymaster_proto::RunId;
+use quaymaster_proto::{Component, RunId};
 use quaymaster_simulation::life::Life;
 use quaymaster_simulation::world::Cause;
 
@@ -112,6 +112,7 @@ impl Book for Pen {
             for event in events {
                 self.cluster.world.note(format!("journal: {}", brief(event)));
                 self.compare(event);
+                self.tell_intent(event);
                 self.let_in(event);
                 if matches!(event, Event::Retried { node, .. } if *node == self.plan.plan().first) {
                     self.cluster.world.state().witness.retries += 1;
@@ -147,6 +148,21 @@ impl Pen {
             };
             visitor.since.get_or_insert(moment);
             self.cluster.world.visit(FOR_EVER);
+        }
+    }
+
+    /// The point of no return: from here on the witness holds the run to it.
+    fn tell_intent(&self, event: &Event) {
+        let Event::Intended { step, .. } = event else { return };
+        let plan = self.plan.plan();
+        if plan.point_of_no_return() != Some(*step) {
+            return;
+        }
+        let state = self.journal.state();
+        let staged = order::staged(plan, &state, &plan.first, Component::Quay);
+        if let Some(container) = staged {
+            let millis = self.cluster.world.millis();
+            self.cluster.world.state().witness.see_intent(millis, state.run, container);
         }
     }
 

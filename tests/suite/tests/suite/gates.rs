@@ -168,6 +168,7 @@ pub(crate) async fn a_tag_that_stays_unmapped_is_named(kind: DatabaseKind) {
         assert!(done.page().contains(said), "`{said}` is not said:\n{}", done.page());
     }
     shown(&lab, &name_of(kind, "lost-tags"), &done);
+    lab.check().await.expect_clean();
 }
 
 async fn backfilled(lab: &TestLab) {
@@ -200,6 +201,7 @@ pub(crate) async fn a_revision_short_of_the_target_holds(kind: DatabaseKind) {
     assert!(!quays(&lab, "quay-2").await.iter().any(is_running), "no other one started");
     assert!(held.stderr.contains(BEFORE), "{}", held.page());
     shown(&lab, &name_of(kind, "revision-short"), &held);
+    lab.check().await.expect_clean();
 }
 
 /// Somebody gave the migrating container a restart policy, and its process dies once: its second
@@ -225,6 +227,9 @@ pub(crate) async fn a_container_that_restarts_once_holds(kind: DatabaseKind) {
     let held = finish(applying, "apply").await.expect_code(8);
     assert!(!quays(&lab, "quay-2").await.iter().any(is_running), "no other one started");
     shown(&lab, &name_of(kind, "restarted-once"), &held);
+    // The first start migrated; the second found the database at the target.
+    let verdict = lab.check().await;
+    assert_eq!((verdict.broken(), verdict.migrations()), (Vec::new(), 1));
 }
 
 fn name_of(kind: DatabaseKind, what: &str) -> String {

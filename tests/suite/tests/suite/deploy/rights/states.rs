@@ -135,6 +135,22 @@ async fn a_state_directory_of_another_user() {
     between.goes_on().await;
 }
 
+/// Bytes are gone, in the middle and at the end: the file is refused, and left as it is.
+#[tokio::test]
+async fn a_journal_that_was_torn() {
+    let between = Between::up().await;
+    let path = between.state.join("journal.db");
+    let whole = fs::read(&path).unwrap();
+    for length in [whole.len() / 2, whole.len() - 100] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let [status, apply] = between.pages(&[]).await;
+        assert!(status.stdout.contains("cannot be trusted"), "{}", status.page());
+        refuses(apply, 1, &["cannot be trusted", "left as it is", "resume --from-nodes"]);
+    }
+    fs::write(&path, &whole).unwrap();
+    between.goes_on().await;
+}
+
 /// What was written last is gone: the nodes know more of the run.
 #[tokio::test]
 async fn a_journal_that_was_cut() {
