@@ -72,14 +72,16 @@ pub fn of_nodes(failure: &GateFailure) -> Vec<NodeName> {
             | WaitingOn::Config { .. }
             | WaitingOn::Sessions { .. }
             | WaitingOn::Migration { .. }
-            | WaitingOn::Lasting { .. } => Vec::new(),
+            | WaitingOn::Lasting { .. }
+            | WaitingOn::Verification { .. } => Vec::new(),
         },
         GateFailure::Drifted { .. }
         | GateFailure::Alive { .. }
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => Vec::new(),
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The steps of a window in their order. Everything that can be done while the
 //! registry serves is done before its first stop; the last look for the dark
 //! comes right before the migrating start; what is no registry returns when
-//! every Quay is healthy.
+//! every Quay is healthy; the end is a client's look at the registry.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,7 @@ pub(super) fn steps(of: &Ingredients<'_>) -> (Vec<Step>, Vec<Step>) {
         steps.gate(component, Gate::Healthy, Width::Having);
         steps.act(component, Verb::Promote, Width::Having);
     }
+    steps.verify();
     let there = std::mem::take(&mut steps.done);
     steps.go_back();
     (there, steps.done)
@@ -119,6 +120,13 @@ impl Steps<'_> {
             self.act(*component, Verb::RemoveStaged, Width::Having);
         }
         self.act(Component::Quay, Verb::RemoveStagedConfig, Width::Writers);
+        self.verify();
+    }
+
+    /// The last step of every way: all that starts is started and named. On the
+    /// way back it holds nothing, and is only told.
+    fn verify(&mut self) {
+        self.gate(Component::Quay, Gate::Verified, Width::All);
     }
 
     fn bring_back(&mut self, component: Component, width: Width) {

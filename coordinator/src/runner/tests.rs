@@ -4,6 +4,7 @@ mod journal;
 mod leases;
 mod people;
 mod stage;
+mod verification;
 
 use proptest::prelude::*;
 use quaymaster_proto::{Component, ContainerStatus, Mode, Reason};

@@ -66,6 +66,9 @@ pub enum OrderFlaw {
     /// The way back does not begin with the proof that nothing new started.
     #[error("the way back does not begin with the first node's staged container")]
     NoProof,
+    /// Something comes after the verification.
+    #[error("the verification is not the last step")]
+    NotLast,
     /// What follows the last look at the running cluster is no stop.
     #[error("no stop comes right after the no-change gate")]
     StopsLater,
@@ -115,6 +118,7 @@ const UNCHANGED: What = What::Gate(Gate::Unchanged);
 const DARK: What = What::Gate(Gate::Dark);
 const FIRST_NODE: What = What::Gate(Gate::FirstNode);
 const HEALTHY: What = What::Gate(Gate::Healthy);
+const VERIFIED: What = What::Gate(Gate::Verified);
 
 /// Of the Quays: whatever stands left must be over before what stands right
 /// begins.
@@ -219,6 +223,11 @@ pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
         adjacent(there, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
     }
     stops_at_once(there, &mut flaws);
+    for way in [there, back] {
+        if way.last().is_none_or(|step| (step.component, step.what) != (QUAY, VERIFIED)) {
+            flaws.push(OrderFlaw::NotLast);
+        }
+    }
     for (index, step) in there.iter().chain(back).enumerate() {
         single(plan, index, step, &mut flaws);
     }
@@ -302,6 +311,7 @@ fn wanted(plan: &Plan) -> Vec<(Kind, usize)> {
         (Kind(QUAY, START), has_rest),
         (Kind(QUAY, HEALTHY), has_rest),
         (Kind(QUAY, PROMOTE), 1),
+        (Kind(QUAY, VERIFIED), 1),
     ];
     for component in [BUILDER, CLAIR, MIRROR] {
         let (starts, stops) = moves(plan, component);
@@ -326,6 +336,7 @@ fn wanted_back(plan: &Plan) -> Vec<(Kind, usize)> {
         (Kind(QUAY, RESTORE), 1),
         (Kind(QUAY, LOWER_FLOOR), 1),
         (Kind(QUAY, REMOVE_FILE), 1),
+        (Kind(QUAY, VERIFIED), 1),
     ];
     wanted.extend(RETURN.map(|what| (Kind(QUAY, what), 1)));
     for component in [BUILDER, CLAIR, MIRROR] {
@@ -480,5 +491,6 @@ fn name(what: What) -> &'static str {
         What::Gate(Gate::Dark) => "the dark gate",
         What::Gate(Gate::FirstNode) => "the first node's gate",
         What::Gate(Gate::Healthy) => "the others' gate",
+        What::Gate(Gate::Verified) => "the verification",
     }
 }

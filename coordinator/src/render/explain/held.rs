@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use quaymaster_proto::{Component, Mode, NodeName};
 
 use super::migration::{Came, by_revision, ended, hand_over, log_by_hand};
+use super::verified::not_verified;
 use super::{Answers, Explained, by_hand};
 use crate::plan::{Gate, Stage, Step, Verb, What};
 use crate::render::words::{failure, problem, remedy};
@@ -189,7 +190,8 @@ fn is_end(failure: &GateFailure) -> bool {
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => false,
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => false,
     }
 }
 
@@ -231,7 +233,8 @@ fn at_gate(
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => way_out(failure).to_owned(),
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => way_out(failure).to_owned(),
     }
 }
 
@@ -257,7 +260,8 @@ fn companion(component: Component, failure: &GateFailure) -> String {
         | GateFailure::Config { .. }
         | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => way_out(failure).to_owned(),
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => way_out(failure).to_owned(),
     }
 }
 
@@ -272,6 +276,9 @@ pub(super) fn closed(
         Some(GateState::Closed { at, failure: _ }) => Some(*at),
         Some(GateState::Waiting { .. } | GateState::Passed { .. }) | None => None,
     };
+    if let GateFailure::NotVerified { account } = why {
+        return not_verified(Answers { since, ..base }, explained, account);
+    }
     let mut undo = base.undo.clone();
     let (ends, next) = match first_node(explained, step, why) {
         Some(ways) => ways,
@@ -332,7 +339,8 @@ fn first_node(
         | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
-        | GateFailure::TooLong { .. } => None,
+        | GateFailure::TooLong { .. }
+        | GateFailure::NotVerified { .. } => None,
     }
 }
 
@@ -360,7 +368,8 @@ fn elsewhere(explained: &Explained<'_>, step: &Step, why: &GateFailure) -> (Vec<
         | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
-        | GateFailure::TooLong { .. } => None,
+        | GateFailure::TooLong { .. }
+        | GateFailure::NotVerified { .. } => None,
     };
     let mut ends = vec![match node {
         Some(node) => at_gate(explained, step, node, why),
@@ -406,6 +415,7 @@ fn way_out(why: &GateFailure) -> &'static str {
         GateFailure::TooLong { .. } => {
             "look at the node and its log; once it goes on, resume looks again"
         }
+        GateFailure::NotVerified { .. } => "mend what was found; resume verifies again",
     }
 }
 
@@ -422,7 +432,8 @@ fn log_of(why: &GateFailure) -> Vec<String> {
         | GateFailure::NoFloor { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
-        | GateFailure::TooLong { .. } => Vec::new(),
+        | GateFailure::TooLong { .. }
+        | GateFailure::NotVerified { .. } => Vec::new(),
     }
 }
 

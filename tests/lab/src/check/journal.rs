@@ -93,6 +93,7 @@ impl JournalSays {
             | Event::TurnedBack { .. }
             | Event::HandedOver { .. }
             | Event::LeftOut { .. }
+            | Event::Sampled { .. }
             | Event::TagsCounted { .. }
             | Event::Finished { .. }
             | Event::WentBack { .. } => {}
