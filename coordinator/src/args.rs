@@ -285,11 +285,16 @@ pub struct VerifyArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ApproveArgs {
     /// dark: cross the point of no return.
-    /// backfill: go on although not enough tags are mapped
+    /// backfill: go on although not enough tags are mapped.
+    /// verify: end the window although its verification found faults
     #[arg(value_enum)]
     pub gate: ApprovedGate,
-    /// Why, in words; needed to waive the backfill
-    #[arg(long, value_name = "WORDS", required_if_eq("gate", "backfill"))]
+    /// Why, in words; needed to waive the backfill or what a verification found
+    #[arg(
+        long,
+        value_name = "WORDS",
+        required_if_eq_any([("gate", "backfill"), ("gate", "verify")])
+    )]
     pub because: Option<String>,
 }
 
@@ -300,6 +305,8 @@ pub enum ApprovedGate {
     Dark,
     /// The backfill, by waiving it.
     Backfill,
+    /// The verification, by waiving what it found.
+    Verify,
 }
 
 impl Way {

@@ -15,6 +15,7 @@ pub mod healthy;
 pub mod living;
 pub mod people;
 pub mod unchanged;
+pub mod verified;
 
 /// What follows from a look.
 #[derive(Clone, PartialEq, Debug)]

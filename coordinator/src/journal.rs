@@ -197,6 +197,7 @@ impl History {
             | Event::Retried { .. }
             | Event::HandedOver { .. }
             | Event::LeftOut { .. }
+            | Event::Sampled { .. }
             | Event::TagsCounted { .. }
             | Event::RollbackOrdered { .. }
             | Event::RollbackCalledOff { .. }

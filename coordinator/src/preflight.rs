@@ -22,6 +22,7 @@ mod generation;
 mod image;
 mod node;
 mod page;
+mod verification;
 pub mod waiver;
 
 pub use backup::BackupFinding;
@@ -35,6 +36,7 @@ pub use generation::GenerationFinding;
 pub use image::ImageFinding;
 pub use node::NodeFinding;
 pub use page::Page;
+pub use verification::VerificationFinding;
 pub use waiver::Waiver;
 
 /// What the checks found.
@@ -121,6 +123,9 @@ pub enum Finding {
     /// The backup.
     #[error(transparent)]
     Backup(#[from] BackupFinding),
+    /// The verification.
+    #[error(transparent)]
+    Verification(#[from] VerificationFinding),
 }
 
 impl Finding {
@@ -136,6 +141,7 @@ impl Finding {
             Self::Image(finding) => finding.code(),
             Self::Documented(finding) => finding.code(),
             Self::Backup(finding) => finding.code(),
+            Self::Verification(finding) => finding.code(),
         }
     }
 
@@ -156,6 +162,7 @@ impl Finding {
             Self::Image(finding) => finding.node(),
             Self::Documented(finding) => finding.node(),
             Self::Backup(finding) => finding.node(),
+            Self::Verification(finding) => finding.node(),
         }
     }
 
@@ -171,6 +178,7 @@ impl Finding {
             Self::Image(finding) => finding.remedy(),
             Self::Documented(finding) => finding.remedy(),
             Self::Backup(finding) => finding.remedy(),
+            Self::Verification(finding) => finding.remedy(),
         }
     }
 }
@@ -226,6 +234,7 @@ pub fn of_window(situation: &Situation<'_>) -> Findings {
     found.extend(database::server(situation).map(Finding::from));
     found.extend(database::redis(situation).into_iter().map(Finding::from));
     found.extend(backup::possible(situation).into_iter().map(Finding::from));
+    found.extend(verification::ready(situation).map(Finding::from));
     Findings(found)
 }
 

@@ -1,6 +1,7 @@
 //! Values into what people and programs read. Text fits 80 columns, means the
 //! same without colour, and has an ASCII form; JSON carries a version.
 
+mod account;
 mod explain;
 mod figures;
 mod forecast;

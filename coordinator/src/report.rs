@@ -8,8 +8,9 @@ use quaymaster_proto::backup::Backup;
 use quaymaster_proto::{Component, NodeName, RunId};
 
 use crate::plan::companion::STOPS_AFTER_QUAY;
-use crate::plan::{Gate, Plan, Verb, What};
-use crate::run::{ActState, Evidence, GateState, RunState, Settlement, TagsLeft};
+use crate::plan::{Gate, Plan, Step, Verb, What};
+use crate::run::{ActState, Evidence, GateState, RunState, Settlement, TagsLeft, Word};
+use crate::verify::Account;
 
 /// The figures of a window.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +40,8 @@ pub struct Report {
     pub tags_left: Option<TagsLeft>,
     /// The backup that this run made.
     pub backup: Option<Backup>,
+    /// What a client found at the end, and who waived the faults among it.
+    pub verified: Option<(Account, Option<Word>)>,
 }
 
 /// The slowest node of several, and what it took.
@@ -120,6 +123,18 @@ pub fn report(plan: &Plan, state: &RunState) -> Report {
         backfill: read.backfill(),
         tags_left: state.tags_left.clone(),
         backup: state.backup(plan).cloned(),
+        verified: verified(state, &plan.steps),
+    }
+}
+
+/// What a client found at the end of a way.
+pub fn verified(state: &RunState, way: &[Step]) -> Option<(Account, Option<Word>)> {
+    let step = way.iter().rfind(|step| step.what == What::Gate(Gate::Verified))?;
+    match state.gates.get(&step.number)? {
+        GateState::Passed { evidence: Evidence::Verified { account, waived }, .. } => {
+            Some((account.clone(), waived.clone()))
+        }
+        GateState::Passed { .. } | GateState::Waiting { .. } | GateState::Closed { .. } => None,
     }
 }
 
@@ -178,7 +193,8 @@ impl Reading<'_> {
                 | Evidence::Unchanged
                 | Evidence::Dark { .. }
                 | Evidence::Begun
-                | Evidence::Healthy { .. },
+                | Evidence::Healthy { .. }
+                | Evidence::Verified { .. },
                 at,
             ) => Some(at),
         }
@@ -243,6 +259,10 @@ impl Reading<'_> {
                 GateState::Passed { evidence: Evidence::Person { by, because }, .. } => {
                     Some(Waiver { gate, by: by.clone(), because: because.clone() })
                 }
+                GateState::Passed {
+                    evidence: Evidence::Verified { account: _, waived: Some(Word { by, because }) },
+                    ..
+                } => Some(Waiver { gate, by: by.clone(), because: because.clone() }),
                 GateState::Passed { .. } | GateState::Waiting { .. } | GateState::Closed { .. } => {
                     None
                 }
@@ -258,7 +278,8 @@ impl Reading<'_> {
             | Evidence::Dark { .. }
             | Evidence::Begun
             | Evidence::FirstNode { .. }
-            | Evidence::Healthy { .. } => None,
+            | Evidence::Healthy { .. }
+            | Evidence::Verified { .. } => None,
         }
     }
 
@@ -272,7 +293,8 @@ impl Reading<'_> {
             | Evidence::Dark { .. }
             | Evidence::Begun
             | Evidence::FirstNode { .. }
-            | Evidence::Healthy { .. } => None,
+            | Evidence::Healthy { .. }
+            | Evidence::Verified { .. } => None,
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod state;
 pub mod turn;
 
 pub use act_state::ActState;
-pub use event::{Event, Evidence, GateFailure, Problem, Settlement, TagsLeft, WaitingOn};
+pub use event::{Event, Evidence, GateFailure, Problem, Settlement, TagsLeft, WaitingOn, Word};
 pub use illegal::IllegalEvent;
 pub use next::{Next, next};
 pub use order::{Task, task};

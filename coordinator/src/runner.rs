@@ -19,6 +19,7 @@ use crate::run::{
     WaitingOn, next,
 };
 use crate::telemetry;
+use crate::verifier::Verifies;
 
 mod ask;
 mod back;
@@ -35,6 +36,7 @@ mod person;
 mod progress;
 mod rollback;
 mod tags;
+mod verification;
 
 pub use clock::Clock;
 pub use heal::{Heal, Healed, NotHealed, heal};
@@ -85,6 +87,7 @@ pub struct Runner<N, B> {
     /// The plan's file, for whoever has to go on without this machine.
     plan_bytes: Vec<u8>,
     guards: Guards,
+    verifier: Arc<dyn Verifies>,
     held: Held,
     followers: Followers,
     /// When the present gate was first looked at by this process.
@@ -110,6 +113,8 @@ pub struct Parts<N, B> {
     pub progress: UnboundedSender<Progress>,
     /// In whose name leases are claimed.
     pub claimant: Claimant,
+    /// The registry, as its clients see it.
+    pub verifier: Arc<dyn Verifies>,
 }
 
 /// Whether to stay while only a person or the backfill is waited for.
@@ -203,7 +208,7 @@ where
 {
     /// Takes a run in hand; `drive` begins.
     pub fn new(parts: Parts<N, B>) -> Self {
-        let Parts { nodes, plan, state, book, clock, key, progress, claimant } = parts;
+        let Parts { nodes, plan, state, book, clock, key, progress, claimant, verifier } = parts;
         let (followers, looking_since) = (Followers::new(), clock.now());
         let plan_bytes = plan::file::write(&plan).into_bytes();
         let held = Held::new(claimant);
@@ -217,6 +222,7 @@ where
             progress,
             plan_bytes,
             guards: Guards::all(),
+            verifier,
             held,
             followers,
             looking_since,
@@ -298,7 +304,6 @@ where
             Direction::Rollback { .. } => (Event::RolledBack { at }, Ended::RolledBack),
         };
         if self.state.finished_at.is_none() {
-            self.count_tags(plan).await?;
             self.record(vec![last]).await?;
         }
         Ok(ended)

@@ -1,22 +1,38 @@
 //! A verification, done: one place after the other's checks, as a registry's client. An effect room
 //! through `registry` alone; what is checked and what it means is `verify`'s.
+//!
+//! `round` asks every place, `run` is what a run sees of it, `ready` what can be known before.
 
 mod blobs;
 mod clean;
+#[cfg(any(test, feature = "simulation"))]
+pub mod fake;
 mod look;
+mod means;
 mod old;
 mod open;
 mod push;
+mod ready;
+mod round;
+mod run;
 
 use quaymaster_proto::Mode;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::registry::{Access, Challenge, Client, Login};
 use crate::verify::check::blocked;
 use crate::verify::schema1::Key;
 use crate::verify::{Check, Checked, Fault, Known, Outcome, Place, Sample, TAG_PREFIX, checks};
 
+pub use means::{Means, MeansError};
 pub use old::take_sample;
 pub use open::{Opened, at_node, at_public};
+pub use ready::ready;
+pub use round::{NotAsked, NotSampled, Round, Wanted};
+pub use run::{Asked, Verifier, Verifies};
+
+/// Where it is told which check is made just now, at which place.
+pub type Tell = UnboundedSender<(String, Check)>;
 
 /// What is to be verified at every place.
 #[derive(Debug)]
@@ -33,6 +49,8 @@ pub struct Errand<'a> {
     pub nonce: &'a str,
     /// What signs its schema 1 images.
     pub key: &'a Key,
+    /// Who wants to know what is checked just now.
+    pub tell: Option<&'a Tell>,
 }
 
 /// What came of one check: its evidence, or each fault.
@@ -75,7 +93,13 @@ pub async fn verify(
         let check = planned.check;
         let outcome = match planned.left_out.or_else(|| blocked(check, &failed)) {
             Some(why) => Outcome::Unverified { why },
-            None => Outcome::of(visit.make(check).await),
+            None => {
+                if let Some(tell) = errand.tell {
+                    // Nobody may want to know any more.
+                    let _ = tell.send((name.to_owned(), check));
+                }
+                Outcome::of(visit.make(check).await)
+            }
         };
         if matches!(outcome, Outcome::Failed { .. }) {
             failed.push(check);

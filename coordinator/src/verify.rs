@@ -5,6 +5,7 @@
 //! that fell back to schema 1 in silence (quay-observed 5). So a real client's push and pull is
 //! judged here, by bytes, digests and types, at every node itself.
 
+pub mod account;
 pub mod check;
 pub mod fault;
 pub mod image;
@@ -16,6 +17,7 @@ pub mod verdict;
 
 use sha2::{Digest as _, Sha256};
 
+pub use account::{Account, Sampling};
 pub use check::{Check, Known, Planned, checks};
 pub use fault::Fault;
 pub use sample::Sample;

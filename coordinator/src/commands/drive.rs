@@ -28,6 +28,7 @@ use crate::runner::{
     Claimant, Declined, Ended, Parts, Patience, Progress, Runner, Unclaimed, spoiled,
 };
 use crate::telemetry::{self, Traces};
+use crate::verifier::Verifier;
 
 /// How often a live view is drawn afresh.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -109,6 +110,7 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
     let _outlives = Signals::outlive_the_terminal()?;
     let (progress, mut happenings) = unbounded_channel();
     let plan = Arc::new(plan);
+    let verifier = Arc::new(Verifier { settings: context.cluster.verify.clone() });
     let mut runner = Runner::new(Parts {
         nodes,
         plan: Arc::clone(&plan),
@@ -118,6 +120,7 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
         key: context.key.clone(),
         progress,
         claimant,
+        verifier,
     });
     if let Some(ordered) = ordered
         && let Some(exit) = obey(context, &plan, &mut runner, &mut signals, ordered).await?
@@ -389,7 +392,8 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
                 | WaitingOn::Sessions { .. }
                 | WaitingOn::Migration { .. }
                 | WaitingOn::Health { .. }
-                | WaitingOn::Lasting { .. } => Exit::Failed,
+                | WaitingOn::Lasting { .. }
+                | WaitingOn::Verification { .. } => Exit::Failed,
             },
             GateFailure::Alive { .. }
             | GateFailure::Config { .. }
@@ -400,7 +404,8 @@ fn exit(plan: &CheckedPlan, state: &RunState, ended: &Ended) -> Exit {
             | GateFailure::Exited { .. }
             | GateFailure::Gone { .. }
             | GateFailure::Restarted { .. }
-            | GateFailure::WrongMode { .. } => Exit::Failed,
+            | GateFailure::WrongMode { .. }
+            | GateFailure::NotVerified { .. } => Exit::Failed,
         },
     }
 }

@@ -263,6 +263,9 @@ pub enum CommandError {
         /// The first 12 digits of its plan's digest.
         plan: String,
     },
+    /// No verification of this run has found a fault.
+    #[error("the run's verification has found nothing to waive")]
+    NothingToWaive,
     /// A node was not healed.
     #[error(transparent)]
     Heal(#[from] HealError),

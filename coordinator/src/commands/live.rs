@@ -182,6 +182,7 @@ fn revision(on: &WaitingOn) -> Option<&str> {
         | WaitingOn::Sessions { .. }
         | WaitingOn::Health { .. }
         | WaitingOn::Lasting { .. }
+        | WaitingOn::Verification { .. }
         | WaitingOn::Answer { .. } => None,
     }
 }
@@ -203,6 +204,7 @@ fn node_of(event: &Event) -> Option<&NodeName> {
         | Event::Approved { .. }
         | Event::TurnedBack { .. }
         | Event::HandedOver { .. }
+        | Event::Sampled { .. }
         | Event::TagsCounted { .. }
         | Event::RollbackOrdered { .. }
         | Event::RollbackCalledOff { .. }

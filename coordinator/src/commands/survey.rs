@@ -1,15 +1,19 @@
 //! Asking the cluster what a command needs to know.
 
+use futures::future::join;
+use quaymaster_proto::NodeName;
+
 use crate::commands::CommandError;
 use crate::commands::context::Context;
 use crate::commands::unfinished::replay;
 use crate::measured::Measured;
 use crate::nodes::{Looks, asking};
 use crate::plan::Window;
-use crate::plan::situation::{Answers, Situation};
+use crate::plan::situation::{Answers, RegistryAnswer, Situation};
 use crate::preflight::{self, Findings};
 use crate::report::report;
 use crate::survey::{ClusterFacts, Survey};
+use crate::verifier;
 
 impl Context {
     /// Asks every node of the cluster file. Images without a tag are looked up
@@ -45,7 +49,9 @@ impl Context {
         window: &Window,
     ) -> Answers {
         let about = asking::About { cluster: &self.cluster, catalogue: &self.catalogue, window };
-        asking::answers(nodes, &about, facts).await
+        let (answers, registry) =
+            join(asking::answers(nodes, &about, facts), self.registry(facts)).await;
+        Answers { registry: Some(registry), ..answers }
     }
 
     /// The same without its images.
@@ -56,7 +62,15 @@ impl Context {
         window: &Window,
     ) -> Answers {
         let about = asking::About { cluster: &self.cluster, catalogue: &self.catalogue, window };
-        asking::previews(nodes, &about, facts).await
+        let (answers, registry) =
+            join(asking::previews(nodes, &about, facts), self.registry(facts)).await;
+        Answers { registry: Some(registry), ..answers }
+    }
+
+    /// What the window's verification will find, as far as it can be known.
+    async fn registry(&self, facts: &ClusterFacts) -> RegistryAnswer {
+        let nodes: Vec<NodeName> = self.cluster.names().cloned().collect();
+        verifier::ready(&self.cluster.verify, facts, &nodes).await
     }
 
     /// Everything a window is judged by.

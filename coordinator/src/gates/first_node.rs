@@ -79,6 +79,7 @@ fn with_revision(failure: GateFailure, database: Option<&DatabaseLook>) -> GateF
         | GateFailure::Gone { .. }
         | GateFailure::Restarted { .. }
         | GateFailure::WrongMode { .. }
-        | GateFailure::TooLong { .. }) => other,
+        | GateFailure::TooLong { .. }
+        | GateFailure::NotVerified { .. }) => other,
     }
 }

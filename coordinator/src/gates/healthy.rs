@@ -75,7 +75,8 @@ pub fn of_nodes(failure: &GateFailure) -> Vec<NodeName> {
             | WaitingOn::Config { .. }
             | WaitingOn::Sessions { .. }
             | WaitingOn::Migration { .. }
-            | WaitingOn::Lasting { .. } => Vec::new(),
+            | WaitingOn::Lasting { .. }
+            | WaitingOn::Verification { .. } => Vec::new(),
         },
         GateFailure::Drifted { .. }
         | GateFailure::Alive { .. }
@@ -83,7 +84,8 @@ pub fn of_nodes(failure: &GateFailure) -> Vec<NodeName> {
         | GateFailure::NoFloor { .. }
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => Vec::new(),
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => Vec::new(),
     }
 }
 

@@ -150,7 +150,8 @@ async fn previewed<N: Looks>(nodes: &N, questions: &[(NodeName, PreviewQuestion)
         let answer = nodes.preview(node, question).await;
         ((node.clone(), question.component), answer.map_err(|error| unanswered(&error)))
     }));
-    Answers { previews: previews.await.into_iter().collect(), images: BTreeMap::new() }
+    let previews = previews.await.into_iter().collect();
+    Answers { previews, images: BTreeMap::new(), registry: None }
 }
 
 /// One for each container that gets a successor.

@@ -41,6 +41,19 @@ pub struct Answers {
     pub previews: BTreeMap<(NodeName, Component), Result<Preview, Unanswered>>,
     /// To `image_question`; empty where there is no question.
     pub images: BTreeMap<(NodeName, Component), Result<ResolvedImage, Unanswered>>,
+    /// What the registry says to a client; `None` = it was not asked.
+    pub registry: Option<RegistryAnswer>,
+}
+
+/// What the window's verification will be able to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RegistryAnswer {
+    /// All of it.
+    Whole,
+    /// What anybody may do: there is no login.
+    InPart,
+    /// Nothing as it is.
+    NotReady(Unanswered),
 }
 
 /// A question that an agent did not answer.

@@ -108,6 +108,9 @@ pub enum Gate {
     /// The containers started last are healthy: the other Quays, or those of a
     /// companion.
     Healthy,
+    /// A client's push and pull come out right, at every node and by the public
+    /// name. The last one of a window, and of the way back.
+    Verified,
 }
 
 /// How many nodes take part in a step.

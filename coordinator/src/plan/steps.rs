@@ -1,7 +1,7 @@
 //! The steps of a window in their order. Everything that can be done while the
 //! registry serves is done before its first stop; the last look for the dark
 //! comes right before the migrating start; what is no registry returns when
-//! every Quay is healthy.
+//! every Quay is healthy; the end is a client's look at the registry.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,7 @@ pub(super) fn steps(of: &Ingredients<'_>) -> Ways {
         steps.gate(component, Gate::Healthy, Width::Having);
         steps.act(component, Verb::Promote, Width::Having);
     }
+    steps.verify();
     let there = std::mem::take(&mut steps.done);
     steps.go_back();
     let back = std::mem::take(&mut steps.done);
@@ -126,6 +127,7 @@ impl Steps<'_> {
             self.act(*component, Verb::RemoveStaged, Width::Having);
         }
         self.act(Component::Quay, Verb::RemoveStagedConfig, Width::Writers);
+        self.verify();
     }
 
     /// The backup is read back while what serves still serves. Then everything
@@ -149,6 +151,7 @@ impl Steps<'_> {
         self.gate(Component::Quay, Gate::Dark, Width::All);
         self.serve_as_before();
         self.act(Component::Quay, Verb::RemoveStagedConfig, Width::Writers);
+        self.verify();
     }
 
     /// File and floor as they were, then the Quays, then what stands beside them.
@@ -159,6 +162,12 @@ impl Steps<'_> {
         for component in STARTS {
             self.bring_back(component, Width::Stopped);
         }
+    }
+
+    /// The last step of every way: all that starts is started and named. On the
+    /// ways back it holds nothing, and is only told.
+    fn verify(&mut self) {
+        self.gate(Component::Quay, Gate::Verified, Width::All);
     }
 
     fn bring_back(&mut self, component: Component, width: Width) {

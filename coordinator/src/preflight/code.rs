@@ -148,6 +148,9 @@ codes! {
     BackupProgramOld "backup-program-old" Refuses BACKUP;
     BackupUnsupported "backup-unsupported" Refuses BACKUP;
     BackupWaived "backup-waived" Warns YES;
+
+    VerificationNotReady "verification-not-ready" Refuses YES;
+    VerificationInPart "verification-in-part" Warns YES;
 }
 
 impl Code {

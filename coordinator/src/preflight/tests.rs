@@ -144,3 +144,8 @@ fn backups() {
     }));
     insta::assert_snapshot!(text);
 }
+
+#[test]
+fn the_verification() {
+    insta::assert_snapshot!(texts(case::VERIFICATION));
+}

@@ -192,6 +192,7 @@ impl Client {
             match next_page(&reply, &self.names(access)) {
                 Some(Location::Here(next)) => path = next,
                 Some(Location::Elsewhere(to)) => {
+                    let to = super::location::shown(&to);
                     return Err(Trouble::Elsewhere { what, status: 200, to });
                 }
                 None => return Ok(Some(tags)),

@@ -24,6 +24,11 @@ pub(super) fn read(location: &str, names: &[&str]) -> Location {
     Location::Elsewhere(location.to_owned())
 }
 
+/// As it is told: without a query, which may hold a signature and would get into journals.
+pub(super) fn shown(location: &str) -> String {
+    location.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
 /// Without its port.
 pub(super) fn host(authority: &str) -> &str {
     match authority.rsplit_once(':') {
@@ -52,6 +57,7 @@ mod tests {
         ] {
             assert_eq!(read(location, &names), expected, "{location}");
         }
+        assert_eq!(shown("https://s3.example.com/a?X-Amz-Signature=1"), "https://s3.example.com/a");
         assert_eq!(host("[fd00::1]:80"), "[fd00::1]");
         assert_eq!(host("[fd00::1]"), "[fd00::1]");
     }

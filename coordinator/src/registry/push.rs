@@ -75,6 +75,7 @@ impl Client {
         match location {
             Some(Location::Here(path)) => Ok(path),
             Some(Location::Elsewhere(to)) => {
+                let to = super::location::shown(&to);
                 Err(Trouble::Elsewhere { what: what.to_owned(), status: 202, to })
             }
             None => Err(Trouble::Garbled {

@@ -84,7 +84,7 @@ impl Reply {
     pub(super) fn unexpected(&self, what: &str) -> Trouble {
         let (what, status) = (what.to_owned(), self.status);
         if let (300..=399, Some(to)) = (status, self.header(LOCATION)) {
-            return Trouble::Elsewhere { what, status, to: to.to_owned() };
+            return Trouble::Elsewhere { what, status, to: location::shown(to) };
         }
         let ErrorBody { code, message } = ErrorBody::of(&self.body);
         Trouble::Answer { what, status, code, said: message }

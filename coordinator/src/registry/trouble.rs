@@ -52,6 +52,12 @@ pub enum Trouble {
         /// The registry's words; may be empty.
         said: String,
     },
+    /// It is not there.
+    #[error("there is no repository {repository}")]
+    NoRepository {
+        /// Which.
+        repository: String,
+    },
     /// An answer that cannot be read.
     #[error("the answer to {what} cannot be used: {problem}")]
     Garbled {
@@ -101,6 +107,7 @@ impl Trouble {
             Self::Certificate { .. }
             | Self::Elsewhere { .. }
             | Self::Login { .. }
+            | Self::NoRepository { .. }
             | Self::Garbled { .. } => false,
         }
     }
@@ -110,6 +117,7 @@ impl Trouble {
         match self {
             Self::Answer { status, .. } | Self::Elsewhere { status, .. } => Some(*status),
             Self::Login { .. } => Some(401),
+            Self::NoRepository { .. } => Some(404),
             Self::Unreachable { .. } | Self::Certificate { .. } | Self::Garbled { .. } => None,
         }
     }
@@ -128,6 +136,7 @@ impl Trouble {
                 "put the present password or robot token of {user} into the file that \
                  verify.credentials in cluster.yaml names"
             ),
+            Self::NoRepository { .. } => "see verify.samples in cluster.yaml".to_owned(),
             Self::Answer { status: 401 | 403, .. } => {
                 "give the robot write permission on the repository that verify.repository names"
                     .to_owned()

@@ -16,6 +16,7 @@ use crate::run::{Direction, Next, RunState, next, rollback};
 mod by_hand;
 mod held;
 mod migration;
+mod verified;
 mod waits;
 
 use by_hand::Hands;

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::account::sampled;
 use super::figures::{count, fraction, number, time};
 use super::turn;
 use super::words::{evidence, failure, problem, settlement, step_title, tags_left, waiting, what};
@@ -69,6 +70,9 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
         | Event::WentBack { at } => {
             let (title, words) = turn::event(plan, event)?;
             (*at, Tone::Careful, title.to_owned(), String::new(), words)
+        }
+        Event::Sampled { sampling, at } => {
+            (*at, Tone::Faint, "sample".to_owned(), String::new(), sampled(sampling)?)
         }
         Event::TagsCounted { count, at } => {
             let words = tags_left(count)?;

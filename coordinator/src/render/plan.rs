@@ -261,6 +261,7 @@ fn describe_gate(plan: &Plan, gate: Gate) -> String {
             format!("{first} at {target}, in {}, healthy{lasting}", plan.window.to.mode)
         }
         Gate::Healthy => "each of them healthy, in the planned mode".to_owned(),
+        Gate::Verified => "a client pushes and pulls at every node".to_owned(),
     }
 }
 

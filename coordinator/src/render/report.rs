@@ -10,7 +10,7 @@ use super::figures::{bytes, count, duration, fraction, number};
 use super::plan::newest_backup;
 use super::text::{labelled, names, next_lines};
 use super::words::{tags_left, what};
-use super::{JSON_VERSION, Style, Tone, forecast, preflight};
+use super::{JSON_VERSION, Style, Tone, account, forecast, preflight};
 use crate::plan::{CheckedPlan, Fate, Plan, PlannedBackup, What};
 use crate::report::{Limit, Report};
 
@@ -57,6 +57,7 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     if let Some(words) = report.tags_left.as_ref().and_then(tags_left) {
         out.push_str(&labelled("tags", &words));
     }
+    out.push_str(&account::labelled_lines(report.verified.as_ref()));
     if let Some(by) = &report.approved_by {
         out.push_str(&labelled("approved", by));
     }
@@ -216,6 +217,9 @@ pub fn report_json(checked: &CheckedPlan, report: &Report) -> Value {
             })),
             "tags_left": report.tags_left,
             "backup": backup_json(plan, report),
+            "verification": report.verified.as_ref().map(|(account, waived)| {
+                account::account_json(account, waived.as_ref())
+            }),
             "approved_by": report.approved_by,
             "left_out": report.left_out.iter().map(|(node, because)| json!({
                 "node": node,

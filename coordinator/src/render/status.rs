@@ -12,12 +12,12 @@ use super::figures::{clock, number, time};
 use super::live::progress_line;
 use super::text::{Table, WIDTH, cut, labelled_to, next_lines_to, padded, width, wrapped_to};
 use super::words::waiting_briefly;
-use super::{JSON_VERSION, Size, Style, Tone};
+use super::{JSON_VERSION, Size, Style, Tone, account};
 use crate::cluster::Cluster;
 use crate::plan::request::{Request, RequestRefusal, Wanted, wanted};
 use crate::plan::{CheckedPlan, Plan};
 use crate::preflight::common_generation;
-use crate::report::between;
+use crate::report::{between, verified};
 use crate::run::{GateState, Next, RunState, WaitingOn, next as next_step};
 use crate::survey::{Reader, Survey};
 use crate::watch::Watch;
@@ -261,8 +261,14 @@ fn run(view: &StatusView<'_>) -> Vec<String> {
                 format!("the registry {}", answers.registry),
             ]
         }
-        Some(RunSeen { plan: _, state }) => {
-            vec![format!("none unfinished; the last was {}", state.run)]
+        Some(RunSeen { plan, state }) => {
+            let mut lines = vec![format!("none unfinished; the last was {}", state.run)];
+            let plan = plan.plan();
+            let way = if state.direction.is_there() { &plan.steps } else { &plan.back };
+            if let Some((found, _)) = verified(state, way) {
+                lines.extend(account::not_verified(&found));
+            }
+            lines
         }
         None => vec!["none".to_owned()],
     }

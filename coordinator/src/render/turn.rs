@@ -8,8 +8,9 @@ use super::figures::{moment, time};
 use super::report::left_out;
 use super::text::{labelled, names, next_lines};
 use super::words::{failure, problem, step_title};
-use super::{Style, Tone};
+use super::{Style, Tone, account};
 use crate::plan::Plan;
+use crate::report;
 use crate::run::{Cause, Crossing, Direction, Event};
 use crate::runner::Unclaimed;
 
@@ -68,6 +69,7 @@ pub(super) fn event(plan: &Plan, event: &Event) -> Option<(&'static str, String)
         | Event::Passed { .. }
         | Event::Closed { .. }
         | Event::Approved { .. }
+        | Event::Sampled { .. }
         | Event::TagsCounted { .. }
         | Event::Finished { .. } => None,
     }
@@ -119,6 +121,7 @@ pub fn put_back(explained: &Explained<'_>, style: Style) -> String {
         "now",
         &format!("{} on {}; no lease, no floor of this window", window.from, names(&all)),
     ));
+    out.push_str(&account::labelled_lines(report::verified(state, &plan.back).as_ref()));
     for (node, because) in &state.left_out {
         out.push_str(&labelled("left out", &left_out(node, because)));
     }

@@ -4,6 +4,7 @@
 use quaymaster_proto::database::Session;
 use quaymaster_proto::{Component, NodeName};
 
+use super::account::{faults, just_now, told};
 use super::figures::{bytes, count, duration, fraction, number};
 use super::text::names;
 use crate::plan::{Gate, Step, Verb, What};
@@ -68,6 +69,7 @@ pub(super) fn what(what: What) -> &'static str {
         What::Gate(Gate::Dark) => "dark gate",
         What::Gate(Gate::FirstNode) => "first-node gate",
         What::Gate(Gate::Healthy) => "health gate",
+        What::Gate(Gate::Verified) => "verification",
     }
 }
 
@@ -111,6 +113,7 @@ pub fn waiting(on: &WaitingOn) -> String {
         WaitingOn::Health { nodes } => format!("health of {}", reasons(nodes)),
         WaitingOn::Lasting { needed } => format!("health to last for {}", duration(*needed)),
         WaitingOn::Answer { nodes } => format!("an answer of {}", reasons(nodes)),
+        WaitingOn::Verification { places } => just_now(places),
     }
 }
 
@@ -135,7 +138,8 @@ pub(super) fn waiting_briefly(on: &WaitingOn) -> String {
         | WaitingOn::Migration { .. }
         | WaitingOn::Health { .. }
         | WaitingOn::Lasting { .. }
-        | WaitingOn::Answer { .. } => waiting(on),
+        | WaitingOn::Answer { .. }
+        | WaitingOn::Verification { .. } => waiting(on),
     }
 }
 
@@ -193,6 +197,9 @@ pub fn failure(failure: &GateFailure) -> String {
                 waiting(on)
             )
         }
+        GateFailure::NotVerified { account } => {
+            format!("the registry serves, and is NOT verified: {}", faults(account).join("; "))
+        }
     }
 }
 
@@ -225,6 +232,7 @@ pub fn evidence(evidence: &Evidence) -> String {
             format!("at {revision}, healthy")
         }
         Evidence::Healthy { healthy_at } => format!("{} healthy", number(healthy_at.len(), "node")),
+        Evidence::Verified { account, waived } => told(account, waived.as_ref()),
     }
 }
 
@@ -250,7 +258,8 @@ pub fn problem(problem: &Problem) -> String {
             | GateFailure::NoFloor { .. }
             | GateFailure::StaleBackup { .. }
             | GateFailure::Database { .. }
-            | GateFailure::ForeignSessions { .. }) => failure(other),
+            | GateFailure::ForeignSessions { .. }
+            | GateFailure::NotVerified { .. }) => failure(other),
         },
     }
 }

@@ -9,6 +9,8 @@ use quaymaster_proto::{
 use crate::plan::{CheckedPlan, Gate, Plan, Step, Verb, What};
 use crate::run::{Event, Evidence, RunState, Settlement, WaitingOn};
 use crate::survey::fixture::hex;
+use crate::verify::account::{LeftOut, PlaceAccount};
+use crate::verify::{Account, WhyNot};
 
 /// The run of every fixture.
 pub(crate) const RUN: &str = "01JD8Z6Q4W5T7N9K2M3P4R5S6T";
@@ -145,6 +147,7 @@ impl Writer<'_> {
             Gate::Dark | Gate::Unchanged | Gate::Backfill => (100, 0),
             Gate::FirstNode => (246_000, 241_000),
             Gate::Healthy => (25_000, 20_000),
+            Gate::Verified => (4_000, 0),
         };
         let healthy_at = self.at + SignedDuration::from_millis(healthy);
         let evidence = match gate {
@@ -164,6 +167,7 @@ impl Writer<'_> {
             Gate::Healthy => Evidence::Healthy {
                 healthy_at: step.nodes.iter().map(|node| (node.clone(), healthy_at)).collect(),
             },
+            Gate::Verified => Evidence::Verified { account: account(step), waived: None },
         };
         if let Some(on) = waits_on(plan, step, gate) {
             self.push(|at| Event::Waiting { step: number, on, at });
@@ -185,6 +189,22 @@ fn waits_on(plan: &Plan, step: &Step, gate: Gate) -> Option<WaitingOn> {
         Gate::Healthy => Some(WaitingOn::Health {
             nodes: step.nodes.iter().map(|node| (node.clone(), "502".to_owned())).collect(),
         }),
+        Gate::Verified => Some(WaitingOn::Verification { places: Vec::new() }),
         Gate::Backfill | Gate::Unchanged => None,
     }
+}
+
+/// What a client finds where cluster.yaml names no samples.
+fn account(step: &Step) -> Account {
+    use crate::verify::Check::{Api, CleanUp, Health, List, Mode, OldImages, Repository};
+    use crate::verify::Check::{Schema2, TagLists, Token};
+    let left = |check| LeftOut { check, why: WhyNot::NothingToSample };
+    let place = |name: String| PlaceAccount {
+        name,
+        passed: vec![Api, Health, Mode, Token, Repository, Schema2, List, CleanUp],
+        left: vec![left(OldImages), left(TagLists)],
+        failed: Vec::new(),
+        retried: 0,
+    };
+    Account { places: step.nodes.iter().map(|node| place(node.to_string())).collect() }
 }

@@ -16,6 +16,7 @@ use crate::preflight::Waiver;
 use crate::run::log::LogTail;
 use crate::run::ran::Ran;
 use crate::run::turn::{Cause, Crossing};
+use crate::verify::{Account, Check, Sampling};
 
 /// One thing that happened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -176,6 +177,14 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// What the registry held right before the first stop, for the verification
+    /// at the end.
+    Sampled {
+        /// Tags and images, or why there are none.
+        sampling: Sampling,
+        /// When.
+        at: Timestamp,
+    },
     /// The tags were counted after a window into complete mode, which passes
     /// over a tag that it cannot map (quay-facts 3.3).
     TagsCounted {
@@ -241,6 +250,7 @@ impl Event {
             | Self::Retried { at, .. }
             | Self::HandedOver { at, .. }
             | Self::LeftOut { at, .. }
+            | Self::Sampled { at, .. }
             | Self::TagsCounted { at, .. }
             | Self::RollbackOrdered { at, .. }
             | Self::RollbackCalledOff { at, .. }
@@ -381,6 +391,11 @@ pub enum WaitingOn {
         /// Each, with why.
         nodes: Vec<(NodeName, String)>,
     },
+    /// The checks of a registry's client.
+    Verification {
+        /// What is checked just now, by place: a node, or the public name.
+        places: Vec<(String, Check)>,
+    },
 }
 
 /// Why a gate opened.
@@ -432,6 +447,25 @@ pub enum Evidence {
         /// Each node's own clock.
         healthy_at: Vec<(NodeName, Timestamp)>,
     },
+    /// A client found the registry to do what it has to, or what it found does
+    /// not hold the run.
+    Verified {
+        /// What it found.
+        account: Account,
+        /// Who lets the run end with the faults among it, and why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waived: Option<Word>,
+    },
+}
+
+/// What a person said, for the record.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Word {
+    /// Who: user@host.
+    pub by: String,
+    /// In words.
+    pub because: Option<String>,
 }
 
 /// Why a gate will not open by itself.
@@ -509,5 +543,10 @@ pub enum GateFailure {
         limit: Duration,
         /// What was waited for.
         on: Box<WaitingOn>,
+    },
+    /// A client found that the registry does not do what it has to.
+    NotVerified {
+        /// What it found.
+        account: Account,
     },
 }

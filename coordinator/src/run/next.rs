@@ -197,9 +197,8 @@ pub fn takes_back<'a>(plan: &'a Plan, step: &Step) -> Option<&'a Step> {
         What::Act(Verb::RemoveStagedConfig) => Verb::StageConfig,
         What::Act(Verb::RestoreConfig) => Verb::PutConfig,
         What::Act(Verb::LowerFloor) => Verb::SetFloor,
-        What::Act(Verb::Recreate | Verb::Start | Verb::Promote) | What::Gate(Gate::Healthy) => {
-            Verb::Stop
-        }
+        What::Act(Verb::Recreate | Verb::Start | Verb::Promote)
+        | What::Gate(Gate::Healthy | Gate::Verified) => Verb::Stop,
         What::Act(
             Verb::Pull
             | Verb::StageContainer
@@ -295,6 +294,10 @@ impl<'a, 'b> Walk<'a, 'b> {
         mut nodes: Vec<NodeName>,
     ) -> Option<Next<'a>> {
         if kind == Gate::Unchanged && has_gone_dark(plan, self.state) {
+            return None;
+        }
+        // What is verified is the whole: a node that was left behind comes first.
+        if kind == Gate::Verified && self.failed.is_some() {
             return None;
         }
         nodes.retain(|node| !self.behind.contains(node));
@@ -394,9 +397,9 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     match kind {
         Gate::Unchanged => true,
         Gate::Dark | Gate::FirstNode => !states.all(|act| matches!(act, ActState::Done { .. })),
-        // A person's word stands, mapped tags stay mapped, and nothing
-        // dangerous follows the health of the others.
-        Gate::Approval | Gate::Backfill | Gate::Healthy => false,
+        // A person's word stands, mapped tags stay mapped, nothing dangerous
+        // follows the health of the others, and nothing at all the verification.
+        Gate::Approval | Gate::Backfill | Gate::Healthy | Gate::Verified => false,
     }
 }
 

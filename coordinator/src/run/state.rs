@@ -1,6 +1,7 @@
 //! The one fold of a run's events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use quaymaster_proto::{ClusterName, Epoch, NodeName, PlanDigest, RunId, StepNumber};
@@ -10,6 +11,7 @@ use crate::run::act_state::{ActEvent, ActState, Intent, may_be_done};
 use crate::run::event::{Event, Evidence, GateFailure, Problem, TagsLeft, WaitingOn};
 use crate::run::illegal::IllegalEvent;
 use crate::run::turn::{Cause, Crossing};
+use crate::verify::Sampling;
 
 mod questions;
 
@@ -60,6 +62,9 @@ pub struct RunState {
     pub settled_now: BTreeSet<(StepNumber, NodeName)>,
     /// What people agreed to, latest first by gate.
     pub approvals: Vec<Approval>,
+    /// What the registry held before the first stop; `None` = that is not known
+    /// here. Shared, for a state is copied at every record.
+    pub sampling: Option<Arc<Sampling>>,
     /// Tags that were counted at the end.
     pub tags_left: Option<TagsLeft>,
     /// When every step was done.
@@ -182,6 +187,7 @@ impl RunState {
             healthy: BTreeMap::new(),
             settled_now: BTreeSet::new(),
             approvals: Vec::new(),
+            sampling: None,
             tags_left: None,
             finished_at: None,
             last_at: at,
@@ -238,6 +244,7 @@ impl RunState {
             Event::LeftOut { node, by: _, because, at: _ } => {
                 self.left_out.insert(node.clone(), because.clone());
             }
+            Event::Sampled { sampling, at: _ } => self.sampled(event, sampling)?,
             Event::TagsCounted { count, at: _ } => {
                 self.only_on_the_way(event, Direction::is_there)?;
                 self.tags_left = Some(count.clone());
@@ -264,6 +271,13 @@ impl RunState {
             }
         }
         self.last_at = event.at();
+        Ok(())
+    }
+
+    /// Each process takes it anew that looks before the first stop.
+    fn sampled(&mut self, event: &Event, sampling: &Sampling) -> Result<(), IllegalEvent> {
+        self.only_on_the_way(event, Direction::is_there)?;
+        self.sampling = Some(Arc::new(sampling.clone()));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use quaymaster_proto::NodeName;
 use super::lease::is_lost;
 use super::{Book, Ended, RunError, Runner};
 use crate::nodes::{Looks, Orders};
-use crate::plan::{Plan, Step, Verb, What};
+use crate::plan::{Gate, Plan, Step, Verb, What};
 use crate::run::{ActState, Cause, Crossing, Direction, Event, GateFailure, Problem};
 
 impl<N, B> Runner<N, B>
@@ -30,6 +30,7 @@ where
         if self.state.direction != Direction::There
             || self.state.begun.is_empty()
             || self.has_started(plan)
+            || is_at_the_end(&held)
         {
             return Ok(Some(held));
         }
@@ -151,6 +152,11 @@ where
         };
         is_first && self.proof(plan).is_some_and(removed)
     }
+}
+
+/// What a client finds at the end leads nowhere: the whole cluster serves.
+fn is_at_the_end(held: &Ended) -> bool {
+    matches!(held, Ended::Closed { step, failure: _ } if step.what == What::Gate(Gate::Verified))
 }
 
 /// Why a run that ended so would go back.

@@ -67,6 +67,7 @@ where
                 self.wave_through(step, evidence).await?;
             }
             Gate::FirstNode | Gate::Healthy => self.health(plan, step, gate, nodes).await?,
+            Gate::Verified => self.verified(plan, step, nodes).await?,
         }
         Ok(None)
     }
@@ -131,9 +132,9 @@ where
     async fn unchanged(&mut self, plan: &Plan, step: &Step) -> Result<(), RunError> {
         let begun = Instant::now();
         loop {
-            let Survey { facts, silent } = self.survey(plan).await;
+            let Survey { facts, silent } = self.survey(plan, &step.nodes).await;
             let judgement = if silent.is_empty() {
-                gates::unchanged::judge(plan, &facts)
+                self.sampled(plan, gates::unchanged::judge(plan, &facts), facts).await?
             } else {
                 let silent = silent.into_iter().map(|(node, silence)| (node, silence.problem));
                 gates::unanswered(silent.collect(), begun.elapsed())
@@ -145,10 +146,11 @@ where
         }
     }
 
-    async fn survey(&self, plan: &Plan) -> Survey {
+    pub(super) async fn survey(&self, plan: &Plan, nodes: &[NodeName]) -> Survey {
         let addresses: Vec<(NodeName, NodeAddress)> = plan
             .nodes
             .iter()
+            .filter(|node| nodes.contains(&node.name))
             .filter_map(|node| Some((node.name.clone(), node.address.parse().ok()?)))
             .collect();
         let request = asking::Request {

@@ -15,10 +15,11 @@ where
     N: Looks + Orders + 'static,
     B: Book,
 {
-    /// Counted once, by the first node whose agent can.
+    /// Counted by the first node whose agent can, before a client looks at the
+    /// registry; by each process anew, until none is lost.
     pub(super) async fn count_tags(&mut self, plan: &Plan) -> Result<(), RunError> {
         let is_due = plan.window.to.mode == Mode::Complete && self.state.direction.is_there();
-        if !is_due || self.state.tags_left.is_some() {
+        if !is_due || matches!(self.state.tags_left, Some(TagsLeft::Counted { unmapped: 0, .. })) {
             return Ok(());
         }
         let count = self.tags_left(plan).await;

@@ -5,6 +5,7 @@ mod leases;
 mod people;
 mod rollback;
 mod stage;
+mod verification;
 
 use proptest::prelude::*;
 use quaymaster_proto::{Component, ContainerStatus, Mode, Reason};

@@ -9,7 +9,8 @@ use crate::verify::manifests::{honest, parts};
 use crate::verify::sample::{Sampled, SampledImage, chosen, compare};
 use crate::verify::{Fault, Sample};
 
-/// What these repositories hold now. A tag that cannot be pulled now is only listed.
+/// What these repositories hold now. A tag that cannot be pulled now is only listed. Without a login
+/// it holds those that anybody may read.
 pub async fn take_sample(
     client: &Client,
     login: Option<&Login>,
@@ -19,9 +20,18 @@ pub async fn take_sample(
     let challenge = client.challenge().await?;
     let mut sample = Sample::new(now);
     for repository in repositories {
-        let access = access(client, challenge.as_ref(), login, repository).await?;
-        let found = of_repository(client, &access, repository).await?;
-        sample.repositories.insert(repository.clone(), found);
+        let found = match access(client, challenge.as_ref(), login, repository).await {
+            Ok(access) => of_repository(client, &access, repository).await,
+            Err(trouble) => Err(trouble),
+        };
+        match found {
+            Ok(found) => {
+                sample.repositories.insert(repository.clone(), found);
+            }
+            // Not for anybody.
+            Err(trouble) if login.is_none() && matches!(trouble.status(), Some(401 | 403)) => {}
+            Err(trouble) => return Err(trouble),
+        }
     }
     Ok(sample)
 }
@@ -43,7 +53,9 @@ async fn of_repository(
     access: &Access,
     repository: &str,
 ) -> Result<Sampled, Trouble> {
-    let tags = client.tags(access, repository).await?.unwrap_or_default();
+    let Some(tags) = client.tags(access, repository).await? else {
+        return Err(Trouble::NoRepository { repository: repository.to_owned() });
+    };
     let mut found = Sampled::default();
     for tag in chosen(&tags) {
         match client.manifest(access, repository, tag, &media_type::ALL).await {

@@ -127,8 +127,10 @@ pub fn checks(known: Known) -> Vec<Planned> {
     let left_out = |check: Check| match check {
         Check::Api | Check::Health => None,
         Check::Mode => mode.is_none().then_some(WhyNot::UnknownGeneration),
+        // A sample without a login holds what anybody may read.
+        Check::OldImages | Check::TagLists if has_sample => None,
         _ if !has_login => Some(WhyNot::NoLogin),
-        Check::OldImages | Check::TagLists if !has_sample => Some(WhyNot::NoSample),
+        Check::OldImages | Check::TagLists => Some(WhyNot::NoSample),
         Check::NewFormatsRefused | Check::Schema1 | Check::Schema2 | Check::List
             if mode.is_none() =>
         {
@@ -140,8 +142,6 @@ pub fn checks(known: Known) -> Vec<Planned> {
         | Check::Schema1
         | Check::Schema2
         | Check::List
-        | Check::OldImages
-        | Check::TagLists
         | Check::CleanUp => None,
     };
     let kept = Check::ALL.into_iter().filter(is_of_mode);
@@ -196,6 +196,8 @@ mod tests {
         let nobody = Known { has_login: false, has_sample: false, ..known(mode) };
         assert_eq!(made(nobody), [Check::Api, Check::Health, Check::Mode]);
         assert!(checks(nobody).iter().any(|planned| planned.left_out == Some(WhyNot::NoLogin)));
+        let anybody = made(Known { has_sample: true, ..nobody });
+        assert_eq!(anybody[3..], [Check::OldImages, Check::TagLists]);
         let unsampled = Known { has_sample: false, ..known(mode) };
         let left: Vec<Check> = checks(unsampled)
             .into_iter()

@@ -42,6 +42,9 @@ pub struct SampledImage {
     pub media_type: String,
 }
 
+/// How many tags a run keeps: what goes into its journal must not grow with the registry.
+const KEPT: usize = 4000;
+
 /// How many images of a repository are looked at: the first and the last tags of its list.
 const IMAGES: usize = 6;
 
@@ -54,6 +57,22 @@ impl Sample {
     /// Whether this program can read it.
     pub fn is_known(&self) -> bool {
         self.version == VERSION
+    }
+
+    /// The same in a bounded size: of long lists the first and the last tags.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let most = KEPT / self.repositories.len().max(1);
+        for found in self.repositories.values_mut() {
+            if found.tags.len() > most {
+                let half = most / 2;
+                let last = found.tags.len() - half;
+                let tags = std::mem::take(&mut found.tags).into_iter().enumerate();
+                let kept = tags.filter(|(place, _)| *place < half || *place >= last);
+                found.tags = kept.map(|(_, tag)| tag).collect();
+            }
+        }
+        self
     }
 
     /// How many tags and images it holds.
@@ -91,6 +110,21 @@ mod tests {
         assert_eq!(compare("r", &before, &now(&["b", "a", "new"])), None);
         let fault = compare("o/r", &before, &now(&["b"])).unwrap();
         assert_eq!(fault.to_string(), "the tags of o/r lack 1 tag that were there: a");
+    }
+
+    #[test]
+    fn what_a_run_keeps_is_bounded() {
+        let tags = |count: usize| (0..count).map(|tag| format!("{tag:05}")).collect();
+        let of = |count| Sampled { tags: tags(count), images: BTreeMap::new() };
+        let mut sample = Sample::new(Timestamp::UNIX_EPOCH);
+        sample.repositories.insert("o/large".to_owned(), of(9000));
+        sample.repositories.insert("o/small".to_owned(), of(3));
+        let kept = sample.clone().bounded();
+        assert_eq!(kept.repositories["o/small"], of(3));
+        let large = &kept.repositories["o/large"].tags;
+        assert_eq!(large.len(), KEPT / 2);
+        assert!(large.contains("00000") && large.contains("08999") && !large.contains("04500"));
+        assert_eq!(kept.clone().bounded(), kept);
     }
 
     #[test]

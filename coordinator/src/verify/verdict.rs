@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use quaymaster_proto::Mode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Check, Fault};
 
@@ -70,7 +70,7 @@ pub enum Outcome {
 }
 
 /// Why a check was not made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyNot {
     /// Nobody to log in as.
@@ -79,6 +79,22 @@ pub enum WhyNot {
     /// Nothing from before is known.
     #[error("nothing from before to compare with: take a sample with --sample before the upgrade")]
     NoSample,
+    /// cluster.yaml names nothing to compare.
+    #[error("nothing to compare: verify.samples in cluster.yaml names no repository")]
+    NothingToSample,
+    /// Nobody but a login could have read it.
+    #[error("nothing from before to compare with: nobody may read it without a login")]
+    NotForAnybody,
+    /// A person waived what kept the sample from being taken.
+    #[error(
+        "nothing from before to compare with: the registry could not be read, which was waived"
+    )]
+    SampleWaived,
+    /// The run was taken up where its sample is not known.
+    #[error(
+        "nothing from before to compare with: the sample lies in the journal of another machine"
+    )]
+    SampleElsewhere,
     /// The nodes run different things, or something unknown.
     #[error("the nodes do not all run one known release in one mode")]
     UnknownGeneration,

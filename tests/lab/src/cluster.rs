@@ -7,6 +7,7 @@ pub(crate) mod containers;
 mod down;
 pub(crate) mod files;
 mod hosts;
+mod kept;
 pub mod lab_file;
 pub mod layout;
 pub mod network;
@@ -26,6 +27,7 @@ use layout::Layout;
 use process::{EndError, ProcessId};
 
 pub use down::DownError;
+pub use kept::KeepError;
 pub use up::{UpError, Why};
 
 /// Told, in words for people, what is being done.

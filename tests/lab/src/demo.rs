@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 
 use crate::check::{CheckError, check};
 use crate::cluster::lab_file::DatabaseKind;
-use crate::cluster::{DownError, Lab, Say, UpError, UpOptions};
+use crate::cluster::{DownError, KeepError, Lab, Say, UpError, UpOptions};
 use crate::interrupt::interrupted;
 use crate::witness::Verdict;
 
@@ -44,6 +44,8 @@ pub enum DemoError {
     Directory { source: io::Error },
     #[error(transparent)]
     Up { source: Box<UpError> },
+    #[error("no image is there to be found again")]
+    Keep { source: Box<KeepError> },
     #[error("cannot run `{}`", program.display())]
     Run { program: PathBuf, source: io::Error },
     #[error("cannot wait for signals")]
@@ -100,7 +102,11 @@ pub async fn demo(mode: Mode, mut options: UpOptions, say: &Say) -> Result<Summa
             return Err(DemoError::Up { source: Box::new(source) });
         }
     };
-    let upgraded = upgrade(mode, &coordinator, &lab, say).await;
+    let kept = lab.keep_image("v1").await;
+    let upgraded = match kept.map_err(|source| DemoError::Keep { source: Box::new(source) }) {
+        Ok(()) => upgrade(mode, &coordinator, &lab, say).await,
+        Err(error) => Err(error),
+    };
     // Down only after the witness has looked: it asks the database too.
     let verdict = check(&lab).await.map_err(|source| DemoError::Check { source: Box::new(source) });
     let down = lab.down(say).await.map_err(|source| DemoError::Down { source });

@@ -30,6 +30,7 @@ mod life;
 mod log;
 mod migration;
 pub(crate) mod paths;
+mod percent;
 mod registry;
 mod release;
 mod schema;

@@ -18,6 +18,7 @@ use quaymaster::run::rebuild::{Kept, rebuild};
 use quaymaster::run::{Event, RunState, next};
 use quaymaster::runner::{Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
 use quaymaster::survey::Reader;
+use quaymaster::verifier::fake::FakeRegistry;
 use quaymaster_proto::{Epoch, Mode, NodeName, RunId, StepNumber};
 use quaymaster_simulation::life::Life;
 use tokio::sync::mpsc::unbounded_channel;
@@ -329,6 +330,7 @@ impl Operator {
                 over: Default::default(),
                 takes_over,
             },
+            verifier: Arc::new(FakeRegistry::default()),
         });
         runner.do_without(self.without);
         runner

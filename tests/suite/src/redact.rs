@@ -41,6 +41,8 @@ const FILTERS: &[(&str, &str)] = &[
         "\nbackup    <seconds> verified, <n> kB kept on $1 in <directory>",
     ),
     (r"verified, \d+ kB", "verified, <n> kB"),
+    // Told only where something failed in passing.
+    (r", \d+ questions? asked again", ""),
     // Told only where it takes its time.
     (r"(?m)^\S+ backs up: .*\n", ""),
     (r", for [\d.]+ s\b", ", for <n> s"),

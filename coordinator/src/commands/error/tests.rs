@@ -56,6 +56,7 @@ fn what_keeps_a_run_from_beginning() {
         CommandError::Unfinished { run: "01JD8Z6Q4W5T7N9K2M3P4R5S6T".to_owned() },
         CommandError::NothingUnfinished { cluster: "prod".to_owned() },
         CommandError::NoSuchGate { plan: plan() },
+        CommandError::NothingToWaive,
         CommandError::Journal(JournalError::InUse { path: "state/journal.db".into() }),
     ];
     insta::assert_snapshot!(errors.iter().map(told).collect::<Vec<_>>().join("\n"));

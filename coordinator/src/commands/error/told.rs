@@ -44,6 +44,7 @@ impl CommandError {
             | Self::NothingUnfinished { .. }
             | Self::RunEnded { .. }
             | Self::NoSuchGate { .. }
+            | Self::NothingToWaive
             | Self::Journal(JournalError::OtherCluster { .. })
             | Self::Reasons { .. }
             | Self::Request { .. } => Exit::Usage,
@@ -132,6 +133,7 @@ impl CommandError {
             | Self::NothingUnfinished { .. }
             | Self::RunEnded { .. }
             | Self::NoSuchGate { .. }
+            | Self::NothingToWaive
             | Self::Call(_)
             | Self::Verify(_)
             | Self::Replay { .. }
@@ -191,7 +193,7 @@ impl CommandError {
             Self::Run { source: RunError::Journal(error), has_crossed: _ } => {
                 format!("{}; then: {program} resume", journal::next(error, program))
             }
-            Self::Run { .. } => format!("see where it stands: {program} explain"),
+            Self::Run { .. } | Self::NothingToWaive => stands_next(program),
             Self::Runtime { .. }
             | Self::Cluster { .. }
             | Self::Tls(_)
@@ -210,6 +212,10 @@ impl CommandError {
 }
 
 const TAKE_OVER: &str = "see that whoever drives is gone, then add: --take-over";
+
+fn stands_next(program: &str) -> String {
+    format!("see where it stands: {program} explain")
+}
 
 fn impossible_next(has_crossed: bool, program: &str) -> String {
     if has_crossed {

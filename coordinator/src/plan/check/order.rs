@@ -66,6 +66,9 @@ pub enum OrderFlaw {
     /// The way back does not begin with the proof that nothing new started.
     #[error("the way back does not begin with the first node's staged container")]
     NoProof,
+    /// Something comes after the verification.
+    #[error("the verification is not the last step")]
+    NotLast,
     /// What follows the last look at the running cluster is no stop.
     #[error("no stop comes right after the no-change gate")]
     StopsLater,
@@ -118,6 +121,7 @@ const UNCHANGED: What = What::Gate(Gate::Unchanged);
 const DARK: What = What::Gate(Gate::Dark);
 const FIRST_NODE: What = What::Gate(Gate::FirstNode);
 const HEALTHY: What = What::Gate(Gate::Healthy);
+const VERIFIED: What = What::Gate(Gate::Verified);
 
 /// Of the Quays: whatever stands left must be over before what stands right
 /// begins.
@@ -249,6 +253,14 @@ pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
         adjacent(there, Kind(QUAY, *earlier), Kind(QUAY, *later), &mut flaws);
     }
     stops_at_once(there, &mut flaws);
+    for way in [there, back, rollback] {
+        if way.is_empty() {
+            continue;
+        }
+        if way.last().is_none_or(|step| (step.component, step.what) != (QUAY, VERIFIED)) {
+            flaws.push(OrderFlaw::NotLast);
+        }
+    }
     for (index, step) in there.iter().chain(back).chain(rollback).enumerate() {
         single(plan, index, step, &mut flaws);
     }
@@ -332,6 +344,7 @@ fn wanted(plan: &Plan) -> Vec<(Kind, usize)> {
         (Kind(QUAY, START), has_rest),
         (Kind(QUAY, HEALTHY), has_rest),
         (Kind(QUAY, PROMOTE), 1),
+        (Kind(QUAY, VERIFIED), 1),
     ];
     for component in [BUILDER, CLAIR, MIRROR] {
         let (starts, stops) = moves(plan, component);
@@ -356,6 +369,7 @@ fn wanted_back(plan: &Plan) -> Vec<(Kind, usize)> {
         (Kind(QUAY, RESTORE), 1),
         (Kind(QUAY, LOWER_FLOOR), 1),
         (Kind(QUAY, REMOVE_FILE), 1),
+        (Kind(QUAY, VERIFIED), 1),
     ];
     wanted.extend(RETURN.map(|what| (Kind(QUAY, what), 1)));
     for component in [BUILDER, CLAIR, MIRROR] {
@@ -543,5 +557,6 @@ fn name(what: What) -> &'static str {
         What::Gate(Gate::Dark) => "the dark gate",
         What::Gate(Gate::FirstNode) => "the first node's gate",
         What::Gate(Gate::Healthy) => "the others' gate",
+        What::Gate(Gate::Verified) => "the verification",
     }
 }

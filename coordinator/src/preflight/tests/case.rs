@@ -15,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::measured::Measured;
 use crate::nodes::ResolvedImage;
 use crate::plan::Window;
-use crate::plan::situation::{Answers, Situation, Unanswered};
+use crate::plan::situation::{Answers, RegistryAnswer, Situation, Unanswered};
 use crate::preflight::{Code, Findings, of_cluster, of_window};
 use crate::survey::{ClusterFacts, DatabaseAnswer, NodeSurvey, Reader, fixture};
 
@@ -140,9 +140,20 @@ pub(super) type Spoiled = (Code, fn() -> Case, fn(&mut Case));
 
 /// Every way to spoil it.
 pub(super) fn all() -> impl Iterator<Item = &'static Spoiled> {
-    [NODES, RUNNING, CONTAINERS, DOCUMENTED, COMPANIONS, CONFIGS, DATABASES, IMAGES, BACKUPS]
-        .into_iter()
-        .flatten()
+    [
+        NODES,
+        RUNNING,
+        CONTAINERS,
+        DOCUMENTED,
+        COMPANIONS,
+        CONFIGS,
+        DATABASES,
+        IMAGES,
+        BACKUPS,
+        VERIFICATION,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 const BEFORE: fn() -> Case = Case::on_2_9_5;
@@ -379,5 +390,17 @@ pub(super) const BACKUPS: &[Spoiled] = &[
     (Code::BackupWaived, BETWEEN, |case| {
         case.node(1).facts.backup = None;
         case.waived_backup = Some("a snapshot of the storage was taken at 01:50");
+    }),
+];
+
+pub(super) const VERIFICATION: &[Spoiled] = &[
+    (Code::VerificationNotReady, BEFORE, |case| {
+        let problem = "quay-1: the login of ops+verify is refused: Invalid Username".into();
+        let remedy = "put the present robot token of ops+verify into its file".into();
+        let why = Unanswered { problem, remedy };
+        case.answers.registry = Some(RegistryAnswer::NotReady(why));
+    }),
+    (Code::VerificationInPart, BETWEEN, |case| {
+        case.answers.registry = Some(RegistryAnswer::InPart);
     }),
 ];

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use quaymaster_proto::{Component, Mode, NodeName};
 
 use super::migration::{Came, by_revision, ended, hand_over, log_by_hand};
+use super::verified::not_verified;
 use super::{Answers, Explained, by_hand};
 use crate::plan::{Gate, Stage, Step, Verb, What};
 use crate::render::words::{failure, problem, remedy};
@@ -193,7 +194,8 @@ fn is_end(failure: &GateFailure) -> bool {
         | GateFailure::NoFloor { .. }
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => false,
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => false,
     }
 }
 
@@ -236,7 +238,8 @@ fn at_gate(
         | GateFailure::NoFloor { .. }
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => way_out(failure).to_owned(),
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => way_out(failure).to_owned(),
     }
 }
 
@@ -263,7 +266,8 @@ fn companion(component: Component, failure: &GateFailure) -> String {
         | GateFailure::NoFloor { .. }
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => way_out(failure).to_owned(),
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => way_out(failure).to_owned(),
     }
 }
 
@@ -278,6 +282,9 @@ pub(super) fn closed(
         Some(GateState::Closed { at, failure: _ }) => Some(*at),
         Some(GateState::Waiting { .. } | GateState::Passed { .. }) | None => None,
     };
+    if let GateFailure::NotVerified { account } = why {
+        return not_verified(Answers { since, ..base }, explained, account);
+    }
     let mut undo = base.undo.clone();
     let (ends, next) = match first_node(explained, step, why) {
         Some(ways) => ways,
@@ -339,7 +346,8 @@ fn first_node(
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
-        | GateFailure::TooLong { .. } => None,
+        | GateFailure::TooLong { .. }
+        | GateFailure::NotVerified { .. } => None,
     }
 }
 
@@ -368,7 +376,8 @@ fn elsewhere(explained: &Explained<'_>, step: &Step, why: &GateFailure) -> (Vec<
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
-        | GateFailure::TooLong { .. } => None,
+        | GateFailure::TooLong { .. }
+        | GateFailure::NotVerified { .. } => None,
     };
     let mut ends = vec![match node {
         Some(node) => at_gate(explained, step, node, why),
@@ -418,6 +427,7 @@ fn way_out(why: &GateFailure) -> &'static str {
         GateFailure::TooLong { .. } => {
             "look at the node and its log; once it goes on, resume looks again"
         }
+        GateFailure::NotVerified { .. } => "mend what was found; resume verifies again",
     }
 }
 
@@ -435,7 +445,8 @@ fn log_of(why: &GateFailure) -> Vec<String> {
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
         | GateFailure::ForeignSessions { .. }
-        | GateFailure::TooLong { .. } => Vec::new(),
+        | GateFailure::TooLong { .. }
+        | GateFailure::NotVerified { .. } => Vec::new(),
     }
 }
 

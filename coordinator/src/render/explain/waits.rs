@@ -63,6 +63,7 @@ pub(super) fn looked(base: Answers, explained: &Explained<'_>, step: &Step) -> A
         | WaitingOn::Migration { .. }
         | WaitingOn::Health { .. }
         | WaitingOn::Lasting { .. }
+        | WaitingOn::Verification { .. }
         | WaitingOn::Answer { .. } => {}
     }
     answers
@@ -105,6 +106,14 @@ fn ends(explained: &Explained<'_>, on: &WaitingOn) -> Vec<String> {
             vec!["both health routes of each node answering 200 with every service true".to_owned()]
         }
         WaitingOn::Lasting { needed } => vec![format!("{} of health in a row", duration(*needed))],
+        WaitingOn::Verification { .. } if !explained.state.direction.is_there() => {
+            vec!["their end, whatever they find: it is only told".to_owned()]
+        }
+        WaitingOn::Verification { .. } => vec![
+            "their end; what fails in passing is asked again, what stays a fault holds the run \
+             here while the registry serves"
+                .to_owned(),
+        ],
         WaitingOn::Answer { nodes } => {
             let mut lines = vec!["their agents' answers".to_owned()];
             let is_first = |(node, _): &(NodeName, String)| *node == plan.first;

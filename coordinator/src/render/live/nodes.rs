@@ -16,6 +16,7 @@ use crate::render::words::{failure, problem, step_title};
 use crate::render::{Style, Tone};
 use crate::report::between;
 use crate::run::{ActState, GateFailure, GateState, Next, RunState, WaitingOn, next};
+use crate::verify::Check;
 
 /// How wide a bar in a row is.
 const BAR: usize = 14;
@@ -266,14 +267,16 @@ fn at_gate(live: &Live<'_>, step: &Step, node: &NodeName, style: Style) -> Row {
         return Row::new(Weight::Silent, "does not answer").since(since, live.now).why(why);
     }
     match (gate, on) {
-        (Gate::Backfill | Gate::Approval | Gate::Unchanged, _) => standing(live, node),
+        (_, Some(WaitingOn::Verification { places })) => verifying(live, places, node, since),
         (Gate::Dark, Some(WaitingOn::Containers { nodes })) if nodes.contains(node) => {
             Row::new(Weight::Busy, "still lives").since(since, live.now)
         }
         (Gate::Dark, Some(WaitingOn::Config { nodes })) => {
             without_config(nodes, node).since(since, live.now)
         }
-        (Gate::Dark, _) => standing(live, node),
+        (Gate::Backfill | Gate::Approval | Gate::Unchanged | Gate::Dark | Gate::Verified, _) => {
+            standing(live, node)
+        }
         (Gate::FirstNode | Gate::Healthy, Some(WaitingOn::Migration { revision, target })) => {
             let why = migration(live, revision, target, style);
             Row::new(Weight::Busy, "migrating").since(since, live.now).why(why)
@@ -293,6 +296,20 @@ fn at_gate(live: &Live<'_>, step: &Step, node: &NodeName, style: Style) -> Row {
         (Gate::FirstNode | Gate::Healthy, _) => {
             Row::new(Weight::Busy, format!("{of}comes up")).since(since, live.now)
         }
+    }
+}
+
+/// A node that a client looks at.
+fn verifying(
+    live: &Live<'_>,
+    places: &[(String, Check)],
+    node: &NodeName,
+    since: Option<Timestamp>,
+) -> Row {
+    let row = Row::new(Weight::Busy, "verifying").since(since, live.now);
+    match places.iter().find(|(place, _)| place == node.as_str()) {
+        Some((_, check)) => row.why(check.title()),
+        None => row,
     }
 }
 
@@ -340,7 +357,8 @@ fn named_in(why: &GateFailure) -> Option<&NodeName> {
             | WaitingOn::Containers { .. }
             | WaitingOn::Sessions { .. }
             | WaitingOn::Migration { .. }
-            | WaitingOn::Lasting { .. } => None,
+            | WaitingOn::Lasting { .. }
+            | WaitingOn::Verification { .. } => None,
         },
         GateFailure::Drifted { .. }
         | GateFailure::Alive { .. }
@@ -348,7 +366,8 @@ fn named_in(why: &GateFailure) -> Option<&NodeName> {
         | GateFailure::NoFloor { .. }
         | GateFailure::StaleBackup { .. }
         | GateFailure::Database { .. }
-        | GateFailure::ForeignSessions { .. } => None,
+        | GateFailure::ForeignSessions { .. }
+        | GateFailure::NotVerified { .. } => None,
     }
 }
 

@@ -231,6 +231,7 @@ fn foot(live: &Live<'_>, columns: usize, style: Style) -> Vec<String> {
                     | WaitingOn::Migration { .. }
                     | WaitingOn::Health { .. }
                     | WaitingOn::Lasting { .. }
+                    | WaitingOn::Verification { .. }
                     | WaitingOn::Answer { .. } => answers.ends.first(),
                 };
                 say("ends", ends.map(String::as_str).unwrap_or_default());

@@ -12,6 +12,7 @@ use crate::render::{Size, cut, width};
 use crate::report::fixture::{events, state};
 use crate::run::{Event, GateFailure, Problem};
 use crate::survey::fixture;
+use crate::verify::Check;
 
 fn plan(nodes: u8) -> CheckedPlan {
     let cluster = fixture::cluster(nodes);
@@ -155,6 +156,7 @@ fn step_of(event: &Event) -> Option<StepNumber> {
         | Event::Retried { .. }
         | Event::HandedOver { .. }
         | Event::LeftOut { .. }
+        | Event::Sampled { .. }
         | Event::TagsCounted { .. }
         | Event::Finished { .. }
         | Event::RollbackOrdered { .. }
@@ -278,6 +280,17 @@ fn the_backfill_has_a_bar() {
     let mut shown = Shown::waits(second_plan(), Gate::Backfill, on);
     shown.seconds = 3600;
     insta::assert_snapshot!(shown.pictures());
+}
+
+#[test]
+fn a_client_looks_at_every_node_while_all_serve() {
+    let places = vec![
+        (name(1).to_string(), Check::List),
+        (name(2).to_string(), Check::Schema2),
+        ("https://registry.example.com".to_owned(), Check::OldImages),
+    ];
+    let on = WaitingOn::Verification { places };
+    insta::assert_snapshot!(Shown::waits(synchronous(), Gate::Verified, on).pictures());
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn clause(words: &str) -> String {
 
 fn kind_is_return(step: Option<&&Step>) -> bool {
     step.is_some_and(|step| match step.what {
-        What::Act(Verb::Promote) => true,
+        What::Act(Verb::Promote) | What::Gate(Gate::Verified) => true,
         What::Act(_) | What::Gate(_) => step.component != Component::Quay,
     })
 }

@@ -5,7 +5,10 @@ use quaymaster_proto::{ActOutcome, Epoch, How};
 use super::*;
 use crate::plan::Step;
 use crate::run::log::LogTail;
-use crate::run::{Cause, Crossing, Settlement};
+use crate::run::{Cause, Crossing, Evidence, Settlement, Word};
+use crate::verifier::fake::good;
+use crate::verify::account::{Failed, LeftOut};
+use crate::verify::{Account, Check, WhyNot};
 
 #[test]
 fn a_hold_says_what_failed_where_and_what_to_do() {
@@ -207,9 +210,9 @@ fn a_way_back_that_is_held_says_what_is_left_to_do_by_hand() {
 }
 
 /// Whoever is left behind is not asked for again.
-fn all_healthy() -> crate::run::Evidence {
+fn all_healthy() -> Evidence {
     let nodes = ["quay-1", "quay-2", "quay-3"].map(|node| (node.parse().unwrap(), start()));
-    crate::run::Evidence::Healthy { healthy_at: nodes.to_vec() }
+    Evidence::Healthy { healthy_at: nodes.to_vec() }
 }
 
 #[test]
@@ -254,4 +257,41 @@ fn past_the_point_of_no_return_each_hold_has_its_way_on() {
         }),
     ];
     insta::assert_snapshot!(texts.join("\n\n"));
+}
+
+#[test]
+fn a_window_that_is_not_verified_is_held_while_it_serves() {
+    let plan = checked(3, &background());
+    let list = |fault: &str| Failed {
+        check: Check::Schema1,
+        fault: fault.to_owned(),
+        remedy: "read the log of the Quay container, and mend what it names".to_owned(),
+    };
+    let mut second = good("quay-2");
+    second.failed = vec![list("the pull of schema 1 was answered with 500"), list("it was gone")];
+    second.left = vec![
+        LeftOut { check: Check::OldImages, why: WhyNot::NothingToSample },
+        LeftOut { check: Check::CleanUp, why: WhyNot::Rests(Check::Repository) },
+    ];
+    let account = Account { places: vec![good("quay-1"), second, good("quay-3")] };
+    let (step, at) = (step(&plan, What::Gate(Gate::Verified)), start());
+    let held = explained(&plan, What::Gate(Gate::Verified), |_| {
+        let failure = GateFailure::NotVerified { account: account.clone() };
+        vec![Event::Closed { step, failure, at }]
+    });
+    let places = vec![("quay-1".to_owned(), Check::List), ("quay-2".to_owned(), Check::Token)];
+    let waits = explained(
+        &plan,
+        What::Gate(Gate::Verified),
+        waits(Gate::Verified, WaitingOn::Verification { places }),
+    );
+    let waived = Some(Word { by: "bob@admin-2".into(), because: Some("a known tag".into()) });
+    let mut events = events(&plan, Some(What::Gate(Gate::Verified)));
+    let evidence = Evidence::Verified { account, waived };
+    events.push(Event::Passed { step, evidence, since: at, at });
+    events.push(Event::Finished { at });
+    let figures = crate::report::report(plan.plan(), &state(&events));
+    let report = report(&plan, &figures, "quaymaster", UNICODE);
+    fits(&report);
+    insta::assert_snapshot!([waits, held, report].join("\n\n"));
 }

@@ -12,6 +12,7 @@ use super::*;
 use crate::nodes::fake::FakeFleet;
 use crate::plan::{Gate, Window};
 use crate::survey::{ClusterFacts, fixture};
+use crate::verifier::fake::FakeRegistry;
 
 /// A journal in memory that can break off.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +98,7 @@ pub(super) struct Stage {
     pub(super) fleet: FakeFleet,
     pub(super) plan: Arc<CheckedPlan>,
     pub(super) book: Notebook,
+    pub(super) registry: Arc<FakeRegistry>,
 }
 
 pub(super) fn first_window(mode: Mode) -> Window {
@@ -125,7 +127,8 @@ impl Stage {
         }
         let plan = fixture::plan(&cluster, &facts, window);
         let fleet = FakeFleet::new(&facts, &plan);
-        Self { fleet, plan: Arc::new(plan.check().unwrap()), book: Notebook::default() }
+        let plan = Arc::new(plan.check().unwrap());
+        Self { fleet, plan, book: Notebook::default(), registry: Arc::default() }
     }
 
     /// Another machine with a copy of the journal.
@@ -136,7 +139,8 @@ impl Stage {
     /// Another machine with this journal.
     pub(super) fn with_events(&self, events: Vec<Event>) -> Self {
         let book = Notebook { events: Arc::new(Mutex::new(events)), ..Notebook::default() };
-        Self { fleet: self.fleet.clone(), plan: Arc::clone(&self.plan), book }
+        let (plan, registry) = (Arc::clone(&self.plan), Arc::clone(&self.registry));
+        Self { fleet: self.fleet.clone(), plan, book, registry }
     }
 
     /// A process takes the run in hand; the first one begins it.
@@ -176,6 +180,7 @@ impl Stage {
             key: SurveyKey::new([1; 32]),
             progress: unbounded_channel().0,
             claimant: self.claimant(),
+            verifier: Arc::clone(&self.registry) as Arc<dyn Verifies>,
         })
     }
 

@@ -112,6 +112,7 @@ impl JournalSays {
             | Event::TurnedBack { .. }
             | Event::HandedOver { .. }
             | Event::LeftOut { .. }
+            | Event::Sampled { .. }
             | Event::TagsCounted { .. }
             | Event::Finished { .. }
             | Event::RollbackCalledOff { .. }

@@ -132,6 +132,7 @@ async fn up(options: Up) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
+    lab.keep_image("v1").await?;
     say("the cluster stands: every Quay is healthy on 2.9.5");
     let file = lab.layout().cluster_file();
     say(&format!("look at it   quaymaster --cluster {} status", file.display()));

