@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::nodes::asking::Counts;
 use crate::nodes::grpc::Fleet;
 use crate::plan::drift::drift;
+use crate::plan::situation::Situation;
 use crate::plan::{CheckedPlan, Plan, PlannedBackup};
 use crate::preflight::waiver;
 use crate::run::{Event, RunState};
@@ -67,7 +68,8 @@ async fn check_again(
         PlannedBackup::Taken { .. } => None,
     };
     let measured = context.measured().await;
-    let situation = context.situation(facts, &plan.window, &answers, waived_backup, &measured);
+    let situation = context.situation(facts, &plan.window, &answers, &measured);
+    let situation = Situation { waived_backup, ..situation };
     let findings = context.findings(&situation);
     let findings = waiver::without(findings, &plan.waivers);
     if findings.allow() { Ok(()) } else { Err(CommandError::Refused { findings }) }

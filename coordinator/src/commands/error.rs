@@ -62,7 +62,7 @@ pub enum CommandError {
         /// Why.
         refusal: RequestRefusal,
         /// Which way to choose, where that is the question.
-        advice: Option<Advice>,
+        advice: Option<Box<Advice>>,
     },
     /// Preflight refuses.
     #[error("preflight refuses the window")]

@@ -7,7 +7,7 @@ use crate::commands::{CommandError, talk};
 use crate::exit::Exit;
 use crate::nodes::asking::Counts;
 use crate::plan::request::{Request, Wanted, wanted};
-use crate::plan::situation::Answers;
+use crate::plan::situation::{Answers, Situation};
 use crate::plan::{Advice, CheckedPlan, Plan, ReleaseInMode, Window, build, check, file};
 use crate::preflight::Code;
 use crate::preflight::waiver::{self, Asked, Judged};
@@ -31,14 +31,15 @@ pub(super) async fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Comm
             return Ok(Exit::Done);
         }
         Err(refusal) => {
-            let advice = advice(context, &facts, &from, &request).await;
+            let advice = advice(context, &facts, &from, &request).await.map(Box::new);
             return Err(CommandError::Request { refusal, advice });
         }
     };
     let answers = context.answers(nodes.as_ref(), &facts, &window).await;
     let waived_backup = args.waive_backup.as_deref();
     let measured = context.measured().await;
-    let situation = context.situation(&facts, &window, &answers, waived_backup, &measured);
+    let situation = context.situation(&facts, &window, &answers, &measured);
+    let situation = Situation { waived_backup, ..situation };
     let findings = context.findings(&situation);
     let Judged { findings, waivers } =
         waiver::waive(findings, &asked, &whoami(), context.clock.now())
@@ -65,7 +66,7 @@ async fn advice(
     let to = ReleaseInMode { release: to.name.clone(), mode: to.last_mode()? };
     let window = Window { number: 1, of: 1, from: from.clone(), to };
     let (answers, measured) = (Answers::default(), context.measured().await);
-    forecast::advice(&context.situation(facts, &window, &answers, None, &measured))
+    forecast::advice(&context.situation(facts, &window, &answers, &measured))
 }
 
 /// One reason for all that is waived, or one for each.

@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: &PreflightArgs) -> Result<Exit,
         CheckedFor::Window(window) => {
             let answers = context.answers(nodes.as_ref(), &facts, window).await;
             let measured = context.measured().await;
-            context.findings(&context.situation(&facts, window, &answers, None, &measured))
+            context.findings(&context.situation(&facts, window, &answers, &measured))
         }
         CheckedFor::NoWindow | CheckedFor::Unclear | CheckedFor::Nothing(_) => {
             preflight::of_cluster(context.reader(), &facts)

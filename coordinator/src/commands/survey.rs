@@ -73,16 +73,15 @@ impl Context {
         verifier::ready(&self.cluster.verify, facts, &nodes).await
     }
 
-    /// Everything a window is judged by.
+    /// Everything a window is judged by; with a backup.
     pub(super) fn situation<'a>(
         &'a self,
         facts: &'a ClusterFacts,
         window: &'a Window,
         answers: &'a Answers,
-        waived_backup: Option<&'a str>,
         measured: &'a Measured,
     ) -> Situation<'a> {
-        let (cluster, catalogue) = (&self.cluster, &self.catalogue);
+        let (cluster, catalogue, waived_backup) = (&self.cluster, &self.catalogue, None);
         Situation { cluster, catalogue, facts, window, answers, waived_backup, measured }
     }
 

@@ -24,7 +24,9 @@ pub fn judge(stage: Stage, account: Account, word: Option<Word>) -> Judgement {
         return Judgement::Pass(Evidence::Verified { account, waived: None });
     }
     match (stage, word) {
-        (Stage::Back | Stage::Rollback, _) => Judgement::Pass(Evidence::Verified { account, waived: None }),
+        (Stage::Back | Stage::Rollback, _) => {
+            Judgement::Pass(Evidence::Verified { account, waived: None })
+        }
         (Stage::Serving | Stage::Dark | Stage::Beyond, Some(word)) => {
             Judgement::Pass(Evidence::Verified { account, waived: Some(word) })
         }

@@ -163,23 +163,23 @@ pub(super) fn compared(plan: &Plan, report: &Report) -> String {
     let migrated = [PartOfOutage::Schema, PartOfOutage::Tags, PartOfOutage::FirstStart];
     let by = |(node, took): &Slowest| (*took, node.to_string());
     let backup_node = plan.backup.node().map(ToString::to_string).unwrap_or_default();
-    let parts: [(&str, &[PartOfOutage], Option<(Duration, String)>); 6] = [
-        ("stop", &[PartOfOutage::Stop], Some(by(slowest_stop))),
-        ("stop of clair", &[PartOfOutage::CompanionStop], slowest_companion.as_ref().map(by)),
-        ("dark gates", &[], Some((*dark_gates, String::new()))),
-        ("backup", &[PartOfOutage::Backup], backup.map(|took| (took, backup_node))),
-        ("first node", &migrated, Some(by(first_node))),
-        ("the rest", &[PartOfOutage::RestStart], slowest_rest.as_ref().map(by)),
+    let parts = [
+        ("stop", vec![PartOfOutage::Stop], Some(by(slowest_stop))),
+        ("stop of clair", vec![PartOfOutage::CompanionStop], slowest_companion.as_ref().map(by)),
+        ("dark gates", Vec::new(), Some((*dark_gates, String::new()))),
+        ("backup", vec![PartOfOutage::Backup], backup.map(|took| (took, backup_node))),
+        ("first node", migrated.to_vec(), Some(by(first_node))),
+        ("the rest", vec![PartOfOutage::RestStart], slowest_rest.as_ref().map(by)),
     ];
     let mut table = Table::default();
     table.row(["", "forecast", "", "took", "slowest"].map(str::to_owned));
     for (name, of, took) in parts {
         let Some((took, slowest)) = took else { continue };
-        let (likely, range) = forecast_of(plan, of);
+        let (likely, range) = forecast_of(plan, &of);
         table.row([name.to_owned(), likely, range, duration(took), slowest]);
     }
-    let (likely, range) =
-        forecast_of(plan, &plan.forecast.parts.iter().map(|it| it.what).collect::<Vec<_>>());
+    let all: Vec<PartOfOutage> = plan.forecast.parts.iter().map(|part| part.what).collect();
+    let (likely, range) = forecast_of(plan, &all);
     table.row(["limit".to_owned(), likely, range, duration(limit.sum()), String::new()]);
     let mut out = String::new();
     for line in table.lines(10) {

@@ -23,10 +23,7 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
     let title = |step| plan.step(step).map_or_else(|| "unknown step".to_owned(), step_title);
     let (at, tone, step, node, words) = match event {
         Event::Started { run, plan: digest, cluster, waivers, at } => {
-            let waived = match waivers.len() {
-                0 => String::new(),
-                waived => format!(", {} waived", number(waived, "finding")),
-            };
+            let waived = waived(waivers.len());
             let words = format!("run {run} of plan {} on {cluster}{waived}", digest.short());
             (*at, Tone::Heading, "begin".to_owned(), String::new(), words)
         }
@@ -83,6 +80,13 @@ pub fn event_line(plan: &Plan, event: &Event, style: Style) -> Option<String> {
         }
     };
     Some(line(at, &style.paint(tone, &format!("{step:<15}")), &node, &words))
+}
+
+fn waived(findings: usize) -> String {
+    match findings {
+        0 => String::new(),
+        findings => format!(", {} waived", number(findings, "finding")),
+    }
 }
 
 /// The backfill as a line: a bar, a fraction, tags. `width` is the bar's.

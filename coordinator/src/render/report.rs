@@ -31,17 +31,7 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     let mut out = style.paint(Tone::Good, &title) + "\n";
     let run = format!("{} on {}, plan {}", report.run, plan.cluster, checked.digest().short());
     out.push_str(&labelled("run", &run));
-    if let (Some(outage), Some(first)) = (report.outage, report.first_healthy) {
-        let over = report.limit.as_ref().map(|limit| outage.saturating_sub(limit.sum()));
-        let over = over.map(|over| format!(", {} over its limit", duration(over)));
-        let words = format!(
-            "{}{}; first node healthy after {}",
-            duration(outage),
-            over.unwrap_or_default(),
-            duration(first)
-        );
-        out.push_str(&labelled("outage", &words));
-    }
+    out.push_str(&outage(report));
     out.push_str(&forecast::compared(plan, report));
     out.push_str(&labelled("backup", &backup(plan, report)));
     out.push_str(&labelled("in all", &duration(report.took)));
@@ -79,6 +69,17 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     ));
     out.push_str(&next_lines(program, &next(checked, program)));
     out
+}
+
+/// How long it was dark, where that is over.
+fn outage(report: &Report) -> String {
+    let (Some(outage), Some(first)) = (report.outage, report.first_healthy) else {
+        return String::new();
+    };
+    let over = report.limit.as_ref().map(|limit| outage.saturating_sub(limit.sum()));
+    let over = over.map(|over| format!(", {} over its limit", duration(over))).unwrap_or_default();
+    let (outage, first) = (duration(outage), duration(first));
+    labelled("outage", &format!("{outage}{over}; first node healthy after {first}"))
 }
 
 /// What was kept of the database, or why nothing was.

@@ -264,8 +264,7 @@ fn run(view: &StatusView<'_>) -> Vec<String> {
         Some(RunSeen { plan, state }) => {
             let mut lines = vec![format!("none unfinished; the last was {}", state.run)];
             let plan = plan.plan();
-            let way = if state.direction.is_there() { &plan.steps } else { &plan.back };
-            if let Some((found, _)) = verified(state, way) {
+            if let Some((found, _)) = verified(state, state.way(plan)) {
                 lines.extend(account::not_verified(&found));
             }
             lines

@@ -121,7 +121,7 @@ pub fn put_back(explained: &Explained<'_>, style: Style) -> String {
         "now",
         &format!("{} on {}; no lease, no floor of this window", window.from, names(&all)),
     ));
-    out.push_str(&account::labelled_lines(report::verified(state, &plan.back).as_ref()));
+    out.push_str(&account::labelled_lines(report::verified(state, state.way(plan)).as_ref()));
     for (node, because) in &state.left_out {
         out.push_str(&labelled("left out", &left_out(node, because)));
     }

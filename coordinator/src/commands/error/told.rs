@@ -7,6 +7,8 @@ use quaymaster_proto::{NodeName, PlanDigest};
 use super::{CommandError, HealError, heal, journal};
 use crate::exit::Exit;
 use crate::journal::store::JournalError;
+use crate::plan::Advice;
+use crate::plan::request::RequestRefusal;
 use crate::render::Complaint;
 use crate::runner::{RunError, Unclaimed};
 
@@ -147,10 +149,7 @@ impl CommandError {
             Self::ReadCluster { .. } => {
                 "name the cluster file: --cluster FILE, or QUAYMASTER_CLUSTER".to_owned()
             }
-            Self::Request { refusal, advice: None } => refusal.remedy(),
-            Self::Request { refusal, advice: Some(advice) } => {
-                format!("{}; advised is {}", refusal.remedy(), crate::render::advice(advice))
-            }
+            Self::Request { refusal, advice } => request_next(refusal, advice.as_deref()),
             Self::Reasons { .. } => REASONS.to_owned(),
             Self::ReadPlan { .. } => {
                 "give the .json file that quaymaster plan wrote, or its digest".to_owned()
@@ -158,10 +157,10 @@ impl CommandError {
             Self::PlanFile { path: _, source } => source.remedy().to_owned(),
             Self::PlanOfRun { digest, path, .. } => lost_plan_next(digest, path, program),
             Self::NeedsApproval { plan } | Self::OtherPlanAccepted { accepted: _, plan } => {
-                format!("read the plan, then add: --accept-irreversible {plan}")
+                accept_next("the plan", "--accept-irreversible", plan)
             }
             Self::NeedsDataLoss { backup } | Self::OtherBackupAccepted { accepted: _, backup } => {
-                format!("read what it says is lost, then add: --accept-data-loss {backup}")
+                accept_next("what it says is lost", "--accept-data-loss", backup)
             }
             Self::NeedsYes { plan } => {
                 format!(
@@ -212,6 +211,19 @@ impl CommandError {
 }
 
 const TAKE_OVER: &str = "see that whoever drives is gone, then add: --take-over";
+
+fn request_next(refusal: &RequestRefusal, advice: Option<&Advice>) -> String {
+    match advice {
+        None => refusal.remedy(),
+        Some(advice) => {
+            format!("{}; advised is {}", refusal.remedy(), crate::render::advice(advice))
+        }
+    }
+}
+
+fn accept_next(what: &str, flag: &str, digest: &str) -> String {
+    format!("read {what}, then add: {flag} {digest}")
+}
 
 fn stands_next(program: &str) -> String {
     format!("see where it stands: {program} explain")
