@@ -5,15 +5,18 @@
 //! Until it is whole it lies under another name. Nothing of it leaves the node.
 //!
 //! - `manifest`, `toc`: pure
+//! - `keep`: what each node keeps of itself, its config directory first of all
 //! - `error`: why a backup or a restore was not made, and what to do
-//! - `files`: the directory; `programs`: which pg_dump; `child`: running one
-//! - `postgres`, `sqlite`: the two kinds of database
+//! - `files`: the directory; `programs`: which there are; `child`: running one
+//! - `postgres`, `mysql`, `sqlite`: the kinds of database
 
 mod child;
 mod error;
 mod files;
+mod keep;
 mod key_tables;
 mod manifest;
+mod mysql;
 mod passwords;
 mod postgres;
 mod programs;
@@ -32,6 +35,7 @@ use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 pub(crate) use self::error::BackupError;
 use self::files::Draft;
 pub(crate) use self::files::look_at_directory;
+pub(crate) use self::keep::Keeping;
 use self::manifest::{Live, Manifest, Origin};
 use self::programs::Programs;
 use crate::engine::Mount;
@@ -45,13 +49,16 @@ pub struct BackupConfig {
     /// Where backups are put: absolute, outside of what any container sees.
     pub directory: PathBuf,
     /// Which pg_dump.
-    pub pg_dump: PgDump,
+    pub pg_dump: DumpProgram,
+    /// Which mysqldump or mariadb-dump.
+    pub mysqldump: DumpProgram,
 }
 
-/// Which pg_dump is used.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PgDump {
+/// Which program dumps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum DumpProgram {
     /// The one that fits the server best, of those that the host has.
+    #[default]
     Auto,
     /// This one.
     At(PathBuf),
@@ -101,6 +108,9 @@ pub(crate) trait Dump: Send + Sync {
         order: &'a CheckBackup,
     ) -> BoxFuture<'a, Result<Backup, BackupError>>;
 
+    /// Keeps what a node is before its window.
+    fn keep(&self, keeping: &Keeping<'_>) -> Result<(), BackupError>;
+
     /// Restores the backup of the run; rows in the tables that were counted.
     fn restore<'a>(
         &'a self,
@@ -119,11 +129,14 @@ impl Dump for HostDump {
     fn look<'a>(&'a self, config: &'a BackupConfig) -> BoxFuture<'a, BackupFacts> {
         async {
             let programs = self.programs.find(&config.pg_dump).await;
+            let mysql_programs = self.programs.find_mysql(&config.mysqldump).await;
+            let versions = mysql_programs.iter().map(|found| found.version.to_string());
             let (free_bytes, problem, newest) = look_at_directory(&config.directory);
             BackupFacts {
                 directory: config.directory.display().to_string(),
                 free_bytes,
                 dump_versions: programs.iter().map(|found| found.version.to_string()).collect(),
+                mysql_dump_versions: versions.collect(),
                 problem,
                 newest,
             }
@@ -152,6 +165,10 @@ impl Dump for HostDump {
             Ok(backup)
         }
         .boxed()
+    }
+
+    fn keep(&self, keeping: &Keeping<'_>) -> Result<(), BackupError> {
+        keep::keep(keeping)
     }
 
     fn restore<'a>(
@@ -233,8 +250,10 @@ impl HostDump {
                 let source = postgres::Source::new(server, subject, found)?;
                 Ok(Source::Postgres(Box::new(source)))
             }
-            DatabaseUri::Server(ServerUri { kind, .. }) => {
-                Err(BackupError::Unsupported { kind: kind.as_str() })
+            DatabaseUri::Server(server @ ServerUri { kind: ServerKind::Mysql, .. }) => {
+                let found = self.programs.find_mysql(&subject.config.mysqldump).await;
+                let source = mysql::Source::new(server, subject, found)?;
+                Ok(Source::Mysql(Box::new(source)))
             }
         }
     }
@@ -244,6 +263,8 @@ impl HostDump {
 enum Source {
     /// Behind a server.
     Postgres(Box<postgres::Source>),
+    /// Behind a server, MariaDB's too.
+    Mysql(Box<mysql::Source>),
     /// A file of a lab.
     Sqlite(PathBuf),
 }
@@ -259,6 +280,7 @@ impl Source {
         }
         let counted = match self {
             Self::Postgres(source) => source.count().await?,
+            Self::Mysql(source) => source.count().await?,
             Self::Sqlite(path) => sqlite::count(path).await?,
         };
         Ok(Live::new(look, counted))
@@ -272,6 +294,7 @@ impl Source {
     ) -> Result<(), BackupError> {
         match self {
             Self::Postgres(source) => source.dump(draft, live, subject.progress).await,
+            Self::Mysql(source) => source.dump(draft, live, subject.progress).await,
             Self::Sqlite(path) => sqlite::dump(path, draft.path()).await,
         }
     }
@@ -284,6 +307,7 @@ impl Source {
     ) -> Result<manifest::Rows, BackupError> {
         match self {
             Self::Postgres(source) => source.read_back(directory, live).await,
+            Self::Mysql(source) => source.read_back(directory, live).await,
             Self::Sqlite(_) => sqlite::read_back(directory).await,
         }
     }
@@ -293,22 +317,24 @@ impl Source {
     async fn is_free(&self, wanted: &DatabaseIdentity) -> Result<(), BackupError> {
         let sessions = self.is_it(wanted).await?;
         let strangers = sessions.iter().filter(|session| !session.is_agent());
-        let named: Vec<String> = strangers
-            .map(|session| format!("`{}` of {}", session.application, session.user))
-            .collect();
+        let named: Vec<String> = strangers.map(in_words).collect();
         if named.is_empty() { Ok(()) } else { Err(BackupError::InUse { sessions: named }) }
     }
 
     /// Refuses a database that is another one; who is on it, agents included.
     async fn is_it(&self, wanted: &DatabaseIdentity) -> Result<Vec<Session>, BackupError> {
-        let Self::Postgres(source) = self else { return Ok(Vec::new()) };
-        let Ground { identity, in_recovery, sessions } = source.ground().await?;
+        let (ground, shown_as) = match self {
+            Self::Postgres(source) => (source.ground().await?, source.shown_as()),
+            Self::Mysql(source) => (source.ground().await?, source.shown_as()),
+            Self::Sqlite(_) => return Ok(Vec::new()),
+        };
+        let Ground { identity, in_recovery, sessions } = ground;
         if identity != wanted.as_str() {
             let wanted = wanted.to_string();
             return Err(BackupError::OtherDatabase { wanted, found: identity });
         }
         if in_recovery {
-            return Err(BackupError::Standby { shown_as: source.shown_as() });
+            return Err(BackupError::Standby { shown_as });
         }
         Ok(sessions)
     }
@@ -324,6 +350,10 @@ impl Source {
                 let scratch = Draft::begin(&subject.config.directory, subject.run)?;
                 source.restore(&scratch, directory, manifest).await
             }
+            Self::Mysql(source) => {
+                let scratch = Draft::begin(&subject.config.directory, subject.run)?;
+                source.restore(&scratch, directory, manifest).await
+            }
             Self::Sqlite(path) => sqlite::restore(path, directory),
         }
     }
@@ -332,8 +362,19 @@ impl Source {
     fn tool(&self) -> String {
         match self {
             Self::Postgres(source) => source.tool(),
+            Self::Mysql(source) => source.tool(),
             Self::Sqlite(_) => "VACUUM INTO".to_owned(),
         }
+    }
+}
+
+/// Some servers know no application names.
+fn in_words(session: &Session) -> String {
+    let Session { application, user, address, .. } = session;
+    if application.is_empty() {
+        format!("one of {user} at {address}")
+    } else {
+        format!("`{application}` of {user}")
     }
 }
 

@@ -17,7 +17,7 @@ use quaymaster_proto::{ClusterName, Component, NodeName};
 pub use self::mistakes::{ConfigError, Mistake, Problem};
 use self::section::Section;
 pub use self::words::{EngineSocket, InvalidWord, Probe, ProbeAddress, Repository};
-pub use crate::backup::{BackupConfig, PgDump};
+pub use crate::backup::{BackupConfig, DumpProgram};
 use crate::jobs::patience::Patience;
 
 /// The only version of agent.yaml so far.
@@ -174,9 +174,10 @@ fn read_registries(file: &mut Section, base: &Path) -> RegistriesConfig {
 fn read_backup(file: &mut Section, quay_config: Option<&Path>) -> Option<BackupConfig> {
     let mut part = file.optional_section("backup")?;
     let directory = part.parsed("directory", |text| words::backup_directory(text, quay_config));
-    let pg_dump = part.optional_parsed("pg_dump", words::pg_dump);
+    let pg_dump = part.optional_parsed("pg_dump", words::pg_dump).unwrap_or_default();
+    let mysqldump = part.optional_parsed("mysqldump", words::mysqldump).unwrap_or_default();
     part.close();
-    Some(BackupConfig { directory: directory?, pg_dump: pg_dump.unwrap_or(PgDump::Auto) })
+    Some(BackupConfig { directory: directory?, pg_dump, mysqldump })
 }
 
 /// The components, and where config.yaml is.

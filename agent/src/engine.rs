@@ -140,6 +140,8 @@ pub struct FullContainer {
     /// `QUAY_OVERRIDE_CONFIG` as its processes get it: its owner's, or else its
     /// image's.
     pub override_config: Option<Secret>,
+    /// All that the engine says of it, as JSON.
+    pub inspected: Secret,
 }
 
 /// One line of the list of containers.

@@ -26,7 +26,7 @@ use quaymaster_proto::{
 
 use tokio::task::AbortHandle;
 
-use crate::backup::{BackedUp, BackupConfig, BackupError, Dump, Subject};
+use crate::backup::{BackedUp, BackupConfig, BackupError, Dump, Keeping, Subject};
 use crate::config::AgentConfig;
 use crate::container::spec::SpecKey;
 pub use crate::engine::*;
@@ -356,6 +356,7 @@ impl<W: World> Dump for Of<W> {
             directory: config.directory.display().to_string(),
             free_bytes: None,
             dump_versions: vec!["12.4".to_owned()],
+            mysql_dump_versions: Vec::new(),
             problem: String::new(),
             newest: None,
         };
@@ -379,6 +380,11 @@ impl<W: World> Dump for Of<W> {
         order: &'a CheckBackup,
     ) -> BoxFuture<'a, Result<Backup, BackupError>> {
         self.0.check_backup(subject.run, order.clone()).map(|made| made.map_err(told)).boxed()
+    }
+
+    /// A simulated node has nothing that a person would put back.
+    fn keep(&self, _: &Keeping<'_>) -> Result<(), BackupError> {
+        Ok(())
     }
 
     fn restore<'a>(

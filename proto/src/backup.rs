@@ -74,6 +74,8 @@ pub struct BackupFacts {
     pub free_bytes: Option<u64>,
     /// Of the pg_dump programs that it would choose from, as they say it.
     pub dump_versions: Vec<String>,
+    /// Of the mysqldump and mariadb-dump programs, each with whose it is.
+    pub mysql_dump_versions: Vec<String>,
     /// Why nothing can be written there; empty = it can.
     pub problem: String,
     /// When the newest whole backup there ended.
@@ -200,23 +202,38 @@ impl TryFrom<wire::BackupDescription> for BackupFacts {
     type Error = InvalidField;
 
     fn try_from(message: wire::BackupDescription) -> Result<Self, InvalidField> {
-        let wire::BackupDescription { directory, free_bytes, dump_versions, problem, newest } =
-            message;
+        let wire::BackupDescription {
+            directory,
+            free_bytes,
+            dump_versions,
+            mysql_dump_versions,
+            problem,
+            newest,
+        } = message;
         let newest = parsed_if_any("newest", &newest)?;
-        Ok(Self { directory, free_bytes, dump_versions, problem, newest })
+        Ok(Self { directory, free_bytes, dump_versions, mysql_dump_versions, problem, newest })
     }
 }
 
 impl From<BackupFacts> for wire::BackupDescription {
     fn from(facts: BackupFacts) -> Self {
-        let BackupFacts { directory, free_bytes, dump_versions, problem, newest } = facts;
-        Self { directory, free_bytes, dump_versions, problem, newest: or_empty(newest) }
+        let BackupFacts {
+            directory,
+            free_bytes,
+            dump_versions,
+            mysql_dump_versions,
+            problem,
+            newest,
+        } = facts;
+        let newest = or_empty(newest);
+        Self { directory, free_bytes, dump_versions, mysql_dump_versions, problem, newest }
     }
 }
 
 /// What a dump of a database may take, in bytes, of which its server's disk
 /// holds `size` bytes. PostgreSQL's dumps are compressed and hold no index, so
-/// that half is a careful guess; a file's copy is as large as the file.
+/// that half is a careful guess; MySQL's hold no index either, and are plain
+/// text; a file's copy is as large as the file.
 pub fn needed_bytes(kind: &str, size: u64) -> u64 {
     const AT_LEAST: u64 = 16 * 1024 * 1024;
     let dump = if kind == "postgresql" { size / 2 } else { size };

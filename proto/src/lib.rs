@@ -26,6 +26,7 @@ pub mod image;
 pub mod invalid;
 pub mod job;
 pub mod lease;
+pub mod mysql_version;
 pub mod name;
 pub mod node;
 pub mod peer;

@@ -2,6 +2,7 @@
 //! ends when whoever waits for it is gone.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::error::BackupError;
+use crate::secret::Secret;
 
 /// Of a program's words so many bytes, the last ones.
 const WORDS: usize = 2000;
@@ -25,8 +27,10 @@ pub(super) struct Job<'a> {
     pub(super) program: &'a Path,
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(&'static str, OsString)>,
-    /// What no error may show.
-    pub(super) password: &'a str,
+    /// What no error may show, however it is written.
+    pub(super) secrets: Vec<Secret>,
+    /// What it reads; otherwise nothing.
+    pub(super) input: Option<File>,
 }
 
 /// A program whose words are read.
@@ -64,8 +68,13 @@ impl Drop for Running {
 }
 
 impl<'a> Job<'a> {
+    /// The same, reading this file.
+    pub(super) fn fed(self, input: File) -> Self {
+        Self { input: Some(input), ..self }
+    }
+
     /// Runs it to its end; `look` is called every now and then.
-    pub(super) async fn run(self, look: impl Fn()) -> Result<(), BackupError> {
+    pub(super) async fn run(mut self, look: impl Fn()) -> Result<(), BackupError> {
         let (mut running, _, stderr) = self.start(Stdio::null())?;
         let words = tokio::spawn(last_words(stderr));
         let status = loop {
@@ -78,7 +87,7 @@ impl<'a> Job<'a> {
     }
 
     /// Runs it, for whoever reads what it prints and then closes it.
-    pub(super) fn open(self) -> Result<Open<'a>, BackupError> {
+    pub(super) fn open(mut self) -> Result<Open<'a>, BackupError> {
         let (running, stdout, stderr) = self.start(Stdio::piped())?;
         let words = tokio::spawn(last_words(stderr));
         let program = self.program.to_owned();
@@ -89,16 +98,18 @@ impl<'a> Job<'a> {
     }
 
     fn start(
-        &self,
+        &mut self,
         stdout: Stdio,
     ) -> Result<(Running, Option<ChildStdout>, Option<ChildStderr>), BackupError> {
-        let Self { program, arguments, environment, password: _ } = self;
+        let Self { program, arguments, environment, secrets: _, input } = self;
+        let input = input.take().map_or_else(Stdio::null, Stdio::from);
+        let program = *program;
         let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+        command.stdin(input).stdout(stdout).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let failed = |source| BackupError::Run { program: PathBuf::from(program), source };
         let mut child = command.spawn().map_err(failed)?;
@@ -114,8 +125,8 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         let program = self.program.display().to_string();
-        let password = self.password;
-        let words = if password.is_empty() { words } else { words.replace(password, "***") };
+        let secrets = self.secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
+        let words = secrets.fold(words, |words, secret| words.replace(secret, "***"));
         let said = words.split_whitespace().collect::<Vec<_>>().join(" ");
         Err(BackupError::Program { program, status: status.to_string(), said })
     }

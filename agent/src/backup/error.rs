@@ -5,15 +5,12 @@ use std::path::PathBuf;
 
 use crate::quay::database::LookError;
 
+/// The program that dumps PostgreSQL.
+pub(super) const POSTGRES: &str = "pg_dump";
+
 /// Why a backup or a restore was not made. No text in here holds a password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackupError {
-    /// Not this kind.
-    #[error("cannot back up a {kind} database: only PostgreSQL is supported")]
-    Unsupported {
-        /// Which.
-        kind: &'static str,
-    },
     /// The directory is of no use.
     #[error("cannot {verb} `{}`", path.display())]
     Files {
@@ -34,16 +31,28 @@ pub(crate) enum BackupError {
         /// In bytes.
         needed: u64,
     },
-    /// There is no pg_dump at all.
-    #[error("this host has no pg_dump for PostgreSQL {server}")]
+    /// There is no such program at all.
+    #[error("this host has no {program} for {server}")]
     NoProgram {
-        /// The server's version.
+        /// Which.
+        program: &'static str,
+        /// The server and its version.
         server: String,
     },
     /// All that are there are older than the server.
-    #[error("pg_dump {found} of this host is older than the server, which is PostgreSQL {server}")]
+    #[error("{program} {found} of this host is older than the server, which is {server}")]
     TooOld {
-        /// The server's version.
+        /// Which.
+        program: &'static str,
+        /// The server and its version.
+        server: String,
+        /// Each version.
+        found: String,
+    },
+    /// All that are there are MySQL's for MariaDB, or the other way round.
+    #[error("{found} of this host does not serve the server, which is {server}")]
+    OtherKind {
+        /// The server and its version.
         server: String,
         /// Each version.
         found: String,
@@ -115,6 +124,28 @@ pub(crate) enum BackupError {
         /// Where.
         directory: String,
     },
+    /// A file beside config.yaml cannot be copied.
+    #[error("cannot keep a copy of `{}`", path.display())]
+    Unread {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory of config.yaml is not one of configuration alone.
+    #[error(
+        "cannot keep a copy of `{}`: it holds more than {files} files or {}",
+        directory.display(),
+        megabytes(*bytes)
+    )]
+    TooMuch {
+        /// Which.
+        directory: PathBuf,
+        /// At most.
+        files: usize,
+        /// At most.
+        bytes: u64,
+    },
     /// A backup is not whole.
     #[error("the backup is not sound")]
     Unsound(#[from] Unsound),
@@ -164,6 +195,24 @@ pub(crate) enum Unsound {
     Stranger {
         /// Which.
         file: String,
+    },
+    /// A dump does not say that it came to its end.
+    #[error("its file `{file}` is truncated: it does not end as a whole dump does")]
+    NoTrailer {
+        /// Which.
+        file: String,
+    },
+    /// A dump's words make no sense.
+    #[error("the rows of table `{table}` in the dump cannot be read")]
+    Unreadable {
+        /// Which.
+        table: String,
+    },
+    /// A dump does not make what the database has.
+    #[error("table `{table}` is not in the dump")]
+    NoTable {
+        /// Which.
+        table: String,
     },
     /// It holds nothing.
     #[error("it is empty: it holds no row")]
@@ -215,25 +264,33 @@ impl BackupError {
         }
     }
 
-    fn remedy(&self) -> &'static str {
+    /// What to do.
+    pub(crate) fn remedy(&self) -> &'static str {
         match self {
-            Self::Unsupported { .. } => {
-                "back it up by its own means, and waive the backup in words"
-            }
             Self::Files { source, .. } => of_files(source.kind()),
             Self::NoRoom { .. } => {
                 "make room there, or set backup.directory in agent.yaml to another disk"
             }
-            Self::NoProgram { .. } | Self::TooOld { .. } => {
+            Self::NoProgram { program, .. } | Self::TooOld { program, .. }
+                if *program == POSTGRES =>
+            {
                 "install the client programs of the server's major version on this node (Debian: \
                  postgresql-client-N; Red Hat: postgresqlN), or name a newer one in \
                  backup.pg_dump of agent.yaml"
+            }
+            Self::NoProgram { .. } | Self::TooOld { .. } | Self::OtherKind { .. } => {
+                "install the client programs of the server's own kind and version on this node \
+                 (MariaDB: mariadb-client or mariadb; MySQL: mysql-community-client or mysql), or \
+                 name them in backup.mysqldump of agent.yaml"
             }
             Self::Program { said, .. } if said.contains("No space left on device") => {
                 "make room there, or set backup.directory in agent.yaml to another disk"
             }
             Self::Program { .. } => "see the server's log too",
-            Self::Run { .. } => "let the agent's user run it, or name another in backup.pg_dump",
+            Self::Run { .. } => {
+                "let the agent's user run it, or name another in backup.pg_dump or \
+                                 backup.mysqldump"
+            }
             Self::Look(_) => "",
             Self::Standby { .. } => "let DB_URI lead to the primary",
             Self::OtherDatabase { .. } | Self::Revision { .. } => {
@@ -247,6 +304,11 @@ impl BackupError {
                  quaymaster-backup)"
             }
             Self::OtherBackup { .. } => "see who changed it",
+            Self::Unread { .. } => {
+                "let the agent's user read it, as its unit does, or take it out of config.yaml's \
+                 directory"
+            }
+            Self::TooMuch { .. } => "move out of it what is no configuration of Quay's",
             Self::Unsound(_) => "do not restore it; see the disk that holds it",
         }
     }

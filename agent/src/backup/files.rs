@@ -20,7 +20,7 @@ use crate::disk;
 const MANIFEST: &str = "manifest.json";
 
 /// What a backup that is not whole yet is called at its end.
-const DRAFT: &str = ".draft";
+pub(super) const DRAFT: &str = ".draft";
 
 /// What an older backup of the same run is called until the new one is there.
 const OLD: &str = ".old";
@@ -177,6 +177,11 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// A file of a backup, to be read.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
 /// The manifest of a backup, and what it comes to.
 pub(super) fn read(directory: &Path) -> Result<(Manifest, Backup), Unsound> {
     let path = directory.join(MANIFEST);
@@ -223,7 +228,7 @@ fn digests(directory: &Path, sync: bool) -> Result<BTreeMap<String, KeptFile>, B
     names.into_iter().map(digest).collect()
 }
 
-fn digest_of(path: &Path, sync: bool) -> io::Result<KeptFile> {
+pub(super) fn digest_of(path: &Path, sync: bool) -> io::Result<KeptFile> {
     let mut file = File::open(path)?;
     if sync {
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;

@@ -1,6 +1,6 @@
 //! What a backup says of itself. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use quaymaster_proto::act::ExpectedDatabase;
@@ -24,6 +24,8 @@ pub(super) struct Counted {
     pub(super) size_bytes: u64,
     /// Where Quay's tables are; empty where there are no schemas.
     pub(super) schema: String,
+    /// Every table, where whoever reads a dump back looks for all of them.
+    pub(super) tables: BTreeSet<String>,
 }
 
 /// A database at one moment.
@@ -38,13 +40,25 @@ pub(super) struct Live {
     pub(super) size_bytes: u64,
     pub(super) schema: String,
     pub(super) rows: Rows,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) tables: BTreeSet<String>,
 }
 
 impl Live {
     pub(super) fn new(look: DatabaseLook, counted: Counted) -> Self {
-        let Counted { rows, size_bytes, schema } = counted;
+        let Counted { rows, size_bytes, schema, tables } = counted;
         let DatabaseLook { identity, kind, shown_as, revision, server_version, .. } = look;
-        Self { identity, kind, shown_as, revision, server_version, size_bytes, schema, rows }
+        Self {
+            identity,
+            kind,
+            shown_as,
+            revision,
+            server_version,
+            size_bytes,
+            schema,
+            rows,
+            tables,
+        }
     }
 
     /// What a dump of it may take, in bytes.

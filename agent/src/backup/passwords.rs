@@ -1,4 +1,4 @@
-//! A file with the one password that a program needs: for as long as it runs.
+//! A file with the one login that a program needs: for as long as it runs.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it removes its file")]
 
 use std::path::{Path, PathBuf};
@@ -7,16 +7,21 @@ use super::error::BackupError;
 use super::files;
 use crate::secret::Secret;
 
-/// In libpq's form, of its owner alone. Dropped, it is removed.
+/// Of its owner alone. Dropped, it is removed.
 #[derive(Debug)]
 pub(super) struct PasswordFile(PathBuf);
 
 impl PasswordFile {
+    /// A password in libpq's form.
+    pub(super) fn for_libpq(directory: &Path, password: &Secret) -> Result<Self, BackupError> {
+        Self::write(directory, ".pgpass", &Secret::new(line(password.expose())))
+    }
+
     /// Writes it into a directory of this user alone.
-    pub(super) fn write(directory: &Path, password: &Secret) -> Result<Self, BackupError> {
-        let path = directory.join(".pgpass");
+    pub(super) fn write(directory: &Path, name: &str, text: &Secret) -> Result<Self, BackupError> {
+        let path = directory.join(name);
         let _ = std::fs::remove_file(&path); // left by an agent that died
-        files::write_new(&path, line(password.expose()).as_bytes())
+        files::write_new(&path, text.expose().as_bytes())
             .map_err(BackupError::files("write", &path))?;
         Ok(Self(path))
     }

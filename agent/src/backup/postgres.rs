@@ -3,7 +3,7 @@
 //! The login goes to them in their environment and a file of its own, never on
 //! a command line; TLS is as Quay's own settings have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::Path;
@@ -196,7 +196,7 @@ impl Source {
 
     /// Which database this is and who is on it, whatever state it is in.
     pub(super) async fn ground(&self) -> Result<database::Ground, BackupError> {
-        Ok(database::ground(&self.options).await?)
+        Ok(database::postgres_ground(&self.options).await?)
     }
 
     fn job<'a>(
@@ -221,13 +221,13 @@ impl Source {
         environment.extend(self.ssl.iter().cloned());
         let file = password.map(|file| ("PGPASSFILE", file.path().as_os_str().to_owned()));
         environment.extend(file);
-        let password = secret.as_ref().map(Secret::expose).unwrap_or_default();
-        Job { program, arguments, environment, password }
+        let secrets = secret.iter().cloned().collect();
+        Job { program, arguments, environment, secrets, input: None }
     }
 
     fn password_file(&self, directory: &Path) -> Result<Option<PasswordFile>, BackupError> {
         let password = self.server.password.as_ref();
-        password.map(|password| PasswordFile::write(directory, password)).transpose()
+        password.map(|password| PasswordFile::for_libpq(directory, password)).transpose()
     }
 
     async fn connect(&self) -> Result<PgConnection, BackupError> {
@@ -279,7 +279,8 @@ async fn count(connection: &mut PgConnection) -> Result<Counted, sqlx::Error> {
         rows.insert((*table).to_owned(), u64::try_from(count).unwrap_or_default());
     }
     connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
-    Ok(Counted { rows, size_bytes: u64::try_from(size).unwrap_or_default(), schema })
+    let (size_bytes, tables) = (u64::try_from(size).unwrap_or_default(), BTreeSet::new());
+    Ok(Counted { rows, size_bytes, schema, tables })
 }
 
 /// At once, for a dump and a restore.

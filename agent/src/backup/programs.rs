@@ -1,4 +1,4 @@
-//! Which pg_dump programs this host has, and what version each says it is.
+//! Which programs this host has that dump, and what version each says it is.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it looks for programs")]
 
 use std::collections::BTreeMap;
@@ -8,12 +8,19 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use quaymaster_proto::mysql_version::{self, Misfit, MysqlKind, MysqlVersion};
 use quaymaster_proto::postgres_version::{PostgresVersion as Version, fitting};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::PgDump;
-use super::error::BackupError;
+use super::DumpProgram;
+use super::error::{BackupError, POSTGRES};
+
+/// What dumps MySQL and MariaDB; in newer packages the one is a link to the other.
+const MYSQL_DUMPS: [&str; 2] = ["mariadb-dump", "mysqldump"];
+
+/// Where MySQL's own archives are unpacked, beside the agent's PATH.
+const MYSQL_PLACES: [&str; 2] = ["/usr/bin", "/usr/local/mysql/bin"];
 
 /// Where Debian and Red Hat put one directory a major version.
 const PLACES: [(&str, &str); 2] = [("/usr/lib/postgresql", "bin"), ("/usr", "bin")];
@@ -35,50 +42,83 @@ impl Program {
     }
 }
 
+/// A mysqldump or mariadb-dump, with its client beside it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct MysqlProgram {
+    pub(super) dump: PathBuf,
+    pub(super) version: MysqlVersion,
+}
+
+impl MysqlProgram {
+    /// The program that takes what this one writes.
+    pub(super) fn client(&self) -> PathBuf {
+        let is_mariadbs = self.dump.file_name().is_some_and(|name| name == "mariadb-dump");
+        self.dump.with_file_name(if is_mariadbs { "mariadb" } else { "mysql" })
+    }
+}
+
 /// One file at one time: it is asked again only when it is another one.
 type Seen = (u64, i64, u64);
 
 /// What programs said, as long as they are the same.
 #[derive(Default, Debug)]
-pub(super) struct Programs(Mutex<BTreeMap<PathBuf, (Seen, Option<Version>)>>);
+pub(super) struct Programs(Mutex<BTreeMap<PathBuf, (Seen, String)>>);
 
 impl Programs {
     /// Every pg_dump that may be used, with its version.
-    pub(super) async fn find(&self, wanted: &PgDump) -> Vec<Program> {
+    pub(super) async fn find(&self, wanted: &DumpProgram) -> Vec<Program> {
         let paths = match wanted {
-            PgDump::At(path) => vec![path.clone()],
-            PgDump::Auto => candidates(),
+            DumpProgram::At(path) => vec![path.clone()],
+            DumpProgram::Auto => candidates(),
         };
         let mut found = Vec::new();
         for pg_dump in paths {
-            if let Some(version) = self.version(&pg_dump).await {
+            if let Some(version) = self.said(&pg_dump).await.as_deref().and_then(Version::read) {
                 found.push(Program { pg_dump, version });
             }
         }
         found
     }
 
-    async fn version(&self, path: &Path) -> Option<Version> {
-        let about = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let seen = (about.ino(), about.mtime_nsec() + about.mtime() * 1_000_000_000, about.len());
-        if let Some((then, version)) = self.known().get(path)
-            && *then == seen
-        {
-            return version.clone();
+    /// The same of MySQL's and MariaDB's.
+    pub(super) async fn find_mysql(&self, wanted: &DumpProgram) -> Vec<MysqlProgram> {
+        let paths = match wanted {
+            DumpProgram::At(path) => vec![path.clone()],
+            DumpProgram::Auto => mysql_candidates(),
+        };
+        let mut found = Vec::new();
+        for dump in paths {
+            let said = self.said(&dump).await;
+            if let Some(version) = said.as_deref().and_then(MysqlVersion::read) {
+                found.push(MysqlProgram { dump, version });
+            }
         }
-        let version = ask(path).await;
-        self.known().insert(path.to_owned(), (seen, version.clone()));
-        version
+        found
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, (Seen, Option<Version>)>> {
+    /// What it says of its version.
+    async fn said(&self, path: &Path) -> Option<String> {
+        let about = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let seen = (about.ino(), about.mtime_nsec() + about.mtime() * 1_000_000_000, about.len());
+        if let Some((then, said)) = self.known().get(path)
+            && *then == seen
+        {
+            return Some(said.clone());
+        }
+        let said = ask(path).await.unwrap_or_default();
+        self.known().insert(path.to_owned(), (seen, said.clone()));
+        Some(said)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, (Seen, String)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The program for this server, or why there is none.
 pub(super) fn choose(server: &str, found: &[Program]) -> Result<Program, BackupError> {
-    let none = || BackupError::NoProgram { server: server.to_owned() };
+    let shown = format!("PostgreSQL {server}");
+    let none = || BackupError::NoProgram { program: POSTGRES, server: shown.clone() };
     let wanted = Version::read(server).ok_or_else(none)?;
     let versions: Vec<Version> = found.iter().map(|program| program.version.clone()).collect();
     if let Some(place) = fitting(&wanted, &versions) {
@@ -87,11 +127,39 @@ pub(super) fn choose(server: &str, found: &[Program]) -> Result<Program, BackupE
     if found.is_empty() {
         return Err(none());
     }
-    let shown = found
+    let all = found
         .iter()
         .map(|Program { pg_dump, version }| format!("{version} (`{}`)", pg_dump.display()));
-    let found = shown.collect::<Vec<_>>().join(", ");
-    Err(BackupError::TooOld { server: server.to_owned(), found })
+    let found = all.collect::<Vec<_>>().join(", ");
+    Err(BackupError::TooOld { program: POSTGRES, server: shown, found })
+}
+
+/// The same for MySQL and MariaDB.
+pub(super) fn choose_mysql(
+    server: &str,
+    found: &[MysqlProgram],
+) -> Result<MysqlProgram, BackupError> {
+    let none = |program: &'static str, server: String| BackupError::NoProgram { program, server };
+    let Some(wanted) = MysqlVersion::read(server) else {
+        return Err(none(MYSQL_DUMPS[1], server.to_owned()));
+    };
+    let versions: Vec<MysqlVersion> = found.iter().map(|program| program.version.clone()).collect();
+    let (program, server) = (wanted.kind.program(), wanted.to_string());
+    let shown = |kind: Option<MysqlKind>| {
+        let all = found
+            .iter()
+            .filter(|one| kind.is_none_or(|kind| one.version.kind == kind))
+            .map(|MysqlProgram { dump, version }| format!("{version} (`{}`)", dump.display()));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    match mysql_version::fitting(&wanted, &versions) {
+        Ok(place) => Ok(found[place].clone()),
+        Err(Misfit::None) => Err(none(program, server)),
+        Err(Misfit::OtherKind) => Err(BackupError::OtherKind { server, found: shown(None) }),
+        Err(Misfit::Older) => {
+            Err(BackupError::TooOld { program, server, found: shown(Some(wanted.kind)) })
+        }
+    }
 }
 
 /// The directories of the distributions, then those of PATH.
@@ -114,9 +182,27 @@ fn candidates() -> Vec<PathBuf> {
     all
 }
 
-async fn ask(path: &Path) -> Option<Version> {
+/// Each file once, however many names it has.
+fn mysql_candidates() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = MYSQL_PLACES.iter().map(PathBuf::from).chain(std::env::split_paths(&path));
+    let mut seen = Vec::new();
+    let mut all = Vec::new();
+    for place in places {
+        for candidate in MYSQL_DUMPS.map(|name| place.join(name)) {
+            let Ok(file) = candidate.canonicalize() else { continue };
+            if !seen.contains(&file) {
+                seen.push(file);
+                all.push(candidate);
+            }
+        }
+    }
+    all
+}
+
+async fn ask(path: &Path) -> Option<String> {
     let mut command = Command::new(path);
     command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let said = timeout(LIMIT, command.output()).await.ok()?.ok()?;
-    Version::read(&String::from_utf8_lossy(&said.stdout))
+    Some(String::from_utf8_lossy(&said.stdout).into_owned())
 }

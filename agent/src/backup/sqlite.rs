@@ -1,7 +1,7 @@
 //! A SQLite file: for labs alone.
 #![expect(clippy::disallowed_methods, reason = "an effect room: it replaces a file")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(super) async fn count(path: &Path) -> Result<Counted, BackupError> {
     let rows = rows(&mut connection).await;
     let _ = connection.close().await; // nothing was written
     let size_bytes = path.metadata().map_err(BackupError::files("look at", path))?.len();
-    Ok(Counted { rows: rows?, size_bytes, schema: String::new() })
+    Ok(Counted { rows: rows?, size_bytes, schema: String::new(), tables: BTreeSet::new() })
 }
 
 /// A whole copy, whoever reads the file meanwhile.

@@ -10,6 +10,7 @@ use sqlx::{Connection as _, Executor as _};
 
 use super::*;
 
+mod mariadb;
 mod server;
 
 use self::server::Server;
@@ -37,7 +38,11 @@ impl Rig {
         files::make(&backups).unwrap();
         let root = Mount { source: "/".to_owned(), destination: "/".to_owned() };
         Self {
-            config: BackupConfig { directory: backups, pg_dump: PgDump::Auto },
+            config: BackupConfig {
+                directory: backups,
+                pg_dump: DumpProgram::Auto,
+                mysqldump: DumpProgram::Auto,
+            },
             settings: Settings::read(format!("DB_URI: '{uri}'\n").as_bytes()).unwrap(),
             mounts: vec![root],
             run: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
@@ -120,7 +125,7 @@ impl Rig {
         let path = self.directory.path().join("pg_dump");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        self.config.pg_dump = PgDump::At(path);
+        self.config.pg_dump = DumpProgram::At(path);
     }
 }
 
@@ -190,7 +195,7 @@ async fn a_pg_dump_that_does_not_serve_is_named() {
     assert!(said.contains("of this host is older than the server, which is PostgreSQL"), "{said}");
     assert!(said.contains("postgresql-client-N"), "{said}");
 
-    rig.config.pg_dump = PgDump::At("/nonexistent/pg_dump".into());
+    rig.config.pg_dump = DumpProgram::At("/nonexistent/pg_dump".into());
     let said = rig.back_up().await.unwrap_err();
     assert!(said.starts_with("this host has no pg_dump for PostgreSQL"), "{said}");
 

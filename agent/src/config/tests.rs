@@ -9,7 +9,7 @@ tls: { ca: pki/ca.crt, certificate: pki/agent.crt, key: /etc/pki/agent.key }
 engine: unix:///run/docker.sock
 state: /var/lib/quaymaster/agent
 registries: { credentials: registry-auth.json, attempts: 3, stalled_after: 90s }
-backup: { directory: /var/backups/quaymaster, pg_dump: auto }
+backup: { directory: /var/backups/quaymaster, pg_dump: auto, mysqldump: /opt/bin/mariadb-dump }
 components:
   quay:
     container: quay
@@ -54,10 +54,12 @@ fn a_whole_file_is_read_and_paths_start_beside_it() {
     let components: Vec<&Component> = config.components.keys().collect();
     assert_eq!(components, [&Component::Quay, &Component::Clair]);
     let directory = PathBuf::from("/var/backups/quaymaster");
-    assert_eq!(config.backup, Some(BackupConfig { directory, pg_dump: PgDump::Auto }));
+    let mysqldump = DumpProgram::At("/opt/bin/mariadb-dump".into());
+    let pg_dump = DumpProgram::Auto;
+    assert_eq!(config.backup, Some(BackupConfig { directory, pg_dump, mysqldump }));
     let other = WHOLE.replace("pg_dump: auto", "pg_dump: /opt/pg/bin/pg_dump");
     let pg_dump = parse(&other).unwrap().backup.unwrap().pg_dump;
-    assert_eq!(pg_dump, PgDump::At("/opt/pg/bin/pg_dump".into()));
+    assert_eq!(pg_dump, DumpProgram::At("/opt/pg/bin/pg_dump".into()));
     assert_eq!(config.otlp, None);
     let traced = WHOLE.replace("otlp: null", "otlp: 'http://10.0.0.5:4317'");
     assert_eq!(parse(&traced).unwrap().otlp.unwrap().as_str(), "http://10.0.0.5:4317");
@@ -92,7 +94,7 @@ tls: { ca: pki/ca.crt, certifcate: x, key: [a] }
 engine: tcp://10.0.0.1:2375
 state: 5
 registries: { credentials: a.json, password: hunter, attempts: 0, stalled_after: never }
-backup: { directory: backups, pg_dump: pg_dump, keep: 3 }
+backup: { directory: backups, pg_dump: pg_dump, mysqldump: mysqldump, keep: 3 }
 components:
   quay:
     container: quay

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::backup::PgDump;
+use crate::backup::DumpProgram;
 
 /// A word that does not have the syntax that its key needs.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -227,10 +227,19 @@ pub(super) fn backup_directory(
 }
 
 /// Which pg_dump makes backups.
-pub(super) fn pg_dump(word: &str) -> Result<PgDump, InvalidWord> {
+pub(super) fn pg_dump(word: &str) -> Result<DumpProgram, InvalidWord> {
+    dump_program(word, "`auto` or the absolute path of a pg_dump")
+}
+
+/// Which mysqldump or mariadb-dump does.
+pub(super) fn mysqldump(word: &str) -> Result<DumpProgram, InvalidWord> {
+    dump_program(word, "`auto` or the absolute path of a mysqldump or mariadb-dump")
+}
+
+fn dump_program(word: &str, rule: &'static str) -> Result<DumpProgram, InvalidWord> {
     match word {
-        "auto" => Ok(PgDump::Auto),
-        path if path.starts_with('/') && !path.contains('\0') => Ok(PgDump::At(path.into())),
-        _ => Err(invalid(word, "`auto` or the absolute path of a pg_dump")),
+        "auto" => Ok(DumpProgram::Auto),
+        path if path.starts_with('/') && !path.contains('\0') => Ok(DumpProgram::At(path.into())),
+        _ => Err(invalid(word, rule)),
     }
 }

@@ -38,6 +38,7 @@ use super::{
 };
 use crate::container::spec::ContainerSpec;
 use crate::jobs::credentials::Login;
+use crate::secret::Secret;
 use crate::telemetry;
 
 /// The limit of a call, until the engine begins to answer.
@@ -174,7 +175,15 @@ impl EngineLooks for DockerEngine {
         let config = found.config.unwrap_or_default();
         let override_config = convert::override_config(config.env.as_deref().unwrap_or_default());
         let image_reference = config.image.unwrap_or_default();
-        Ok(Some(FullContainer { container, spec, image, image_reference, override_config }))
+        let inspected = Secret::new(format!("{raw:#}"));
+        Ok(Some(FullContainer {
+            container,
+            spec,
+            image,
+            image_reference,
+            override_config,
+            inspected,
+        }))
     }
 
     async fn containers(&self) -> Result<Vec<Listed>, EngineError> {

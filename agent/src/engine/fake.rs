@@ -24,6 +24,7 @@ use super::{
 use crate::container::spec::{ContainerSpec, NetworkSpec, ProcessSpec, StorageSpec};
 use crate::jobs::credentials::Login;
 use crate::quay::settings::OVERRIDE_VARIABLE;
+use crate::secret::Secret;
 
 /// What the engine does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -267,6 +268,7 @@ impl EngineLooks for FakeEngine {
             },
             image_reference: spec.image.to_string(),
             override_config: spec.environment_value(OVERRIDE_VARIABLE).cloned(),
+            inspected: Secret::new(format!("{{\"Id\": \"{}\"}}", container.state.id)),
             container,
             spec,
         }))

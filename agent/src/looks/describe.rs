@@ -134,7 +134,14 @@ impl<E: Engine> Node<E> {
         starters: &[Starter],
     ) -> ContainerFacts {
         let effective_mode = self.mode_of(component, &found.container).await;
-        let FullContainer { container, spec, image, image_reference, override_config } = found;
+        let FullContainer {
+            container,
+            spec,
+            image,
+            image_reference,
+            override_config,
+            inspected: _,
+        } = found;
         let override_mode = override_config.as_ref().and_then(|json| {
             // What cannot be read may say anything.
             override_mode(json.expose()).unwrap_or(Some(Mode::Other))

@@ -22,8 +22,11 @@ use quaymaster_proto::{ClusterName, NodeName};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use self::mysql::options as mysql_options;
-pub(crate) use self::postgres::{Ground, ground};
+pub(crate) use self::mysql::{
+    Contents, connect as mysql_connect, contents as mysql_contents, ground as mysql_ground,
+    options as mysql_options, rows as mysql_rows, text as mysql_text,
+};
+pub(crate) use self::postgres::ground as postgres_ground;
 use crate::engine::Mount;
 use crate::quay::database_uri::{DatabaseUri, ServerKind, ServerUri};
 use crate::quay::settings::{ConnectionArguments, NoDatabase, Settings};
@@ -80,6 +83,17 @@ struct Found {
     unmapped_names: Vec<String>,
     size_bytes: Option<u64>,
     server_version: String,
+}
+
+/// A database, whatever is in it.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// Which.
+    pub(crate) identity: String,
+    /// A standby.
+    pub(crate) in_recovery: bool,
+    /// All but this agent's own.
+    pub(crate) sessions: Vec<Session>,
 }
 
 /// Why a look brought nothing. No text in here holds a password.

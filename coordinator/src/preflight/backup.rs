@@ -3,11 +3,15 @@
 use jiff::Timestamp;
 use quaymaster_proto::NodeName;
 use quaymaster_proto::backup::{BackupFacts, needed_bytes};
+use quaymaster_proto::mysql_version::{self, Misfit, MysqlVersion};
 use quaymaster_proto::postgres_version::{PostgresVersion, fitting};
 use serde::Serialize;
 
 use super::Code;
 use crate::plan::situation::Situation;
+
+/// As people call it.
+const POSTGRESQL: &str = "PostgreSQL";
 
 /// What stands against the backup.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
@@ -43,29 +47,40 @@ pub enum BackupFinding {
         /// By the database's size.
         needed_bytes: u64,
     },
-    /// It has no pg_dump.
-    #[error("{node} has no pg_dump, and the server is PostgreSQL {server}")]
+    /// It has no such program.
+    #[error("{node} has no {program}, and the server is {server}")]
     NoProgram {
         /// Which.
         node: NodeName,
-        /// The server's version.
+        /// What dumps that server.
+        program: &'static str,
+        /// The server and its version.
         server: String,
     },
-    /// Each pg_dump is older than the server.
-    #[error("pg_dump {} of {node} is older than the server, PostgreSQL {server}", .found.join(" and "))]
+    /// Each such program is older than the server.
+    #[error("{program} {} of {node} is older than the server, {server}", .found.join(" and "))]
     TooOld {
         /// Which.
         node: NodeName,
-        /// The server's version.
+        /// What dumps that server.
+        program: &'static str,
+        /// The server and its version.
         server: String,
         /// Each.
         found: Vec<String>,
     },
-    /// A kind of database that nobody here dumps.
-    #[error("a {database} database is not backed up by agents")]
-    Unsupported {
+    /// Each program is MySQL's for MariaDB, or the other way round.
+    #[error(
+        "{node} dumps with the programs of {}, and the server is {server}",
+        .found.join(" and ")
+    )]
+    OtherKind {
         /// Which.
-        database: String,
+        node: NodeName,
+        /// The server and its version.
+        server: String,
+        /// Each.
+        found: Vec<String>,
     },
     /// Somebody waived it.
     #[error("no backup is taken in this window: {because}; {}", newest_in_words(*.newest))]
@@ -92,7 +107,7 @@ impl BackupFinding {
             Self::NoRoom { .. } => Code::BackupNoRoom,
             Self::NoProgram { .. } => Code::BackupNoProgram,
             Self::TooOld { .. } => Code::BackupProgramOld,
-            Self::Unsupported { .. } => Code::BackupUnsupported,
+            Self::OtherKind { .. } => Code::BackupProgramOther,
             Self::Waived { .. } => Code::BackupWaived,
         }
     }
@@ -103,8 +118,9 @@ impl BackupFinding {
             | Self::Directory { node, .. }
             | Self::NoRoom { node, .. }
             | Self::NoProgram { node, .. }
-            | Self::TooOld { node, .. } => Some(node),
-            Self::Unsupported { .. } | Self::Waived { .. } => None,
+            | Self::TooOld { node, .. }
+            | Self::OtherKind { node, .. } => Some(node),
+            Self::Waived { .. } => None,
         }
     }
 
@@ -121,18 +137,27 @@ impl BackupFinding {
             Self::NoRoom { node, .. } => {
                 format!("make room on {node}, or name another directory or another node")
             }
-            Self::NoProgram { node, server } | Self::TooOld { node, server, .. } => format!(
-                "install the client programs of PostgreSQL {} on {node}, or name another node \
-                 under backup.node in cluster.yaml",
-                PostgresVersion::read(server)
-                    .map_or_else(|| server.clone(), |version| version.major_in_words())
+            Self::NoProgram { node, server, .. }
+            | Self::TooOld { node, server, .. }
+            | Self::OtherKind { node, server, .. } => format!(
+                "install the client programs of {} on {node}, or name another node under \
+                 backup.node in cluster.yaml",
+                series(server)
             ),
-            Self::Unsupported { .. } => {
-                "back it up by its own means, and say so: plan --waive-backup WORDS".to_owned()
-            }
             Self::Waived { .. } => String::new(),
         }
     }
+}
+
+/// `PostgreSQL 15` of `PostgreSQL 15.6`, `MariaDB 10.11` of `MariaDB 10.11.6`.
+fn series(server: &str) -> String {
+    if server.starts_with(POSTGRESQL) {
+        let version = PostgresVersion::read(server);
+        let version = version.map(|version| format!("{POSTGRESQL} {}", version.major_in_words()));
+        return version.unwrap_or_else(|| server.to_owned());
+    }
+    let version = MysqlVersion::read(server).map(|version| version.series_in_words());
+    version.unwrap_or_else(|| server.to_owned())
 }
 
 pub(super) fn possible(situation: &Situation<'_>) -> Vec<BackupFinding> {
@@ -156,8 +181,9 @@ pub(super) fn possible(situation: &Situation<'_>) -> Vec<BackupFinding> {
     found.extend(sizes.max().and_then(|size| room(node, backup, needed_bytes(&look.kind, size))));
     match look.kind.as_str() {
         "postgresql" => found.extend(program(node, backup, &look.server_version)),
-        "sqlite" => {}
-        kind => found.push(BackupFinding::Unsupported { database: kind.to_owned() }),
+        "mysql" => found.extend(mysql_program(node, backup, &look.server_version)),
+        // A lab's file, which the agent copies by itself.
+        _ => {}
     }
     found
 }
@@ -177,10 +203,29 @@ fn program(node: &NodeName, backup: &BackupFacts, server: &str) -> Option<Backup
     let versions: Vec<PostgresVersion> = versions.collect();
     let (node, found) = (node.clone(), backup.dump_versions.clone());
     let wanted = PostgresVersion::read(server)?;
-    let server = wanted.to_string();
+    let (program, server) = ("pg_dump", format!("{POSTGRESQL} {wanted}"));
     match fitting(&wanted, &versions) {
         Some(_) => None,
-        None if versions.is_empty() => Some(BackupFinding::NoProgram { node, server }),
-        None => Some(BackupFinding::TooOld { node, server, found }),
+        None if versions.is_empty() => Some(BackupFinding::NoProgram { node, program, server }),
+        None => Some(BackupFinding::TooOld { node, program, server, found }),
+    }
+}
+
+/// The same for MySQL and MariaDB.
+fn mysql_program(node: &NodeName, backup: &BackupFacts, server: &str) -> Option<BackupFinding> {
+    let versions = backup.mysql_dump_versions.iter().filter_map(|said| MysqlVersion::read(said));
+    let versions: Vec<MysqlVersion> = versions.collect();
+    let wanted = MysqlVersion::read(server)?;
+    let (node, found) = (node.clone(), backup.mysql_dump_versions.clone());
+    let (program, server) = (wanted.kind.program(), wanted.to_string());
+    match mysql_version::fitting(&wanted, &versions) {
+        Ok(_) => None,
+        Err(Misfit::None) => Some(BackupFinding::NoProgram { node, program, server }),
+        Err(Misfit::OtherKind) => Some(BackupFinding::OtherKind { node, server, found }),
+        Err(Misfit::Older) => {
+            let of_its_kind = versions.iter().filter(|version| version.kind == wanted.kind);
+            let found = of_its_kind.map(ToString::to_string).collect();
+            Some(BackupFinding::TooOld { node, program, server, found })
+        }
     }
 }

@@ -146,7 +146,7 @@ codes! {
     BackupNoRoom "backup-no-room" Refuses BACKUP;
     BackupNoProgram "backup-no-program" Refuses BACKUP;
     BackupProgramOld "backup-program-old" Refuses BACKUP;
-    BackupUnsupported "backup-unsupported" Refuses BACKUP;
+    BackupProgramOther "backup-program-other" Refuses BACKUP;
     BackupWaived "backup-waived" Warns YES;
 
     VerificationNotReady "verification-not-ready" Refuses YES;

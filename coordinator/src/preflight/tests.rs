@@ -137,6 +137,16 @@ fn backups() {
         found(Case::on_2_9_5, |case| case.backup(1).dump_versions.push("15.6".into())),
     ];
     assert_eq!(healthy, [""; 3]);
+    let on_mysql = |found: &'static [&'static str]| {
+        self::found(Case::on_2_9_5, |case| {
+            case.on_mysql("10.11.6-MariaDB-log");
+            case.backup(1).mysql_dump_versions = found.iter().map(|one| (*one).into()).collect();
+        })
+    };
+    assert_eq!(on_mysql(&["MySQL 8.0.36", "MariaDB 11.4.2"]), "");
+    text.push_str(&on_mysql(&[]));
+    text.push('\n');
+    text.push_str(&on_mysql(&["MySQL 8.0.36", "MariaDB 5.5.68"]));
     text.push_str(&found(Case::on_background, |case| {
         case.backup(3).newest = Some(fixture::survey_time());
         case.node(1).facts.backup = None;

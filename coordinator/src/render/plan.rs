@@ -88,6 +88,10 @@ fn head(checked: &CheckedPlan, now: Timestamp, style: Style) -> String {
         }
     };
     out.push_str(&labelled("backup", &backup(plan)));
+    out.push_str(&labelled(
+        "kept",
+        "before the dark, by each node: config directory and containers' specs",
+    ));
     out.push_str(&labelled("image", &image));
     out.push_str(&labelled(
         "config",

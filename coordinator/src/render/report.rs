@@ -63,12 +63,18 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
     for (component, words) in companions(plan) {
         out.push_str(&labelled(component.as_str(), &words));
     }
-    out.push_str(&labelled(
-        "kept",
-        "on every node the old container, stopped, and the old config.yaml beside the new",
-    ));
+    out.push_str(&labelled("kept", &kept(report)));
     out.push_str(&next_lines(program, &next(checked, program)));
     out
+}
+
+/// What a person could put back by hand.
+fn kept(report: &Report) -> String {
+    format!(
+        "on every node the old container, stopped, the old config.yaml beside the new, and in \
+         {}.node its config directory and old specs",
+        report.run
+    )
 }
 
 /// How long it was dark, where that is over.

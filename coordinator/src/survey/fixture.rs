@@ -157,6 +157,7 @@ fn node(cluster: &Cluster, name: &NodeName, number: u8, found: &Found) -> NodeFa
             directory: "/var/backups/quaymaster".to_owned(),
             free_bytes: Some(212_000_000_000),
             dump_versions: vec!["9.6.24".to_owned()],
+            mysql_dump_versions: Vec::new(),
             problem: String::new(),
             newest: None,
         }),

@@ -239,15 +239,19 @@ pub(crate) fn config() -> impl Strategy<Value = ConfigFacts> {
 }
 
 pub(crate) fn backup_facts() -> impl Strategy<Value = BackupFacts> {
-    let versions = proptest::collection::vec(words(), 0..2);
+    let versions = || proptest::collection::vec(words(), 0..2);
     let free = any::<Option<u64>>();
-    (words(), free, versions, words(), proptest::option::of(time())).prop_map(
-        |(directory, free_bytes, dump_versions, problem, newest)| BackupFacts {
-            directory,
-            free_bytes,
-            dump_versions,
-            problem,
-            newest,
+    let both = (versions(), versions());
+    (words(), free, both, words(), proptest::option::of(time())).prop_map(
+        |(directory, free_bytes, (dump_versions, mysql_dump_versions), problem, newest)| {
+            BackupFacts {
+                directory,
+                free_bytes,
+                dump_versions,
+                mysql_dump_versions,
+                problem,
+                newest,
+            }
         },
     )
 }

@@ -17,7 +17,6 @@ use serde::Serialize;
 use tokio::process::{Child, Command};
 
 use crate::check::{CheckError, check};
-use crate::cluster::lab_file::DatabaseKind;
 use crate::cluster::{DownError, KeepError, Lab, Say, UpError, UpOptions};
 use crate::interrupt::interrupted;
 use crate::witness::Verdict;
@@ -167,11 +166,7 @@ async fn upgrade(mode: Mode, coordinator: &Path, lab: &Lab, say: &Say) -> Result
         Mode::Synchronous => &[&["--mode", way]],
     };
     for arguments in windows {
-        let waiver: &[&str] = match lab.file().database {
-            DatabaseKind::Sqlite | DatabaseKind::Postgres => &[],
-            DatabaseKind::Mariadb => &["--waive-backup", "agents do not dump MariaDB"],
-        };
-        let plan = [&["plan", "--to", TO], *arguments, waiver].concat();
+        let plan = [&["plan", "--to", TO], *arguments].concat();
         let before = product.plans();
         match product.run(&plan).await? {
             Told::Done => {}

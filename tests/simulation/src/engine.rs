@@ -15,6 +15,7 @@ use quaymaster_agent::engine::{
     Container, EngineChanges, EngineError, EngineErrorKind, EngineImages, EngineLooks,
     FullContainer, Image, Listed, LoggedLine, Login, Mount, PullStep,
 };
+use quaymaster_agent::secret::Secret;
 use quaymaster_proto::node::{EngineFacts, PublishedPort};
 use quaymaster_proto::{ContainerId, ImageDigest, RestartPolicy};
 use tokio::time::sleep;
@@ -178,6 +179,7 @@ impl EngineLooks for AgentEngine {
                 image_reference: image.tags[0].clone(),
                 image,
                 override_config: None,
+                inspected: Secret::new("{}"),
             }
         }))
     }

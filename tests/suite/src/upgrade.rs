@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use quaymaster_lab::cluster::lab_file::DatabaseKind;
 use serde_json::Value;
 
 use crate::command::Outcome;
@@ -29,10 +28,6 @@ impl TestLab {
         let before = self.plans();
         let mut arguments = vec!["plan", "--to", TO];
         arguments.extend(mode.into_iter().flat_map(|mode| ["--mode", mode]));
-        // No agent dumps one.
-        if self.lab().file().database == DatabaseKind::Mariadb {
-            arguments.extend(["--waive-backup", "a test's database"]);
-        }
         let outcome = self.quaymaster(arguments).await.expect_code(0);
         let file =
             self.plans().difference(&before).next().cloned().expect("a new plan was written");

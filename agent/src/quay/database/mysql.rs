@@ -12,6 +12,7 @@
 //! sessions or not: preflight asks for none, and the dark is too late to learn
 //! it.
 
+mod contents;
 mod server;
 pub(super) mod threads;
 
@@ -23,10 +24,11 @@ use sqlx::mysql::{
 };
 use sqlx::{ConnectOptions as _, Row as _};
 
+pub(crate) use self::contents::{Contents, contents};
 use self::server::Server;
 use self::threads::Thread;
 use super::{
-    Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, close, host_path, one_revision,
+    Asked, COUNTS_LIMIT, Found, Ground, LookError, STATEMENT_LIMIT, close, host_path, one_revision,
 };
 use crate::engine::Mount;
 use crate::quay::database_uri::ServerUri;
@@ -43,7 +45,7 @@ const NEEDS_PROCESS: &str = "SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1
 const MARK: &str = "concat('quaymaster-agent/', {id})";
 
 /// As Quay's own client connects: no TLS where config.yaml asks for none.
-pub(super) fn options(
+pub(crate) fn options(
     server: &ServerUri,
     arguments: &ConnectionArguments,
     mounts: &[Mount],
@@ -96,7 +98,7 @@ pub(super) async fn look(options: &MySqlConnectOptions, asked: Asked) -> Result<
 }
 
 /// A session that says it is an agent's.
-pub(super) async fn connect(options: &MySqlConnectOptions) -> Result<MySqlConnection, LookError> {
+pub(crate) async fn connect(options: &MySqlConnectOptions) -> Result<MySqlConnection, LookError> {
     let mut connection = options.connect().await.map_err(|source| connect_error(&source))?;
     let mark = format!("SELECT GET_LOCK({}, 0)", MARK.replace("{id}", "connection_id()"));
     let marked = run(&mut connection, &mark).await;
@@ -118,16 +120,44 @@ fn connect_error(source: &sqlx::Error) -> LookError {
     }
 }
 
-async fn ask(connection: &mut MySqlConnection, asked: Asked) -> Result<Found, LookError> {
-    run(connection, "START TRANSACTION READ ONLY")
-        .await
-        .map_err(|source| LookError::query("begin a read-only transaction", &source))?;
+/// Looks only at what every database has.
+pub(crate) async fn ground(options: &MySqlConnectOptions) -> Result<Ground, LookError> {
+    let mut connection = connect(options).await?;
+    let looking = async {
+        let (server, threads) = server_and_threads(&mut connection).await?;
+        Ok(Ground {
+            identity: server.identity(),
+            in_recovery: server.is_read_only || threads.iter().any(Thread::replicates),
+            sessions: threads::sessions(&server, &threads),
+        })
+    };
+    let found = looking.await;
+    close(connection, Ok(()), found).await
+}
+
+/// Who it is and who is on it, of a server that shows all of them.
+async fn server_and_threads(
+    connection: &mut MySqlConnection,
+) -> Result<(Server, Vec<Thread>), LookError> {
     let server = server(connection).await?;
     server.refuse_group()?;
     prove_privilege(connection, &server).await?;
     let threads = threads(connection, &server).await?;
+    Ok((server, threads))
+}
+
+async fn ask(connection: &mut MySqlConnection, asked: Asked) -> Result<Found, LookError> {
+    run(connection, "START TRANSACTION READ ONLY")
+        .await
+        .map_err(|source| LookError::query("begin a read-only transaction", &source))?;
+    let (server, threads) = server_and_threads(connection).await?;
     let revision = revision(connection, &server).await?;
-    let counts = if asked.counts { Some(counts(connection, &server).await?) } else { None };
+    let (counts, size_bytes) = if asked.counts {
+        let counts = counts(connection, &server).await?;
+        (Some(counts), Some(contents::size(connection, &server).await?))
+    } else {
+        (None, None)
+    };
     let unmapped_names = if super::names_them(counts.as_ref()) {
         names(connection, &server).await?
     } else {
@@ -140,7 +170,7 @@ async fn ask(connection: &mut MySqlConnection, asked: Asked) -> Result<Found, Lo
         sessions: asked.sessions.then(|| threads::sessions(&server, &threads)),
         counts,
         unmapped_names,
-        size_bytes: None,
+        size_bytes,
         server_version: server.version,
     })
 }
@@ -149,7 +179,7 @@ async fn run(connection: &mut MySqlConnection, statement: &str) -> Result<(), sq
     rows(connection, statement).await.map(drop)
 }
 
-pub(super) async fn rows(
+pub(crate) async fn rows(
     connection: &mut MySqlConnection,
     statement: &str,
 ) -> Result<Vec<MySqlRow>, sqlx::Error> {
@@ -159,7 +189,7 @@ pub(super) async fn rows(
 
 /// Unchecked: what servers call a text differs, and so does what they call a
 /// number.
-pub(super) fn text(row: &MySqlRow, column: usize) -> Result<String, sqlx::Error> {
+pub(crate) fn text(row: &MySqlRow, column: usize) -> Result<String, sqlx::Error> {
     row.try_get_unchecked::<Option<String>, _>(column).map(Option::unwrap_or_default)
 }
 

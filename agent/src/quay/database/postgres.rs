@@ -15,7 +15,7 @@ mod footing;
 
 pub(super) use footing::footing;
 
-use super::{Asked, COUNTS_LIMIT, Found, LookError, STATEMENT_LIMIT, close, one_revision};
+use super::{Asked, COUNTS_LIMIT, Found, Ground, LookError, STATEMENT_LIMIT, close, one_revision};
 
 /// Opens a session, asks, and closes it.
 pub(super) async fn look(options: &PgConnectOptions, asked: Asked) -> Result<Found, LookError> {
@@ -23,17 +23,6 @@ pub(super) async fn look(options: &PgConnectOptions, asked: Asked) -> Result<Fou
     let found = ask(&mut connection, options, asked).await;
     let ended = run(&mut connection, "ROLLBACK").await;
     close(connection, ended, found).await
-}
-
-/// A database, whatever is in it.
-#[derive(Debug)]
-pub(crate) struct Ground {
-    /// Which.
-    pub(crate) identity: String,
-    /// A standby.
-    pub(crate) in_recovery: bool,
-    /// All but this agent's own.
-    pub(crate) sessions: Vec<Session>,
 }
 
 /// Looks only at what every database has.

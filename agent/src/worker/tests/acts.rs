@@ -19,6 +19,28 @@ async fn a_staged_container_is_created_once_and_never_started() {
 }
 
 #[tokio::test]
+async fn before_a_quay_is_staged_its_node_keeps_its_config_directory_and_its_specs() {
+    let mut rig = Rig::new().await;
+    let config = rig.directory.path().join("config");
+    let other = std::fs::File::create(config.join("dump")).unwrap();
+    other.set_len(1 << 30).unwrap();
+    let order = rig.stage();
+    refused(rig.next(order).await, Reason::Config, "it holds more than 10000 files or 64 MB");
+    assert_eq!(rig.engine().state().containers.len(), 1, "nothing was created");
+
+    std::fs::remove_file(config.join("dump")).unwrap();
+    let clair = rig.engine().run(9, "clair", spec(image_id(OLD_IMAGE), &[]));
+    let order = rig.stage();
+    rig.next(order).await.unwrap();
+    let kept = rig.directory.path().join("state/kept").join(format!("{RUN}.node"));
+    let digests = std::fs::read_to_string(kept.join("SHA256SUMS")).unwrap();
+    let names: Vec<&str> = digests.lines().map(|line| &line[66..]).collect();
+    assert_eq!(names, ["config.tar", "quay.json", "clair.json"]);
+    let text = std::fs::read_to_string(kept.join("clair.json")).unwrap();
+    assert!(text.contains(clair.as_str()), "{text}");
+}
+
+#[tokio::test]
 async fn a_container_that_is_not_as_the_plan_saw_it_is_not_staged_from() {
     let mut rig = Rig::new().await;
     let mut drifted = rig.stage();

@@ -100,6 +100,15 @@ impl Case {
         self.node(number).facts.backup.as_mut().unwrap()
     }
 
+    /// Every node's look at a server that is MySQL or MariaDB.
+    pub(super) fn on_mysql(&mut self, version: &str) {
+        for number in 1..=3 {
+            let look = self.look(number);
+            look.kind = "mysql".into();
+            look.server_version = version.into();
+        }
+    }
+
     pub(super) fn footing(&mut self, number: u8) -> &mut Footing {
         self.preview(number).footing.as_mut().unwrap()
     }
@@ -382,10 +391,9 @@ pub(super) const BACKUPS: &[Spoiled] = &[
     (Code::BackupProgramOld, BEFORE, |case| {
         case.backup(1).dump_versions = ["9.2.24", "9.5.3"].map(str::to_owned).to_vec();
     }),
-    (Code::BackupUnsupported, BEFORE, |case| {
-        for number in 1..=3 {
-            case.look(number).kind = "mysql".into();
-        }
+    (Code::BackupProgramOther, BEFORE, |case| {
+        case.on_mysql("5.7.44-log");
+        case.backup(1).mysql_dump_versions = vec!["MariaDB 10.11.6".into()];
     }),
     (Code::BackupWaived, BETWEEN, |case| {
         case.node(1).facts.backup = None;

@@ -90,7 +90,8 @@ async fn a_disk_that_fills_up_during_the_dump_leads_back_by_itself() {
         assert_eq!(containers.values().filter(|shown| is_running(shown)).count(), 1, "{node}");
     }
     lab.check().await.expect_clean();
-    let left: Vec<_> = fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap()).collect();
+    let left: Vec<_> = fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let left: Vec<_> = left.into_iter().filter(|path| !is_kept_of_a_node(path)).collect();
     assert_eq!(left.len(), 1, "the filler alone: {left:?}");
     drop(disk);
 
@@ -103,6 +104,10 @@ async fn a_disk_that_fills_up_during_the_dump_leads_back_by_itself() {
     succeeded(&lab, &before, &lab.look().await, "complete").await;
     let kept: Vec<PathBuf> =
         fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let (nodes, kept): (Vec<_>, Vec<_>) =
+        kept.into_iter().partition(|path| is_kept_of_a_node(path));
+    let [node] = nodes.as_slice() else { panic!("{nodes:?}") };
+    config_can_be_put_back(node, &lab.lab().layout().config(NODE));
     let [kept] = kept.as_slice() else { panic!("{kept:?}") };
     is_whole(kept, 40);
     lab.check().await.expect_clean();
@@ -119,6 +124,25 @@ fn postgres(nodes: u8) -> Shape {
     let mut shape = Shape::of(nodes);
     shape.database = DatabaseKind::Postgres;
     shape
+}
+
+fn is_kept_of_a_node(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "node")
+}
+
+/// By the commands that README names, into another directory.
+fn config_can_be_put_back(kept: &Path, config: &Path) {
+    let there = tempfile::tempdir().unwrap();
+    let commands =
+        format!("sha256sum -c SHA256SUMS && tar -C {} -xpf config.tar", there.path().display());
+    let done = Command::new("sh").args(["-ec", &commands]).current_dir(kept).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let before = fs::read_to_string(there.path().join("config.yaml")).unwrap();
+    let after = fs::read_to_string(config.join("config.yaml")).unwrap();
+    assert_eq!(after.replace("V3_UPGRADE_MODE: complete\n", ""), before);
+    let spec: Value =
+        serde_json::from_str(&fs::read_to_string(kept.join("quay.json")).unwrap()).unwrap();
+    assert!(spec["Config"]["Image"].is_string(), "{spec}");
 }
 
 /// A person's own look at it, with PostgreSQL's own program.

@@ -27,6 +27,22 @@ async fn stranger(lab: &TestLab) -> MySqlConnection {
     MySqlConnection::connect(&format!("mysql://lab:{password}@{place}")).await.unwrap()
 }
 
+/// A person's own look at what was kept.
+fn is_whole(lab: &TestLab) {
+    let backups = std::fs::read_dir(lab.lab().layout().backups("quay-1")).unwrap();
+    let dumps: Vec<_> = backups
+        .map(|entry| entry.unwrap().path().join("quay.sql"))
+        .filter(|path| path.exists())
+        .collect();
+    assert_eq!(dumps.len(), 1, "{dumps:?}");
+    let dump = &dumps[0];
+    let text = std::fs::read_to_string(dump).unwrap();
+    assert!(text.contains("INSERT INTO `repositorytag` VALUES"), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("-- Dump completed"), "{text}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&dump.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[tokio::test]
 async fn two_nodes_in_two_windows_and_a_stranger_in_the_dark() {
     let lab = lab_of(2).await;
@@ -43,7 +59,9 @@ async fn two_nodes_in_two_windows_and_a_stranger_in_the_dark() {
     stranger.close().await.unwrap();
     let before = lab.look().await;
     let plan = lab.plan(Some("background")).await;
-    lab.apply(&plan).await.expect_code(0);
+    let done = lab.apply(&plan).await.expect_code(0);
+    assert!(done.stdout.contains("verified"), "{}", done.page());
+    is_whole(&lab);
     succeeded(&lab, &before, &lab.look().await, "background").await;
     backfilled(&lab).await;
 
