@@ -193,10 +193,10 @@ impl HostDump {
         let begun = now();
         source.dump(&subject, &draft, &live).await?;
         (subject.progress)(draft.bytes(), "reading it back");
-        let rows = source.read_back(draft.path(), &live).await?;
+        let rows = source.read_back(draft.path(), &live).await.map_err(BackupError::just_made)?;
         let after = source.look(&subject).await?;
         live.is_like(&after)?;
-        live.has_rows(&rows)?;
+        live.has_rows(&rows).map_err(BackupError::just_made)?;
         let origin = Origin {
             cluster: subject.cluster.clone(),
             node: subject.node.clone(),

@@ -146,6 +146,9 @@ pub(crate) enum BackupError {
         /// At most.
         bytes: u64,
     },
+    /// A dump that was just made is not whole.
+    #[error("the dump that was just made is not sound")]
+    Dump(#[source] Unsound),
     /// A backup is not whole.
     #[error("the backup is not sound")]
     Unsound(#[from] Unsound),
@@ -255,6 +258,11 @@ impl BackupError {
         move |source| Self::Files { verb, path, source }
     }
 
+    /// Of a dump that nobody has kept yet.
+    pub(super) fn just_made(self) -> Self {
+        if let Self::Unsound(unsound) = self { Self::Dump(unsound) } else { self }
+    }
+
     /// Why, and what to do, in one line.
     pub(crate) fn in_words(&self) -> String {
         let what = quaymaster_proto::in_a_line(self);
@@ -309,6 +317,9 @@ impl BackupError {
                  directory"
             }
             Self::TooMuch { .. } => "move out of it what is no configuration of Quay's",
+            Self::Dump(_) => {
+                "nothing of it is kept; see the program that made it and the disk, then plan again"
+            }
             Self::Unsound(_) => "do not restore it; see the disk that holds it",
         }
     }
