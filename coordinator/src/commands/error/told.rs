@@ -158,11 +158,7 @@ impl CommandError {
             Self::NeedsDataLoss { backup } | Self::OtherBackupAccepted { accepted: _, backup } => {
                 format!("read what it says is lost, then add: --accept-data-loss {backup}")
             }
-            Self::NeedsYes { plan } => {
-                format!(
-                    "read the plan, then add --yes, or agree to all: --accept-irreversible {plan}"
-                )
-            }
+            Self::NeedsYes { plan } => needs_yes_next(plan),
             Self::Unfinished { .. } => {
                 format!("finish it first: {program} resume; or take it back: {program} abort")
             }
@@ -207,6 +203,10 @@ impl CommandError {
 }
 
 const TAKE_OVER: &str = "see that whoever drives is gone, then add: --take-over";
+
+fn needs_yes_next(plan: &str) -> String {
+    format!("read the plan, then add --yes, or agree to all: --accept-irreversible {plan}")
+}
 
 fn impossible_next(has_crossed: bool, program: &str) -> String {
     if has_crossed {
