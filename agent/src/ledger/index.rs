@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quaymaster_proto::act::Order;
+use quaymaster_proto::act::{Order, TakeDown};
 use quaymaster_proto::lease::{ClaimLease, LedgerEntry, RunLedger};
 use quaymaster_proto::node::LedgerHead;
 use quaymaster_proto::{
@@ -107,20 +107,11 @@ impl Index {
                 self.floor.clone_from(&order.to);
             }
             (Work::Act(Order::TakeDown(order)), Event::Intended | Event::Settled(_)) => {
-                let what = (act.run, order.component, order.generation.clone());
-                if !self.taken_down.contains(&what) {
-                    self.taken_down.push(what);
-                }
-                // Its end is seen, whatever it was at.
-                if let (Some(container), Event::Settled(_)) = (&order.container, event) {
-                    self.migrating.remove(container);
-                }
+                self.take_down(act, order, event);
             }
             // It is gone, and never started.
             (Work::Act(Order::RemoveStaged(order)), Event::Settled(_)) => {
-                if let Some(container) = &order.container {
-                    self.migrating.remove(container);
-                }
+                order.container.iter().for_each(|container| _ = self.migrating.remove(container));
             }
             (
                 Work::Act(
@@ -145,6 +136,17 @@ impl Index {
                 | Work::Restore(_),
                 _,
             ) => {}
+        }
+    }
+
+    fn take_down(&mut self, act: &Act, order: &TakeDown, event: &Event) {
+        let what = (act.run, order.component, order.generation.clone());
+        if !self.taken_down.contains(&what) {
+            self.taken_down.push(what);
+        }
+        // Its end is seen, whatever it was at.
+        if let (Some(container), Event::Settled(_)) = (&order.container, event) {
+            self.migrating.remove(container);
         }
     }
 

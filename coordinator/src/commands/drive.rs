@@ -273,6 +273,17 @@ fn failed(
     CommandError::Run { source, has_crossed: has_crossed(plan, runner.state()) }
 }
 
+/// Nothing was stopped for a rollback that is not to be.
+fn called_off(
+    plan: &CheckedPlan,
+    state: &RunState,
+    failures: &[(NodeName, Problem)],
+) -> CommandError {
+    let why = failures.first().map(|(node, why)| spoiled(node, why)).unwrap_or_default();
+    let has_crossed = stands_beyond(plan, state);
+    CommandError::Impossible { what: "roll back", why, has_crossed }
+}
+
 /// Whether the registry is held past the point of no return: what has come to
 /// its end is not.
 fn stands_beyond(plan: &CheckedPlan, state: &RunState) -> bool {
@@ -315,9 +326,7 @@ fn finish(
         }
         // Called off, for nothing was stopped.
         Ended::Failed { step, failures } if step.what == What::Act(Verb::CheckBackup) => {
-            let why = failures.first().map(|(node, why)| spoiled(node, why)).unwrap_or_default();
-            let has_crossed = stands_beyond(plan, state);
-            return Err(CommandError::Impossible { what: "roll back", why, has_crossed });
+            return Err(called_off(plan, state, failures));
         }
         Ended::Done
         | Ended::Back { .. }

@@ -213,23 +213,16 @@ impl RunState {
             Event::Failed { step, node, problem, at } => {
                 self.act(*step, node, ActEvent::Failed { problem: problem.clone(), at: *at })?;
             }
-            Event::Waiting { step, on, at } => {
-                let since = self.gate_since(*step, "waiting", *at)?;
-                self.gates.insert(*step, GateState::Waiting { on: on.clone(), since });
-            }
+            Event::Waiting { step, on, at } => self.wait(*step, on, *at)?,
             Event::Passed { step, evidence, since, at } => {
                 self.pass(*step, evidence, *since, *at)?;
             }
-            Event::Closed { step, failure, at } => {
-                self.gate_since(*step, "closed", *at)?;
-                self.gates.insert(*step, GateState::Closed { failure: failure.clone(), at: *at });
-            }
+            Event::Closed { step, failure, at } => self.close(*step, failure, *at)?,
             Event::LeftBehind { step, node, failure, at } => {
                 self.leave_behind(*step, node, failure, *at)?;
             }
             Event::Approved { gate, by, because, at: _ } => {
-                let approval = Approval { gate: *gate, by: by.clone(), because: because.clone() };
-                self.approvals.push(approval);
+                self.approve(*gate, by, because.as_deref());
             }
             Event::TurnedBack { because, crossing, at } => {
                 self.turn_back(because, *crossing, *at)?;
@@ -252,22 +245,14 @@ impl RunState {
             Event::RollbackOrdered { check, epoch, by, because, at } => {
                 self.only_on_the_way(event, Direction::is_there)?;
                 self.take_in_hand(*epoch, by)?;
-                self.direction = Direction::Rollback {
-                    by: by.clone(),
-                    because: because.clone(),
-                    since: *at,
-                    check: *check,
-                    finished_at: self.finished_at.take(),
-                };
+                let finished_at = self.finished_at.take();
+                let (by, because) = (by.clone(), because.clone());
+                let (since, check) = (*at, *check);
+                self.direction = Direction::Rollback { by, because, since, check, finished_at };
             }
             Event::RollbackCalledOff { .. } => self.call_off(event)?,
             Event::Finished { at } | Event::WentBack { at } | Event::RolledBack { at } => {
-                self.only_on_the_way(event, |direction| match direction {
-                    Direction::There => matches!(event, Event::Finished { .. }),
-                    Direction::Back { .. } => matches!(event, Event::WentBack { .. }),
-                    Direction::Rollback { .. } => matches!(event, Event::RolledBack { .. }),
-                })?;
-                self.finished_at = Some(*at);
+                self.finish(event, *at)?;
             }
         }
         self.last_at = event.at();
@@ -278,6 +263,33 @@ impl RunState {
     fn sampled(&mut self, event: &Event, sampling: &Sampling) -> Result<(), IllegalEvent> {
         self.only_on_the_way(event, Direction::is_there)?;
         self.sampling = Some(Arc::new(sampling.clone()));
+        Ok(())
+    }
+
+    fn approve(&mut self, gate: Gate, by: &str, because: Option<&str>) {
+        let (by, because) = (by.to_owned(), because.map(str::to_owned));
+        self.approvals.push(Approval { gate, by, because });
+    }
+
+    fn wait(
+        &mut self,
+        step: StepNumber,
+        on: &WaitingOn,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        let since = self.gate_since(step, "waiting", at)?;
+        self.gates.insert(step, GateState::Waiting { on: on.clone(), since });
+        Ok(())
+    }
+
+    fn close(
+        &mut self,
+        step: StepNumber,
+        failure: &GateFailure,
+        at: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        self.gate_since(step, "closed", at)?;
+        self.gates.insert(step, GateState::Closed { failure: failure.clone(), at });
         Ok(())
     }
 
@@ -383,6 +395,17 @@ impl RunState {
             return Err(IllegalEvent::OutOfPlace { event: "a second turn back".to_owned() });
         }
         self.direction = Direction::Back { because: because.clone(), crossing, since };
+        Ok(())
+    }
+
+    /// Each way has an end of its own.
+    fn finish(&mut self, event: &Event, at: Timestamp) -> Result<(), IllegalEvent> {
+        self.only_on_the_way(event, |direction| match direction {
+            Direction::There => matches!(event, Event::Finished { .. }),
+            Direction::Back { .. } => matches!(event, Event::WentBack { .. }),
+            Direction::Rollback { .. } => matches!(event, Event::RolledBack { .. }),
+        })?;
+        self.finished_at = Some(at);
         Ok(())
     }
 

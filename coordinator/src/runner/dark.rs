@@ -54,7 +54,8 @@ where
         // Whom a person gave up has no say.
         let nodes = step.nodes.iter().filter(|node| !self.state.left_out.contains_key(*node));
         let nodes: Vec<_> = nodes.collect();
-        let lead = nodes.iter().find(|node| ***node == plan.first).or(nodes.first()).copied();
+        let lead =
+            nodes.iter().find(|node| ***node == plan.first).or_else(|| nodes.first()).copied();
         join_all(nodes.iter().copied().map(async |node| {
             // One list of sessions is enough: there is one database.
             let question = DatabaseQuestion { sessions: Some(node) == lead, counts: false };

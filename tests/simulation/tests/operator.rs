@@ -205,15 +205,13 @@ impl Operator {
         world.note(format!("{who} takes the run in hand, epoch {epoch}"));
         let mut runner = self.runner(who, journal, (fuse, life.clone(), takes_over));
         let begun = if rolls_back {
-            let ordered =
-                runner.roll_back(self.plan.plan(), who.to_owned(), "it is slow".to_owned());
-            match ordered.await {
-                Ok(Err(declined)) => return Outcome::Holds(format!("{declined:?}")),
-                Ok(Ok(())) => Ok(()),
-                Err(error) => Err(error),
-            }
+            self.order_rollback(&mut runner, who).await
         } else {
-            runner.note(Event::Driven { epoch, by: who.to_owned(), at }).await
+            Ok(runner.note(Event::Driven { epoch, by: who.to_owned(), at }).await)
+        };
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(declined) => return Outcome::Holds(declined),
         };
         if let Err(error) = begun {
             return ended(error, &life);
@@ -236,13 +234,9 @@ impl Operator {
             return Outcome::Holds(format!("still at {next:.60}: {gates:?}"));
         };
         match driven {
-            Ok(Ended::Done) => {
+            Ok(ended @ (Ended::Done | Ended::Back { because: _ } | Ended::RolledBack)) => {
                 assert_eq!(*runner.state(), journal.state(), "the journal tells another state");
-                Outcome::Done
-            }
-            Ok(Ended::Back { because: _ } | Ended::RolledBack) => {
-                assert_eq!(*runner.state(), journal.state(), "the journal tells another state");
-                Outcome::Back
+                if ended == Ended::Done { Outcome::Done } else { Outcome::Back }
             }
             Ok(Ended::Unclaimed { nodes }) => Outcome::Holds(format!("{UNCLAIMED}{nodes:?}")),
             Ok(Ended::LeaseLost { node }) => {
@@ -258,6 +252,20 @@ impl Operator {
                 Outcome::Holds(format!("step {}: {failure:?}", step.number))
             }
             Err(error) => ended(error, &life),
+        }
+    }
+
+    /// Takes a window back that is done; `Err` = it is declined.
+    async fn order_rollback(
+        &self,
+        runner: &mut Runner<Fleet, Pen>,
+        who: &str,
+    ) -> Result<Result<(), RunError>, String> {
+        let words = "it is slow".to_owned();
+        match runner.roll_back(self.plan.plan(), who.to_owned(), words).await {
+            Ok(Err(declined)) => Err(format!("{declined:?}")),
+            Ok(Ok(())) => Ok(Ok(())),
+            Err(error) => Ok(Err(error)),
         }
     }
 

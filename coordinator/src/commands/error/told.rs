@@ -162,11 +162,7 @@ impl CommandError {
             Self::NeedsDataLoss { backup } | Self::OtherBackupAccepted { accepted: _, backup } => {
                 accept_next("what it says is lost", "--accept-data-loss", backup)
             }
-            Self::NeedsYes { plan } => {
-                format!(
-                    "read the plan, then add --yes, or agree to all: --accept-irreversible {plan}"
-                )
-            }
+            Self::NeedsYes { plan } => needs_yes_next(plan),
             Self::Unfinished { .. } => {
                 format!("finish it first: {program} resume; or take it back: {program} abort")
             }
@@ -227,6 +223,10 @@ fn accept_next(what: &str, flag: &str, digest: &str) -> String {
 
 fn stands_next(program: &str) -> String {
     format!("see where it stands: {program} explain")
+}
+
+fn needs_yes_next(plan: &str) -> String {
+    format!("read the plan, then add --yes, or agree to all: --accept-irreversible {plan}")
 }
 
 fn impossible_next(has_crossed: bool, program: &str) -> String {

@@ -2,6 +2,7 @@
 
 use quaymaster_proto::FileDigest;
 use quaymaster_proto::act::{EnsureStopped, Promote, Recreate, TakeDown};
+use quaymaster_proto::floor::LowerFloor;
 
 use super::*;
 
@@ -143,11 +144,7 @@ impl World {
                 Ok(outcome(How::Changed, None))
             }
             Order::LowerFloor(lower) => {
-                let proof = lower.database.as_ref();
-                if proof.is_some_and(|of| !of.revisions.contains(&self.revision())) {
-                    return Err(Refusal::new(Reason::Database, "not the found revision"));
-                }
-                self.node(node).kept.floor.clone_from(&lower.to);
+                self.lower(node, lower)?;
                 Ok(outcome(How::Changed, None))
             }
             Order::RestoreConfig(restore) => {
@@ -162,6 +159,15 @@ impl World {
             Order::Recreate(recreate) => Ok(self.recreate(node, recreate, at)),
             Order::TakeDown(down) => Ok(self.take_down(node, down, at)),
         }
+    }
+
+    fn lower(&mut self, node: &NodeName, lower: &LowerFloor) -> Result<(), Refusal> {
+        let proof = lower.database.as_ref();
+        if proof.is_some_and(|of| !of.revisions.contains(&self.revision())) {
+            return Err(Refusal::new(Reason::Database, "not the found revision"));
+        }
+        self.node(node).kept.floor.clone_from(&lower.to);
+        Ok(())
     }
 
     /// What never started is gone; what has run is kept, and ended.

@@ -109,63 +109,33 @@ impl Orders for Fleet {
     ) -> Result<ActOutcome, CallError> {
         let agent = self.agent(node, words(&order))?;
         let mut client = agent.client.clone();
+        macro_rules! send {
+            ($inner:ident as $request:ident by $call:ident) => {{
+                let request = wire::$request::from(Ordered { act, order: $inner });
+                agent.act(&order, client.$call(request)).await
+            }};
+        }
         match order.clone() {
             Order::StageContainer(inner) => {
-                let request = wire::StageContainerRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.stage_container(request)).await
+                send!(inner as StageContainerRequest by stage_container)
             }
-            Order::StageConfig(inner) => {
-                let request = wire::StageConfigRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.stage_config(request)).await
-            }
-            Order::EnsureStopped(inner) => {
-                let request = wire::EnsureStoppedRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.ensure_stopped(request)).await
-            }
-            Order::PutConfig(inner) => {
-                let request = wire::PutConfigRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.put_config(request)).await
-            }
+            Order::StageConfig(inner) => send!(inner as StageConfigRequest by stage_config),
+            Order::EnsureStopped(inner) => send!(inner as EnsureStoppedRequest by ensure_stopped),
+            Order::PutConfig(inner) => send!(inner as PutConfigRequest by put_config),
             Order::StartMigrating(inner) => {
-                let request = wire::StartMigratingRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.start_migrating(request)).await
+                send!(inner as StartMigratingRequest by start_migrating)
             }
-            Order::EnsureRunning(inner) => {
-                let request = wire::EnsureRunningRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.ensure_running(request)).await
-            }
-            Order::Promote(inner) => {
-                let request = wire::PromoteRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.promote(request)).await
-            }
-            Order::SetFloor(inner) => {
-                let request = wire::SetFloorRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.set_floor(request)).await
-            }
-            Order::LowerFloor(inner) => {
-                let request = wire::LowerFloorRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.lower_floor(request)).await
-            }
-            Order::RestoreConfig(inner) => {
-                let request = wire::RestoreConfigRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.restore_config(request)).await
-            }
+            Order::EnsureRunning(inner) => send!(inner as EnsureRunningRequest by ensure_running),
+            Order::Promote(inner) => send!(inner as PromoteRequest by promote),
+            Order::SetFloor(inner) => send!(inner as SetFloorRequest by set_floor),
+            Order::LowerFloor(inner) => send!(inner as LowerFloorRequest by lower_floor),
+            Order::RestoreConfig(inner) => send!(inner as RestoreConfigRequest by restore_config),
             Order::RemoveStagedConfig(inner) => {
-                let request = wire::RemoveStagedConfigRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.remove_staged_config(request)).await
+                send!(inner as RemoveStagedConfigRequest by remove_staged_config)
             }
-            Order::RemoveStaged(inner) => {
-                let request = wire::RemoveStagedRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.remove_staged(request)).await
-            }
-            Order::Recreate(inner) => {
-                let request = wire::RecreateRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.recreate(request)).await
-            }
-            Order::TakeDown(inner) => {
-                let request = wire::TakeDownRequest::from(Ordered { act, order: inner });
-                agent.act(&order, client.take_down(request)).await
-            }
+            Order::RemoveStaged(inner) => send!(inner as RemoveStagedRequest by remove_staged),
+            Order::Recreate(inner) => send!(inner as RecreateRequest by recreate),
+            Order::TakeDown(inner) => send!(inner as TakeDownRequest by take_down),
         }
     }
 

@@ -393,6 +393,7 @@ fn wanted_rollback(plan: &Plan) -> Vec<(Kind, usize)> {
         (Kind(QUAY, RESTORE), 1),
         (Kind(QUAY, LOWER_FLOOR), 1),
         (Kind(QUAY, REMOVE_FILE), 1),
+        (Kind(QUAY, VERIFIED), 1),
     ];
     wanted.extend(RETURN.map(|what| (Kind(QUAY, what), 1)));
     for component in [BUILDER, CLAIR, MIRROR] {

@@ -7,14 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::query_parameters::KillContainerOptionsBuilder;
-use insta::assert_snapshot;
 use quaymaster_lab::cluster::lab_file::DatabaseKind;
 use quaymaster_lab::cluster::wait::until;
 use quaymaster_lab::quay::inspect;
 use quaymaster_suite::command::finish;
 use quaymaster_suite::container::is_running;
 use quaymaster_suite::upgrade::apply_arguments;
-use quaymaster_suite::{Outcome, Shape, TestLab, redact};
+use quaymaster_suite::{Outcome, Shape, TestLab};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -36,17 +35,23 @@ async fn a_window_that_is_done_is_rolled_back_with_every_row_that_it_had() {
 
     // Without a word on what is lost nothing is done.
     let asked = lab.quaymaster(WORDS).await.expect_code(2);
+    for said in ["everything that was written since", "revision 5b7503aada1b", "down for"] {
+        assert!(asked.stderr.contains(said), "{}", asked.page());
+    }
     let digest = digest_in(&asked);
 
     // Nor by a dump that is not what it was.
     let spoiled = Spoiled::one_byte(&lab);
     let serving = lab.look().await;
     let refused = roll_back(&lab, &digest).await.expect_code(3);
-    assert!(refused.stderr.contains("corrupted"), "{}", refused.page());
+    for said in ["corrupted", "nothing was stopped"] {
+        assert!(refused.stderr.contains(said), "{}", refused.page());
+    }
     assert_eq!(serving.changes(&lab.look().await), Vec::<String>::new());
     spoiled.mend();
 
     let done = roll_back(&lab, &digest).await.expect_code(0);
+    assert!(done.stdout.contains("rolled back   2.9.5 serves"), "{}", done.page());
     is_as_before(&lab, &before.revision, &rows).await;
     lab.check().await.expect_clean();
 
@@ -54,12 +59,6 @@ async fn a_window_that_is_done_is_rolled_back_with_every_row_that_it_had() {
     let plan = lab.plan(Some("synchronous")).await;
     lab.apply(&plan).await.expect_code(0);
     lab.check().await.expect_clean();
-
-    redact::settings(&lab).bind(|| {
-        assert_snapshot!("rollback-asked", redact::steady(&asked.page()));
-        assert_snapshot!("rollback-refused", redact::steady(&refused.page()));
-        assert_snapshot!("rollback-done", redact::steady(&done.page()));
-    });
 }
 
 #[tokio::test]
@@ -88,8 +87,8 @@ async fn a_migration_that_was_killed_half_way_is_rolled_back() {
     let digest = digest_in(&lab.quaymaster(WORDS).await.expect_code(2));
     roll_back(&lab, &digest).await.expect_code(0);
     is_as_before(&lab, &before.revision, &rows).await;
-    // The kill was this test's own.
-    assert_eq!(lab.check().await.broken(), [2]);
+    // The kill was this test's own, behind the agent's back.
+    assert_eq!(lab.check().await.broken(), [2, 6]);
 }
 
 #[tokio::test]
@@ -145,7 +144,8 @@ async fn serves_as_before(lab: &TestLab, revision: &Option<String>) {
     assert_eq!(&now.revision, revision);
     for (node, containers) in &now.containers {
         let running: Vec<_> = containers.values().filter(|shown| is_running(shown)).collect();
-        let [running] = running.as_slice() else { panic!("{node}: {running:?}") };
+        assert_eq!(running.len(), 1, "{node}");
+        let running = running[0];
         let name = running.name.as_deref().unwrap_or_default();
         assert!(!name.contains("quaymaster-"), "{node}: {name}");
         let config = &now.configs[node].text;
