@@ -148,7 +148,7 @@ pub(super) fn where_it_stands(explained: &Explained<'_>) -> String {
 fn undo_on_command(explained: &Explained<'_>) -> Option<String> {
     let (plan, state) = (explained.plan.plan(), explained.state);
     rollback::backup(plan, state).ok().filter(|_| !state.is_rollback())?;
-    Some(format!("by this window's backup alone, on command: {} rollback", explained.program))
+    Some("nothing by itself; on command `rollback`, to this window's backup".to_owned())
 }
 
 pub(super) fn answers(explained: &Explained<'_>) -> Answers {

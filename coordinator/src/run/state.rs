@@ -151,6 +151,10 @@ pub enum GateState {
     },
 }
 
+fn out_of_place(event: &Event) -> IllegalEvent {
+    IllegalEvent::OutOfPlace { event: format!("{event:?}") }
+}
+
 impl RunState {
     /// Folds a whole run. The first event must be its start.
     pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, IllegalEvent> {
@@ -201,9 +205,7 @@ impl RunState {
             return Err(IllegalEvent::AfterEnd { event: format!("{event:?}") });
         }
         match event {
-            Event::Started { .. } => {
-                return Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") });
-            }
+            Event::Started { .. } => return Err(out_of_place(event)),
             Event::Driven { epoch, by, at: _ } => self.take_in_hand(*epoch, by)?,
             Event::Intended { step, node, at } => self.intend(*step, node, *at)?,
             Event::Settled { step, node, settlement, at } => {
@@ -382,7 +384,7 @@ impl RunState {
         if is_legal(&self.direction) {
             return Ok(());
         }
-        Err(IllegalEvent::OutOfPlace { event: format!("{event:?}") })
+        Err(out_of_place(event))
     }
 
     fn turn_back(
