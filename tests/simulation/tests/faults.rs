@@ -274,6 +274,32 @@ pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Ve
     }
 }
 
+/// A fault that waits for its moment, and not for a time; whether it is one.
+async fn on_cue(
+    cluster: &Arc<Cluster>,
+    fault: Fault,
+    after: Duration,
+    chance: &mut Chance,
+) -> bool {
+    let world = &cluster.world;
+    if fault == Fault::ByHand {
+        until(|| world.is_dark()).await;
+        sleep(after / 10).await;
+        if world.is_dark() {
+            world.go_on_by_hand(0);
+        }
+        return true;
+    }
+    if let Fault::BehindBackup(node) = fault {
+        until(|| world.is_backed_up()).await;
+        sleep(chance.millis(0, 900)).await;
+        cluster.kill_agent(node);
+        foreign_start(cluster, node, chance, |stored| stored.runs > 0);
+        return true;
+    }
+    false
+}
+
 /// A fault that befalls the world, after so long.
 pub(crate) async fn befall(
     cluster: Arc<Cluster>,
@@ -285,22 +311,10 @@ pub(crate) async fn befall(
         cluster.network.lock().unwrap().ordeal = Some((Chosen::Verb(verb), ordeal));
         return;
     }
+    if on_cue(&cluster, fault, after, &mut chance).await {
+        return;
+    }
     let world = &cluster.world;
-    if fault == Fault::ByHand {
-        until(|| world.is_dark()).await;
-        sleep(after / 10).await;
-        if world.is_dark() {
-            world.go_on_by_hand(0);
-        }
-        return;
-    }
-    if let Fault::BehindBackup(node) = fault {
-        until(|| world.is_backed_up()).await;
-        sleep(chance.millis(0, 900)).await;
-        cluster.kill_agent(node);
-        foreign_start(&cluster, node, &mut chance, |stored| stored.runs > 0);
-        return;
-    }
     sleep(after).await;
     let length = chance.millis(200, 9000);
     match fault {

@@ -12,7 +12,7 @@ use quaymaster::measured::Measured;
 use quaymaster::nodes::{Looks as _, SurveyKey, asking};
 use quaymaster::plan::request::{Request, Wanted, wanted};
 use quaymaster::plan::situation::Situation;
-use quaymaster::plan::{CheckedPlan, Gate, Verb, What, build};
+use quaymaster::plan::{CheckedPlan, Gate, ReleaseInMode, Verb, What, Window, build};
 use quaymaster::preflight;
 use quaymaster::run::rebuild::{Kept, rebuild};
 use quaymaster::run::{Event, RunState, next};
@@ -116,6 +116,19 @@ fn cluster_file(nodes: usize) -> ClusterFile {
     ClusterFile::parse(&text, Path::new("/etc/quaymaster")).unwrap()
 }
 
+/// The window that such a cluster is to go through.
+fn window(catalogue: &Catalogue, from: &ReleaseInMode, kind: Kind) -> Window {
+    let first_mode = match kind {
+        Kind::Synchronous | Kind::Second => Some(Mode::Complete),
+        Kind::First => Some(Mode::Background),
+    };
+    let request = Request { to: "3.0.5".to_owned(), first_mode };
+    let Ok(Wanted::Window(window)) = wanted(catalogue, from, &request) else {
+        panic!("no window from {from}");
+    };
+    window
+}
+
 impl Operator {
     /// Surveys, checks and plans, as `quaymaster plan` does.
     pub(crate) async fn plan(cluster: Arc<Cluster>, seed: u64) -> Self {
@@ -143,14 +156,7 @@ impl Operator {
         let of_cluster = preflight::of_cluster(reader, &facts);
         let from = preflight::common_generation(reader, &facts)
             .unwrap_or_else(|| panic!("no common generation: {of_cluster:?}"));
-        let first_mode = match cluster.kind {
-            Kind::Synchronous | Kind::Second => Some(Mode::Complete),
-            Kind::First => Some(Mode::Background),
-        };
-        let request = Request { to: "3.0.5".to_owned(), first_mode };
-        let Ok(Wanted::Window(window)) = wanted(&catalogue, &from, &request) else {
-            panic!("no window from {from}");
-        };
+        let window = window(&catalogue, &from, cluster.kind);
         let about = asking::About { cluster: &file, catalogue: &catalogue, window: &window };
         let answers = asking::answers(&fleet, &about, &facts).await;
         let situation = Situation {
@@ -205,16 +211,13 @@ impl Operator {
         world.note(format!("{who} takes the run in hand, epoch {epoch}"));
         let mut runner = self.runner(who, journal, (fuse, life.clone(), takes_over));
         let begun = if rolls_back {
-            self.order_rollback(&mut runner, who).await
+            self.order_rollback(&mut runner, who, &life).await
         } else {
-            Ok(runner.note(Event::Driven { epoch, by: who.to_owned(), at }).await)
+            let driven = Event::Driven { epoch, by: who.to_owned(), at };
+            runner.note(driven).await.map_err(|error| ended(error, &life))
         };
-        let begun = match begun {
-            Ok(begun) => begun,
-            Err(declined) => return Outcome::Holds(declined),
-        };
-        if let Err(error) = begun {
-            return ended(error, &life);
+        if let Err(outcome) = begun {
+            return outcome;
         }
         if let Some(ordered) = ordered
             && let Err(outcome) = self.obey(&mut runner, ordered, &life).await
@@ -255,17 +258,19 @@ impl Operator {
         }
     }
 
-    /// Takes a window back that is done; `Err` = it is declined.
+    /// Takes a window back that is done; `Err` = it is declined, or not to be
+    /// written down.
     async fn order_rollback(
         &self,
         runner: &mut Runner<Fleet, Pen>,
         who: &str,
-    ) -> Result<Result<(), RunError>, String> {
+        life: &Life,
+    ) -> Result<(), Outcome> {
         let words = "it is slow".to_owned();
         match runner.roll_back(self.plan.plan(), who.to_owned(), words).await {
-            Ok(Err(declined)) => Err(format!("{declined:?}")),
-            Ok(Ok(())) => Ok(Ok(())),
-            Err(error) => Ok(Err(error)),
+            Ok(Err(declined)) => Err(Outcome::Holds(format!("{declined:?}"))),
+            Ok(Ok(())) => Ok(()),
+            Err(error) => Err(ended(error, life)),
         }
     }
 
