@@ -117,12 +117,8 @@ fn cluster_file(nodes: usize) -> ClusterFile {
 impl Operator {
     /// Surveys, checks and plans, as `quaymaster plan` does.
     pub(crate) async fn plan(cluster: Arc<Cluster>, seed: u64) -> Self {
-        let fleet = Fleet {
-            cluster: Arc::clone(&cluster),
-            life: Life::default(),
-            who: "alice@host".to_owned(),
-            process: 0,
-        };
+        let (life, who) = (Life::default(), "alice@host".to_owned());
+        let fleet = Fleet { cluster: Arc::clone(&cluster), life, who, process: 0 };
         let file = cluster_file(cluster.nodes);
         let catalogue = Catalogue::built_in();
         let reader = Reader { catalogue: &catalogue, mirrors: &file.mirrors };
@@ -206,12 +202,10 @@ impl Operator {
         } else {
             Ok(runner.note(Event::Driven { epoch, by: who.to_owned(), at }).await)
         };
-        let begun = match begun {
-            Ok(begun) => begun,
+        match begun {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return ended(error, &life),
             Err(declined) => return Outcome::Holds(declined),
-        };
-        if let Err(error) = begun {
-            return ended(error, &life);
         }
         if let Some(ordered) = ordered
             && let Err(outcome) = self.obey(&mut runner, ordered, &life).await
