@@ -132,12 +132,8 @@ fn window(catalogue: &Catalogue, from: &ReleaseInMode, kind: Kind) -> Window {
 impl Operator {
     /// Surveys, checks and plans, as `quaymaster plan` does.
     pub(crate) async fn plan(cluster: Arc<Cluster>, seed: u64) -> Self {
-        let fleet = Fleet {
-            cluster: Arc::clone(&cluster),
-            life: Life::default(),
-            who: "alice@host".to_owned(),
-            process: 0,
-        };
+        let (life, who) = (Life::default(), "alice@host".to_owned());
+        let fleet = Fleet { cluster: Arc::clone(&cluster), life, who, process: 0 };
         let file = cluster_file(cluster.nodes);
         let catalogue = Catalogue::built_in();
         let reader = Reader { catalogue: &catalogue, mirrors: &file.mirrors };
