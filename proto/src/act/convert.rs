@@ -149,11 +149,12 @@ impl TryFrom<wire::EnsureStoppedRequest> for Ordered<EnsureStopped> {
             grace_seconds,
             restart_policy,
         } = message;
+        let grace_seconds = super::grace(grace_seconds)?;
         let order = EnsureStopped {
             component: Component::from_wire("component", component)?,
             container: parsed("container_id", &container_id)?,
             generation: within("generation", generation)?,
-            grace_seconds: super::grace(grace_seconds)?,
+            grace_seconds,
             restart_policy: within("restart_policy", restart_policy)?,
         };
         Ok(Self { act: within("act", act)?, order })
