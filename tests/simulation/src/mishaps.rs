@@ -101,9 +101,10 @@ impl World {
         state.database.clients.values().any(|client| client.application == BACKUP_APPLICATION)
     }
 
-    /// Whether no Quay lives.
+    /// Whether the run has gone dark: no Quay lives, and an agent has stopped one.
     pub fn is_dark(&self) -> bool {
-        self.state().quays().next().is_none()
+        let state = self.state();
+        state.quays().next().is_none() && state.witness.has_stopped()
     }
 
     /// Somebody does on a node what is left of the documented procedure: the

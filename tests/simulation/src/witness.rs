@@ -111,6 +111,11 @@ impl Witness {
         (self.retries, self.was_well) = (0, false);
     }
 
+    /// Whether any agent was ever asked to stop a Quay.
+    pub fn has_stopped(&self) -> bool {
+        !self.stopped.is_empty()
+    }
+
     /// Whether the database ever lost a revision.
     pub fn has_lost_revision(&self) -> bool {
         self.lost_at.is_some()

@@ -265,7 +265,7 @@ pub(crate) fn against(removed: Removed, chance: &mut Chance, nodes: usize) -> Ve
         Guard::PolicyBeforeStop => vec![Fault::EngineRestart(node)],
         Guard::IdsNotNames => {
             // In the second window: right when all of them are down.
-            vec![Fault::ByHand, Fault::CoordinatorDies { appends: 10, writes: false }]
+            vec![Fault::ByHand, Fault::CoordinatorDies { appends: 11, writes: false }]
         }
         Guard::SiblingUntilDark => {
             let late = Ordeal::OutlivesSender(chance.millis(2000, 12_000));
