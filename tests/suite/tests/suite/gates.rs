@@ -228,9 +228,10 @@ pub(crate) async fn a_container_that_restarts_once_holds(kind: DatabaseKind) {
     let held = finish(applying, "apply").await.expect_code(8);
     assert!(!quays(&lab, "quay-2").await.iter().any(is_running), "no other one started");
     shown(&lab, &name_of(kind, "restarted-once"), &held);
-    // The first start migrated; the second found the database at the target.
+    // The first start migrated; the second, which is this test's own doing and
+    // no order's, found the database at the target.
     let verdict = lab.check().await;
-    assert_eq!((verdict.broken(), verdict.migrations()), (Vec::new(), 1));
+    assert_eq!((verdict.broken(), verdict.migrations()), (vec![2], 1));
 }
 
 fn name_of(kind: DatabaseKind, what: &str) -> String {

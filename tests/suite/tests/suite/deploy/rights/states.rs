@@ -145,7 +145,7 @@ async fn a_journal_that_was_torn() {
         fs::write(&path, &whole[..length]).unwrap();
         let [status, apply] = between.pages(&[]).await;
         assert!(status.stdout.contains("cannot be trusted"), "{}", status.page());
-        refuses(apply, 1, &["cannot be trusted", "left as it is", "resume --from-nodes"]);
+        refuses(apply, 1, &["cannot be trusted", "left as it is", "--from-nodes"]);
     }
     fs::write(&path, &whole).unwrap();
     between.goes_on().await;
