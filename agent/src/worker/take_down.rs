@@ -101,8 +101,11 @@ impl<E: Engine> Turn<'_, E> {
         component: Component,
         generation: &Generation,
     ) -> Result<(), Refusal> {
+        // What does not migrate may return as it was: its image can be the same.
         let run = self.act.run;
-        if !self.node.ledger().get()?.index().took_down(run, component, generation) {
+        if !component.migrates()
+            || !self.node.ledger().get()?.index().took_down(run, component, generation)
+        {
             return Ok(());
         }
         Err(Refusal::new(

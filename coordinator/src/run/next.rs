@@ -385,6 +385,13 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     if ran::is_before_backup(plan, step) {
         return !has_begun_to_migrate(plan, state);
     }
+    // Behind a restore nodes go on without the one that failed: what they have
+    // started is what the window found, each on its own proof.
+    let is_restored = plan.restored_at() == Some(step.number);
+    let is_behind = |next: &&Step| next.number > step.number && state.has_begun(next.number);
+    if is_restored && plan.rollback.iter().any(|next| is_behind(&next)) {
+        return false;
+    }
     let guarded = plan.way_of(step).iter().find(|next| {
         next.number > step.number
             && match next.what {

@@ -204,6 +204,19 @@ async fn before_the_restore_a_node_that_fails_holds_it_and_behind_it_is_left_beh
 }
 
 #[tokio::test(start_paused = true)]
+async fn behind_the_restore_the_others_serve_while_one_file_waits_for_a_person() {
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    stage.fleet.refuse("quay-2", "restore-config", Reason::Drifted);
+    let ended = roll_back(&stage, stage.late()).await.unwrap();
+    assert!(matches!(&ended, Ended::Failed { failures, .. } if failures.len() == 1), "{ended:?}");
+    assert_eq!(stage.fleet.tally().returned.len(), 2, "the others serve");
+    stage.fleet.forgive();
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(ended, Ended::RolledBack);
+    assert_rolled_back(&stage);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restore_that_fails_holds_with_everything_down() {
     let stage = finished(3, &first_window(Mode::Complete)).await;
     stage.fleet.refuse("quay-1", "restore", Reason::Database);
