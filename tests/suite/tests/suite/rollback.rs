@@ -144,10 +144,10 @@ fn digest_in(asked: &Outcome) -> String {
 /// Without a login a verification pushes nothing, and every row is the window's.
 fn verify_nothing(lab: &TestLab) {
     let path = lab.lab().layout().cluster_file();
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
     let without = text.replace("verify: { credentials: robot.json }\n", "");
     assert_ne!(text, without);
-    std::fs::write(&path, without).unwrap();
+    fs::write(&path, without).unwrap();
 }
 
 async fn is_as_before(lab: &TestLab, revision: &Option<String>, rows: &BTreeMap<String, String>) {
