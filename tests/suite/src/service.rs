@@ -117,6 +117,17 @@ impl Service {
         kill_process(id, signal).expect("the service can be signalled");
     }
 
+    /// Signals what a tracer runs, and not the tracer. A trace itself names threads,
+    /// whose ids are somebody else's when they have ended.
+    pub fn signal_traced(&self, signal: Signal) {
+        let tracer = self.child.id().expect("the tracer runs");
+        let path = format!("/proc/{tracer}/task/{tracer}/children");
+        let children = std::fs::read_to_string(path).expect("its children can be listed");
+        let id = children.split_whitespace().next().and_then(|id| id.parse().ok());
+        let id = id.and_then(Pid::from_raw).expect("it runs something");
+        kill_process(id, signal).expect("the service can be signalled");
+    }
+
     /// Waits for its end.
     pub async fn ended(mut self) -> ExitStatus {
         timeout(BOUND, self.child.wait())

@@ -18,7 +18,7 @@ use quaymaster_suite::{Shape, TestLab};
 use rustix::process::Signal;
 use time::OffsetDateTime;
 
-use super::{agent, end_agent, end_traced, serve};
+use super::{agent, end_agent, serve};
 
 const NODE: &str = "quay-1";
 
@@ -180,7 +180,7 @@ async fn an_act_that_is_stuck_starves_the_watchdog() {
     // The call returns, and the act goes on.
     service.until_fed(2).await;
     finish(run, "apply").await.expect_code(0);
-    end_traced(&calls);
+    service.signal_traced(Signal::TERM);
     service.ended().await;
 }
 
