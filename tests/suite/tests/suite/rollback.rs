@@ -205,8 +205,9 @@ struct Spoiled(PathBuf, Vec<u8>);
 impl Spoiled {
     fn one_byte(lab: &TestLab) -> Self {
         let backups = lab.lab().layout().backups("quay-1");
-        let run = fs::read_dir(backups).unwrap().next().unwrap().unwrap().path();
-        let dump = fs::read_dir(run.join("dump")).unwrap();
+        // Beside it lies what the node keeps of itself.
+        let kept = fs::read_dir(backups).unwrap().map(|kept| kept.unwrap().path().join("dump"));
+        let dump = fs::read_dir(kept.into_iter().find(|dump| dump.is_dir()).unwrap()).unwrap();
         let largest = dump.max_by_key(|file| file.as_ref().unwrap().metadata().unwrap().len());
         let path = largest.unwrap().unwrap().path();
         let sound = fs::read(&path).unwrap();
