@@ -109,13 +109,7 @@ fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
             is_undone(node) && !(is_evidence && **node == plan.first)
         });
         let nodes: Vec<NodeName> = nodes.cloned().collect();
-        let decision = match step.what {
-            What::Act(Verb::Recreate | Verb::Start) => {
-                walk.act_again(step, nodes, |node| is_back(plan, state, step, node))
-            }
-            What::Act(_) => walk.act(step, nodes),
-            What::Gate(gate) => walk.gate(plan, step, gate, nodes),
-        };
+        let decision = walk.back(plan, step, nodes);
         if let Some(next) = decision {
             return next;
         }
@@ -138,11 +132,7 @@ fn roll_back<'a>(plan: &'a Plan, state: &RunState) -> Next<'a> {
             }
             // Somebody may have started it again.
             What::Act(Verb::TakeDown) => walk.act_again(step, nodes, |_| is_restored),
-            What::Act(Verb::Recreate | Verb::Start) => {
-                walk.act_again(step, nodes, |node| is_back(plan, state, step, node))
-            }
-            What::Act(_) => walk.act(step, nodes),
-            What::Gate(gate) => walk.gate(plan, step, gate, nodes),
+            What::Act(_) | What::Gate(_) => walk.back(plan, step, nodes),
         };
         if let Some(next) = decision {
             return next;
@@ -243,7 +233,20 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
     }
 
-    /// The same; but what an earlier process left there may have ended since, so
+    /// A step of a way to what the window found: what was created and started
+    /// there is asked for again until it has its name.
+    fn back(&mut self, plan: &Plan, step: &'a Step, nodes: Vec<NodeName>) -> Option<Next<'a>> {
+        let state = self.state;
+        match step.what {
+            What::Act(Verb::Recreate | Verb::Start) => {
+                self.act_again(step, nodes, |node| is_back(plan, state, step, node))
+            }
+            What::Act(_) => self.act(step, nodes),
+            What::Gate(gate) => self.gate(plan, step, gate, nodes),
+        }
+    }
+
+    /// As `act`; but what an earlier process left there may have ended since, so
     /// this one asks again until it is over.
     fn act_again(
         &mut self,
@@ -388,8 +391,8 @@ fn is_outdated(plan: &Plan, step: &Step, kind: Gate, state: &RunState) -> bool {
     // Behind a restore nodes go on without the one that failed: what they have
     // started is what the window found, each on its own proof.
     let is_restored = plan.restored_at() == Some(step.number);
-    let is_behind = |next: &&Step| next.number > step.number && state.has_begun(next.number);
-    if is_restored && plan.rollback.iter().any(|next| is_behind(&next)) {
+    let is_begun_behind = |next: &Step| next.number > step.number && state.has_begun(next.number);
+    if is_restored && plan.rollback.iter().any(is_begun_behind) {
         return false;
     }
     let guarded = plan.way_of(step).iter().find(|next| {

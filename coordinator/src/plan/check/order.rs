@@ -1,101 +1,16 @@
 //! The order of the steps: the rules that keep two generations apart, one
 //! migration alone, and every change before the point of no return reversible.
 
-use std::fmt;
+mod counts;
+mod flaw;
 
-use quaymaster_proto::{Component, Mode, NodeName};
-use serde::{Serialize, Serializer};
+use quaymaster_proto::{Component, NodeName};
 
 use crate::plan::{
     Fate, Gate, Inverse, Plan, PlannedImage, PlannedNode, Stage, Step, Verb, What, Width,
 };
 
-/// One thing that is wrong with the steps.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum OrderFlaw {
-    /// A step has another number than its place.
-    #[error("step {number} stands at place {place}")]
-    Number {
-        /// Its number.
-        number: u32,
-        /// Its place; 1 is the first.
-        place: usize,
-    },
-    /// A step is not done by the nodes that its width names.
-    #[error("step {number} names other nodes than its width")]
-    Nodes {
-        /// Which.
-        number: u32,
-    },
-    /// A step says wrongly whether the registry serves or what undoes it.
-    #[error("step {number} says wrongly where it stands or what undoes it")]
-    Standing {
-        /// Which.
-        number: u32,
-    },
-    /// A step is there too often or not at all.
-    #[error("{what} is there {found} times instead of {wanted}")]
-    Count {
-        /// Which.
-        what: Kind,
-        /// How often.
-        found: usize,
-        /// How often it should be.
-        wanted: usize,
-    },
-    /// A step comes too early.
-    #[error("{later} does not come after {earlier}")]
-    Before {
-        /// What must come first.
-        earlier: Kind,
-        /// What must come later.
-        later: Kind,
-    },
-    /// Something stands between two steps that belong together.
-    #[error("{later} does not come right after {earlier}")]
-    NotAdjacent {
-        /// What must come first.
-        earlier: Kind,
-        /// What must follow.
-        later: Kind,
-    },
-    /// The image is pulled although it is there, or not although it is not.
-    #[error("image, pull and releases contradict each other")]
-    Pull,
-    /// The way back does not begin with the proof that nothing new started.
-    #[error("the way back does not begin with the first node's staged container")]
-    NoProof,
-    /// Something comes after the verification.
-    #[error("the verification is not the last step")]
-    NotLast,
-    /// What follows the last look at the running cluster is no stop.
-    #[error("no stop comes right after the no-change gate")]
-    StopsLater,
-}
-
-/// What a step is, and whose.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Kind(Component, What);
-
-impl Serialize for Kind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(component, what) = self;
-        formatter.write_str(name(*what))?;
-        match component {
-            Component::Quay => Ok(()),
-            Component::Clair | Component::Builder | Component::Mirror => {
-                write!(formatter, " of {component}")
-            }
-        }
-    }
-}
+pub use flaw::{Kind, OrderFlaw};
 
 const PULL: What = What::Act(Verb::Pull);
 const STAGE_CONTAINER: What = What::Act(Verb::StageContainer);
@@ -213,9 +128,7 @@ pub(super) fn flaws(plan: &Plan) -> Vec<OrderFlaw> {
     let mut flaws = Vec::new();
     let (there, back) = (plan.steps.as_slice(), plan.back.as_slice());
     let rollback = plan.rollback.as_slice();
-    counts(there, &wanted(plan), &mut flaws);
-    counts(back, &wanted_back(plan), &mut flaws);
-    counts(rollback, &wanted_rollback(plan), &mut flaws);
+    counts::all(plan, &mut flaws);
     for (earlier, later) in BEFORE {
         before(there, (QUAY, *earlier), (QUAY, *later), &mut flaws);
     }
@@ -317,110 +230,6 @@ fn stops_at_once(steps: &[Step], flaws: &mut Vec<OrderFlaw>) {
     for place in positions(steps, (QUAY, UNCHANGED)) {
         if steps.get(place + 1).is_none_or(|next| next.what != STOP) {
             flaws.push(OrderFlaw::StopsLater);
-        }
-    }
-}
-
-/// How often each kind of step is there on the way there.
-fn wanted(plan: &Plan) -> Vec<(Kind, usize)> {
-    let has_rest = usize::from(plan.nodes.len() > 1);
-    let has_backfill = usize::from(plan.window.from.mode == Mode::Background);
-    let has_pull = usize::from(is_pulled(&plan.image));
-    let has_backup = usize::from(plan.backup.node().is_some());
-    let mut wanted = vec![
-        (Kind(QUAY, BACKFILL), has_backfill),
-        (Kind(QUAY, PULL), has_pull),
-        (Kind(QUAY, STAGE_CONTAINER), 1),
-        (Kind(QUAY, STAGE_CONFIG), 1),
-        (Kind(QUAY, APPROVAL), 1),
-        (Kind(QUAY, UNCHANGED), 1),
-        (Kind(QUAY, STOP), 1),
-        (Kind(QUAY, SET_FLOOR), 1),
-        (Kind(QUAY, DARK), 2 + has_backup),
-        (Kind(QUAY, BACK_UP), has_backup),
-        (Kind(QUAY, PUT_CONFIG), 1),
-        (Kind(QUAY, MIGRATE), 1),
-        (Kind(QUAY, FIRST_NODE), 1),
-        (Kind(QUAY, START), has_rest),
-        (Kind(QUAY, HEALTHY), has_rest),
-        (Kind(QUAY, PROMOTE), 1),
-        (Kind(QUAY, VERIFIED), 1),
-    ];
-    for component in [BUILDER, CLAIR, MIRROR] {
-        let (starts, stops) = moves(plan, component);
-        let own_image = component != MIRROR && plan.image_of(component).is_some_and(is_pulled);
-        wanted.extend([
-            (Kind(component, STOP), stops),
-            (Kind(component, PULL), usize::from(own_image)),
-            (Kind(component, STAGE_CONTAINER), starts),
-            (Kind(component, START), starts),
-            (Kind(component, HEALTHY), starts),
-            (Kind(component, PROMOTE), starts),
-        ]);
-    }
-    wanted
-}
-
-/// And on the way back: of every step that can be taken back, what does it.
-fn wanted_back(plan: &Plan) -> Vec<(Kind, usize)> {
-    let has_rest = usize::from(plan.nodes.len() > 1);
-    let mut wanted = vec![
-        (Kind(QUAY, REMOVE_STAGED), 1 + has_rest),
-        (Kind(QUAY, RESTORE), 1),
-        (Kind(QUAY, LOWER_FLOOR), 1),
-        (Kind(QUAY, REMOVE_FILE), 1),
-        (Kind(QUAY, VERIFIED), 1),
-    ];
-    wanted.extend(RETURN.map(|what| (Kind(QUAY, what), 1)));
-    for component in [BUILDER, CLAIR, MIRROR] {
-        let (starts, stops) = moves(plan, component);
-        wanted.push((Kind(component, REMOVE_STAGED), starts));
-        wanted.extend(RETURN.map(|what| (Kind(component, what), stops)));
-    }
-    wanted
-}
-
-/// And of a rollback, where there is a backup.
-fn wanted_rollback(plan: &Plan) -> Vec<(Kind, usize)> {
-    if plan.backup.node().is_none() {
-        return Vec::new();
-    }
-    let mut wanted = vec![
-        (Kind(QUAY, CHECK_BACKUP), 1),
-        (Kind(QUAY, TAKE_DOWN), 1),
-        (Kind(QUAY, DARK), 2),
-        (Kind(QUAY, RESTORE_DATABASE), 1),
-        (Kind(QUAY, RESTORE), 1),
-        (Kind(QUAY, LOWER_FLOOR), 1),
-        (Kind(QUAY, REMOVE_FILE), 1),
-        (Kind(QUAY, VERIFIED), 1),
-    ];
-    wanted.extend(RETURN.map(|what| (Kind(QUAY, what), 1)));
-    for component in [BUILDER, CLAIR, MIRROR] {
-        let (starts, stops) = moves(plan, component);
-        wanted.push((Kind(component, TAKE_DOWN), starts));
-        wanted.extend(RETURN.map(|what| (Kind(component, what), stops)));
-    }
-    wanted
-}
-
-/// Whether containers of a component are started and stopped at all.
-fn moves(plan: &Plan, component: Component) -> (usize, usize) {
-    let any = |width| usize::from(!nodes_of(plan, component, width).is_empty());
-    (any(Width::Having), any(Width::Stopped))
-}
-
-fn counts(steps: &[Step], wanted: &[(Kind, usize)], flaws: &mut Vec<OrderFlaw>) {
-    for (what, wanted) in wanted {
-        let found = positions(steps, (what.0, what.1)).count();
-        if found != *wanted {
-            flaws.push(OrderFlaw::Count { what: *what, found, wanted: *wanted });
-        }
-    }
-    for step in steps {
-        let kind = Kind(step.component, step.what);
-        if !wanted.iter().any(|(known, _)| *known == kind) {
-            flaws.push(OrderFlaw::Count { what: kind, found: 1, wanted: 0 });
         }
     }
 }
@@ -529,35 +338,5 @@ fn inverse(what: What) -> Inverse {
             | Verb::TakeDown
             | Verb::Restore,
         ) => Inverse::Nothing,
-    }
-}
-
-fn name(what: What) -> &'static str {
-    match what {
-        What::Act(Verb::Pull) => "the pull",
-        What::Act(Verb::StageContainer) => "the staging of containers",
-        What::Act(Verb::StageConfig) => "the staging of config.yaml",
-        What::Act(Verb::Stop) => "the stop",
-        BACK_UP => "the backup",
-        What::Act(Verb::PutConfig) => "the change of config.yaml",
-        What::Act(Verb::StartMigrating) => "the migrating start",
-        What::Act(Verb::Start) => "the start of the others",
-        What::Act(Verb::Promote) => "the promotion",
-        What::Act(Verb::SetFloor) => "the floor",
-        What::Act(Verb::RemoveStaged) => "the removal of staged containers",
-        What::Act(Verb::RemoveStagedConfig) => "the removal of the staged config.yaml",
-        What::Act(Verb::RestoreConfig) => "the restore of config.yaml",
-        What::Act(Verb::LowerFloor) => "the lowering of the floor",
-        What::Act(Verb::CheckBackup) => "the look at the backup",
-        What::Act(Verb::TakeDown) => "the end of what the window brought",
-        What::Act(Verb::Restore) => "the restore of the database",
-        What::Act(Verb::Recreate) => "the fresh containers of the old generation",
-        What::Gate(Gate::Backfill) => "the backfill gate",
-        What::Gate(Gate::Approval) => "the approval",
-        What::Gate(Gate::Unchanged) => "the look for changes",
-        What::Gate(Gate::Dark) => "the dark gate",
-        What::Gate(Gate::FirstNode) => "the first node's gate",
-        What::Gate(Gate::Healthy) => "the others' gate",
-        What::Gate(Gate::Verified) => "the verification",
     }
 }

@@ -178,6 +178,20 @@ async fn a_process_that_dies_at_any_record_of_it_is_followed_by_one_that_ends_it
     }
 }
 
+/// One of three was left behind.
+fn others_serve(stage: &Stage, ended: &Ended) {
+    assert!(matches!(ended, Ended::Failed { failures, .. } if failures.len() == 1), "{ended:?}");
+    assert_eq!(stage.fleet.tally().returned.len(), 2, "the others serve");
+}
+
+/// Once nothing stands in its way a later process ends it.
+async fn mended_it_ends(stage: &Stage) {
+    stage.fleet.forgive();
+    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert_eq!(ended, Ended::RolledBack);
+    assert_rolled_back(stage);
+}
+
 #[tokio::test(start_paused = true)]
 async fn before_the_restore_a_node_that_fails_holds_it_and_behind_it_is_left_behind() {
     let stage = finished(3, &first_window(Mode::Complete)).await;
@@ -194,26 +208,16 @@ async fn before_the_restore_a_node_that_fails_holds_it_and_behind_it_is_left_beh
     assert!(matches!(heard, Err(Declined::Because(_))), "{heard:?}");
     stage.fleet.forgive();
     stage.fleet.refuse("quay-3", "recreate", Reason::Engine);
-    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
-    assert!(matches!(&ended, Ended::Failed { failures, .. } if failures.len() == 1), "{ended:?}");
-    assert_eq!(stage.fleet.tally().returned.len(), 2, "the others serve");
-    stage.fleet.forgive();
-    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
-    assert_eq!(ended, Ended::RolledBack);
-    assert_rolled_back(&stage);
+    others_serve(&stage, &stage.runner(true).await.drive(Patience::Leave).await.unwrap());
+    mended_it_ends(&stage).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn behind_the_restore_the_others_serve_while_one_file_waits_for_a_person() {
     let stage = finished(3, &first_window(Mode::Complete)).await;
     stage.fleet.refuse("quay-2", "restore-config", Reason::Drifted);
-    let ended = roll_back(&stage, stage.late()).await.unwrap();
-    assert!(matches!(&ended, Ended::Failed { failures, .. } if failures.len() == 1), "{ended:?}");
-    assert_eq!(stage.fleet.tally().returned.len(), 2, "the others serve");
-    stage.fleet.forgive();
-    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
-    assert_eq!(ended, Ended::RolledBack);
-    assert_rolled_back(&stage);
+    others_serve(&stage, &roll_back(&stage, stage.late()).await.unwrap());
+    mended_it_ends(&stage).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,10 +230,7 @@ async fn a_restore_that_fails_holds_with_everything_down() {
         "{ended:?}"
     );
     assert!(stage.fleet.tally().returned.is_empty());
-    stage.fleet.forgive();
-    let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
-    assert_eq!(ended, Ended::RolledBack);
-    assert_rolled_back(&stage);
+    mended_it_ends(&stage).await;
 }
 
 #[tokio::test(start_paused = true)]
