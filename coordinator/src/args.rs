@@ -251,9 +251,29 @@ pub struct RollbackArgs {
     /// Agree to lose all that was written since the backup with this digest
     #[arg(long, value_name = "DIGEST")]
     pub accept_data_loss: Option<String>,
+    /// Leave out a node that is not to be had; HOW says in words how its Quay is
+    /// kept from the database
+    #[arg(long, value_name = "NODE=HOW", value_parser = left_out)]
+    pub without: Vec<LeftOut>,
     /// Take the lease from whoever holds it; whose it is, is said before
     #[arg(long)]
     pub take_over: bool,
+}
+
+/// A node that is given up, and what a person says of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeftOut {
+    /// Which.
+    pub node: NodeName,
+    /// How its Quay is kept from the database.
+    pub how: String,
+}
+
+fn left_out(text: &str) -> Result<LeftOut, String> {
+    let (node, how) =
+        text.split_once('=').ok_or("say how its Quay is kept from the database: NODE=HOW")?;
+    let node = node.parse().map_err(|problem| format!("{problem}"))?;
+    Ok(LeftOut { node, how: how.trim().to_owned() })
 }
 
 /// Of `heal`.

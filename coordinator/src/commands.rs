@@ -34,7 +34,7 @@ mod unfinished;
 mod verify;
 mod watch;
 
-pub use error::{CommandError, HealError, VerifyError};
+pub use error::{CommandError, HealError, Stands, VerifyError};
 
 use context::Context;
 

@@ -13,6 +13,7 @@ pub mod first_node;
 pub mod health;
 pub mod healthy;
 pub mod living;
+pub mod ours;
 pub mod people;
 pub mod unchanged;
 pub mod verified;

@@ -43,7 +43,7 @@ pub use heal::{Heal, Healed, NotHealed, heal};
 pub use lease::{Claimant, Unclaimed};
 pub use person::Declined;
 pub use progress::Progress;
-pub use rollback::spoiled;
+pub use rollback::{RollbackWish, spoiled};
 
 use followers::Followers;
 use lease::Held;

@@ -40,7 +40,8 @@ pub struct DatabaseLook {
     pub identity: DatabaseIdentity,
     /// `postgresql`, `mysql` (MariaDB too) or `sqlite`.
     pub kind: String,
-    /// `alembic_version`; empty while the table is empty (quay-observed 4).
+    /// `alembic_version`; empty while the table is empty (quay-observed 4), or
+    /// where there is none and nothing was to be counted.
     pub revision: String,
     /// A standby: nothing may start on it.
     pub in_recovery: bool,

@@ -1,6 +1,7 @@
 //! Driving a run from the command line: the loop beside its live view, the
 //! person at the terminal, and the signals.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quaymaster_proto::{NodeName, Reason};
@@ -14,7 +15,7 @@ use crate::commands::context::{Context, whoami};
 use crate::commands::live::View;
 use crate::commands::signals::{Said, Signals};
 use crate::commands::unfinished::over;
-use crate::commands::{CommandError, question, talk, terminal};
+use crate::commands::{CommandError, Stands, question, talk, terminal};
 use crate::exit::Exit;
 use crate::journal::History;
 use crate::journal::store::Journal;
@@ -25,7 +26,7 @@ use crate::render::{self, Explained};
 use crate::report;
 use crate::run::{Cause, Event, GateFailure, Problem, RunState, WaitingOn};
 use crate::runner::{
-    Claimant, Declined, Ended, Parts, Patience, Progress, Runner, Unclaimed, spoiled,
+    Claimant, Declined, Ended, Parts, Patience, Progress, RollbackWish, Runner, Unclaimed, spoiled,
 };
 use crate::telemetry::{self, Traces};
 use crate::verifier::Verifier;
@@ -51,7 +52,7 @@ pub(super) enum Ordered {
     /// Back.
     Abort { because: Option<String> },
     /// Back by the backup, past the point of no return.
-    RollBack { because: String },
+    RollBack { because: String, without: BTreeMap<NodeName, String> },
     /// A node's part once more.
     Retry { node: NodeName },
     /// The first node's part to another one.
@@ -138,8 +139,7 @@ async fn driven(context: &Context, drive: Drive) -> Result<Exit, CommandError> {
         match stop.await? {
             Stop::Interrupted => {
                 view.close();
-                talk::say(&interrupted(context));
-                return Ok(Exit::Interrupted);
+                return leave(context, &plan, &mut runner).await;
             }
             Stop::Ended(asked @ Ended::Waiting { step: _, on: WaitingOn::Approval })
                 if talk::is_someone_there() =>
@@ -174,12 +174,26 @@ async fn obey(
 ) -> Result<Option<Exit>, CommandError> {
     tokio::select! {
         biased;
-        () = signals.end() => {
-            talk::say(&interrupted(context));
-            Ok(Some(Exit::Interrupted))
-        }
-        obeyed = order(context, plan, runner, ordered) => obeyed,
+        () = signals.end() => {}
+        obeyed = order(context, plan, runner, ordered) => return obeyed,
     }
+    leave(context, plan, runner).await.map(Some)
+}
+
+/// The end of an interrupted process. What goes on is what was begun: a rollback
+/// for which nothing was stopped yet is called off.
+async fn leave(
+    context: &Context,
+    plan: &CheckedPlan,
+    runner: &mut Runner<Fleet, Journal>,
+) -> Result<Exit, CommandError> {
+    let stood_down = runner.stand_down("interrupted").await;
+    let words = match stood_down.map_err(|source| failed(plan, runner, source))? {
+        true => format!("interrupted; {}", called_off_in_words(context, runner.state())),
+        false => interrupted(context),
+    };
+    talk::say(&words);
+    Ok(Exit::Interrupted)
 }
 
 /// Follows what a person ordered, or says why not: then that is the end.
@@ -191,8 +205,9 @@ async fn order(
 ) -> Result<Option<Exit>, CommandError> {
     let (what, heard) = match ordered {
         Ordered::Abort { because } => ("go back", runner.abort(plan.plan(), because).await),
-        Ordered::RollBack { because } => {
-            ("roll back", runner.roll_back(plan.plan(), whoami(), because).await)
+        Ordered::RollBack { because, without } => {
+            let wish = RollbackWish { by: whoami(), because, without };
+            ("roll back", runner.roll_back(plan.plan(), wish).await)
         }
         Ordered::Retry { node } => ("try again", runner.retry(plan.plan(), &node).await),
         Ordered::HandOver { to } => ("hand over", runner.hand_over(plan.plan(), &to).await),
@@ -203,11 +218,14 @@ async fn order(
     match heard.map_err(|source| failed(plan, runner, source))? {
         Ok(()) => Ok(None),
         Err(Declined::Ended(ended)) => finish(context, plan, runner.state(), &ended).map(Some),
-        Err(Declined::Because(why)) => Err(CommandError::Impossible {
-            what,
-            why,
-            has_crossed: stands_beyond(plan, runner.state()),
-        }),
+        Err(Declined::CalledOff) => {
+            talk::say(&called_off_in_words(context, runner.state()));
+            Ok(Some(Exit::Done))
+        }
+        Err(Declined::Because(why)) => {
+            let stands = Stands::of(plan.plan(), runner.state());
+            Err(CommandError::Impossible { what, why, stands })
+        }
     }
 }
 
@@ -280,14 +298,16 @@ fn called_off(
     failures: &[(NodeName, Problem)],
 ) -> CommandError {
     let why = failures.first().map(|(node, why)| spoiled(node, why)).unwrap_or_default();
-    let has_crossed = stands_beyond(plan, state);
-    CommandError::Impossible { what: "roll back", why, has_crossed }
+    CommandError::Impossible { what: "roll back", why, stands: Stands::of(plan.plan(), state) }
 }
 
-/// Whether the registry is held past the point of no return: what has come to
-/// its end is not.
-fn stands_beyond(plan: &CheckedPlan, state: &RunState) -> bool {
-    state.finished_at.is_none() && has_crossed(plan, state)
+/// What is left where a rollback comes to nothing.
+fn called_off_in_words(context: &Context, state: &RunState) -> String {
+    let left = match state.finished_at {
+        Some(_) => "the window's end stands".to_owned(),
+        None => format!("the run is where it was; to go on: {} resume", context.program()),
+    };
+    format!("the rollback is called off, nothing was stopped for it; {left}")
 }
 
 fn has_crossed(plan: &CheckedPlan, state: &RunState) -> bool {

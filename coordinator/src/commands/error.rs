@@ -234,8 +234,16 @@ pub enum CommandError {
         what: &'static str,
         /// Why not.
         why: String,
-        /// Whether the point of no return is behind the run.
-        has_crossed: bool,
+        /// How the run stands.
+        stands: Stands,
+    },
+    /// A rollback was ordered by a process that has ended before it began.
+    #[error("{by} ordered a rollback of run {run}, and nothing was stopped for it yet")]
+    RollbackNotBegun {
+        /// Which run.
+        run: String,
+        /// Who ordered it: user@host.
+        by: String,
     },
     /// There is no run that could be meant.
     #[error("there is no unfinished run of cluster `{cluster}`")]
@@ -301,10 +309,12 @@ pub enum CommandError {
 
 mod heal;
 mod journal;
+mod stands;
 mod told;
 mod verify;
 
 pub use heal::HealError;
+pub use stands::Stands;
 pub use verify::VerifyError;
 
 fn unclaimed(nodes: &[(NodeName, Unclaimed)]) -> String {

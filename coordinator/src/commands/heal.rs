@@ -9,13 +9,15 @@ use ulid::Ulid;
 
 use crate::args::{HealArgs, Output};
 use crate::commands::context::{Context, whoami};
-use crate::commands::unfinished::{Unfinished, over, unfinished};
+use crate::commands::unfinished::{Unfinished, latest, over, unfinished};
 use crate::commands::{CommandError, HealError, question, talk};
 use crate::exit::Exit;
 use crate::heal::{Healing, Known, document, is_document, judge};
+use crate::journal::History;
 use crate::nodes::asking::Counts;
 use crate::nodes::{HealthQuestion, Looks};
 use crate::render;
+use crate::run::rollback;
 use crate::runner::{Heal, heal};
 use crate::survey::Survey;
 
@@ -51,6 +53,12 @@ pub(super) async fn run(context: &Context, args: &HealArgs) -> Result<Exit, Comm
     for silent in survey.silent.keys() {
         talk::say(&format!("warning: {silent} does not answer, and nobody knows what runs there"));
     }
+    if let Some(run) = forecloses(context, &history)? {
+        talk::say(&format!(
+            "warning: up to now run {run} can be rolled back by its backup; behind a healing \
+             only by hand"
+        ));
+    }
     question::healing(&healing, *yes).await?;
     let seen = survey.facts.nodes.get(node).and_then(|found| found.facts.lease.clone());
     let order = order(context, &healing, seen)?;
@@ -66,6 +74,13 @@ pub(super) async fn run(context: &Context, args: &HealArgs) -> Result<Exit, Comm
         }
     }
     Ok(Exit::Done)
+}
+
+/// The run that no rollback undoes any more once something else was driven.
+fn forecloses(context: &Context, history: &History) -> Result<Option<RunId>, CommandError> {
+    let Some(state) = latest(history)? else { return Ok(None) };
+    let plan = context.plan_of(state.run, &state.plan)?;
+    Ok(rollback::backup(plan.plan(), &state).is_ok().then_some(state.run))
 }
 
 fn order(context: &Context, healing: &Healing, seen: Option<Lease>) -> Result<Heal, CommandError> {

@@ -15,7 +15,7 @@ use crate::journal::History;
 use crate::journal::store::Journal;
 use crate::nodes::grpc::Fleet;
 use crate::plan::members::{differences, with_planned_nodes};
-use crate::run::{Event, RunState};
+use crate::run::{Direction, Event, RunState};
 
 pub(super) async fn run(context: &Context, args: &ResumeArgs) -> Result<Exit, CommandError> {
     let ResumeArgs { from_nodes, retry, hand_over, without, because, drive } = args;
@@ -23,6 +23,7 @@ pub(super) async fn run(context: &Context, args: &ResumeArgs) -> Result<Exit, Co
         from_nodes::adopt(context, drive.take_over).await?;
     }
     let found = find(context).await?;
+    may_go_on(&found.found.state)?;
     let ordered = match (retry, hand_over, without) {
         (Some(node), ..) => Some(Ordered::Retry { node: node.clone() }),
         (_, Some(to), _) => Some(Ordered::HandOver { to: to.clone() }),
@@ -33,6 +34,15 @@ pub(super) async fn run(context: &Context, args: &ResumeArgs) -> Result<Exit, Co
         (None, None, None) => None,
     };
     take_in_hand(context, found, drive, ordered).await
+}
+
+/// A rollback that was ordered and not begun is asked for again by a person.
+fn may_go_on(state: &RunState) -> Result<(), CommandError> {
+    let Direction::Rollback { by, .. } = &state.direction else { return Ok(()) };
+    if !state.can_be_called_off() {
+        return Ok(());
+    }
+    Err(CommandError::RollbackNotBegun { run: state.run.to_string(), by: by.clone() })
 }
 
 /// The run that a command means, and what it needs.

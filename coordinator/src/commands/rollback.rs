@@ -1,18 +1,18 @@
 //! `rollback`: past the point of no return, back to what the window found, by
 //! the window's own backup.
 
-use crate::args::{DriveArgs, RollbackArgs};
+use crate::args::{DriveArgs, LeftOut, RollbackArgs};
 use crate::commands::apply::warn_of_damage;
 use crate::commands::context::Context;
 use crate::commands::drive::{Drive, Ordered, claimant, drive};
 use crate::commands::unfinished::{Unfinished, latest};
-use crate::commands::{CommandError, question, resume, talk};
+use crate::commands::{CommandError, Stands, question, resume, talk};
 use crate::exit::Exit;
 use crate::render;
 use crate::run::rollback;
 
 pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, CommandError> {
-    let RollbackArgs { run, because, accept_data_loss, take_over } = args;
+    let RollbackArgs { run, because, accept_data_loss, without, take_over } = args;
     if context.history().await?.is_none() {
         return Err(resume::nothing(context));
     }
@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, 
         what: "roll back",
         why,
         // Nothing was changed by asking.
-        has_crossed: false,
+        stands: Stands::Elsewhere,
     };
     if let Some(run) = run.filter(|run| *run != state.run) {
         let latest = state.run;
@@ -38,20 +38,24 @@ pub(super) async fn run(context: &Context, args: &RollbackArgs) -> Result<Exit, 
     }
     let backup =
         rollback::backup(plan.plan(), &state).map_err(|why| impossible(why.to_string()))?;
-    if !state.is_rollback() {
+    // What was ordered and never begun is asked for anew, whoever ordered it.
+    let is_under_way = state.is_rollback() && !state.can_be_called_off();
+    if !is_under_way {
         let warning = render::rollback(plan.plan(), &state, backup, context.clock.now());
         question::rollback(&plan, &warning, backup, accept_data_loss.as_deref()).await?;
     }
     let found = Unfinished { state, plan };
     let nodes = resume::nodes(context, &found)?;
     let args = DriveArgs { take_over: *take_over, ..DriveArgs::default() };
-    if found.state.is_rollback() {
+    if is_under_way {
         talk::say("that rollback was ordered before; going on with it");
         let found = resume::Found { journal, history, found, nodes };
         return resume::take_in_hand(context, found, &args, None).await;
     }
     let claimant = claimant(context, &history, &args, nodes.as_ref()).await?;
     let Unfinished { state, plan } = found;
-    let ordered = Some(Ordered::RollBack { because: because.clone() });
+    let without = without.iter().map(|LeftOut { node, how }| (node.clone(), how.clone()));
+    let ordered = Ordered::RollBack { because: because.clone(), without: without.collect() };
+    let ordered = Some(ordered);
     drive(context, Drive { nodes, plan, state, journal, args, claimant, ordered }).await
 }

@@ -3,6 +3,8 @@
 
 mod gate;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use quaymaster_proto::backup::Backup;
 use quaymaster_proto::{
@@ -213,6 +215,10 @@ pub enum Event {
         by: String,
         /// In words.
         because: String,
+        /// Nodes that are not to be had, and how their Quay is kept from the
+        /// database. Whoever was left out before and answers takes part again.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        without: BTreeMap<NodeName, String>,
         /// When.
         at: Timestamp,
     },

@@ -48,8 +48,10 @@ pub fn rebuild(kept: &Kept, now: Timestamp) -> Vec<Event> {
         anew(kept, attempt, &plan.steps, &mut events);
         there(kept, attempt, &mut events);
     }
-    back(kept, attempts.clone(), &mut events);
-    roll_back(kept, attempts, &mut events);
+    // One that was called off came before any way back, one that was not came
+    // in its place.
+    roll_back(kept, attempts.clone(), &mut events);
+    back(kept, attempts, &mut events);
     events
 }
 
@@ -137,7 +139,10 @@ fn roll_back(kept: &Kept, attempts: RangeInclusive<u32>, events: &mut Vec<Event>
     };
     let (epoch, by) = (kept.epoch.next(), BY.to_owned());
     let because = "its nodes have begun it".to_owned();
-    events.push(Event::RollbackOrdered { check: check.number, epoch, by, because, at });
+    // No agent keeps who was left out: that has to be said again.
+    let without = BTreeMap::new();
+    let check = check.number;
+    events.push(Event::RollbackOrdered { check, epoch, by, because, without, at });
     for attempt in attempts {
         anew(kept, attempt, &plan.rollback, events);
         for step in &plan.rollback {

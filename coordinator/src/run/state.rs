@@ -97,9 +97,18 @@ pub enum Direction {
         since: Timestamp,
         /// The rollback's first step, which changes nothing.
         check: StepNumber,
-        /// When the run had reached its own end, where it had.
-        finished_at: Option<Timestamp>,
+        /// Where the run was, for where it is called off.
+        before: Before,
     },
+}
+
+/// What an order to roll back puts aside.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Before {
+    /// When the run had reached its own end, where it had.
+    pub finished_at: Option<Timestamp>,
+    /// Who was left out.
+    pub left_out: BTreeMap<NodeName, String>,
 }
 
 impl Direction {
@@ -244,13 +253,13 @@ impl RunState {
                 self.only_on_the_way(event, Direction::is_there)?;
                 self.tags_left = Some(count.clone());
             }
-            Event::RollbackOrdered { check, epoch, by, because, at } => {
+            Event::RollbackOrdered { check, epoch, by, because, without, at } => {
                 self.only_on_the_way(event, Direction::is_there)?;
                 self.take_in_hand(*epoch, by)?;
-                let finished_at = self.finished_at.take();
+                let before = self.set_aside(without);
                 let (by, because) = (by.clone(), because.clone());
                 let (since, check) = (*at, *check);
-                self.direction = Direction::Rollback { by, because, since, check, finished_at };
+                self.direction = Direction::Rollback { by, because, since, check, before };
             }
             Event::RollbackCalledOff { .. } => self.call_off(event)?,
             Event::Finished { at } | Event::WentBack { at } | Event::RolledBack { at } => {
@@ -411,19 +420,29 @@ impl RunState {
         Ok(())
     }
 
+    /// Where the run is when it is to be rolled back, and whoever was left out
+    /// takes part again.
+    fn set_aside(&mut self, without: &BTreeMap<NodeName, String>) -> Before {
+        Before {
+            finished_at: self.finished_at.take(),
+            left_out: std::mem::replace(&mut self.left_out, without.clone()),
+        }
+    }
+
     /// Back to where the run was, as long as nothing was changed.
     fn call_off(&mut self, event: &Event) -> Result<(), IllegalEvent> {
         let illegal = || IllegalEvent::OutOfPlace { event: format!("{event:?}") };
-        let Direction::Rollback { check, finished_at, .. } = &self.direction else {
+        let Direction::Rollback { check, before, .. } = &self.direction else {
             return Err(illegal());
         };
-        let (check, finished_at) = (*check, *finished_at);
+        let (check, Before { finished_at, left_out }) = (*check, before.clone());
         if self.begun.iter().any(|(step, _)| *step > check) {
             return Err(illegal());
         }
         // Whoever orders another one has it looked at anew.
         self.acts.retain(|(step, _), _| *step != check);
         self.finished_at = finished_at;
+        self.left_out = left_out;
         self.direction = Direction::There;
         Ok(())
     }

@@ -20,6 +20,8 @@ use crate::run::{
 pub enum Declined {
     /// Leases were not to be had.
     Ended(Box<Ended>),
+    /// It was followed already: a rollback that had not begun is called off.
+    CalledOff,
     /// It cannot be, and this is why.
     Because(String),
 }
@@ -42,7 +44,7 @@ where
                 return Ok(Err(Declined::Ended(Box::new(ended))));
             }
             self.call_off(words.unwrap_or_else(|| "a person ordered it".to_owned())).await?;
-            return because("it was about to be rolled back, and that alone is called off");
+            return Ok(Err(Declined::CalledOff));
         }
         if self.state.is_rollback() {
             return because(
@@ -190,10 +192,15 @@ where
             return Ok(Ok(()));
         }
         if self.state.is_rollback() && !self.is_restored(plan) {
-            return because(
-                "no node is left out before the database is restored: until then each of them has \
-                 to be seen dark",
-            );
+            if plan.backup.node() == Some(node) {
+                return because(format!("{node} has the backup that is restored"));
+            }
+            if self.nodes.describe(node, &self.key).await.is_ok() {
+                return because(format!(
+                    "{node} answers, and before the database is restored whoever answers has to \
+                     be seen dark"
+                ));
+            }
         }
         if self.state.direction == Direction::There {
             if !self.has_passed_first_gate(plan) {

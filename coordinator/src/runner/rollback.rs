@@ -2,15 +2,29 @@
 //! backup. It is read back while what serves still serves; if it is spoiled, or
 //! a node is not to be had, the order is called off and nothing was stopped.
 
+use std::collections::BTreeMap;
+
 use futures::future::join_all;
 use quaymaster_proto::NodeName;
+use quaymaster_proto::node::NodeFacts;
 
 use super::person::{Heard, because};
 use super::{Book, Declined, Ended, RunError, Runner};
+use crate::gates::ours;
 use crate::nodes::{Looks, Orders};
 use crate::plan::{Gate, Plan, Step, What};
-use crate::run::rollback::{self, NoRollback};
-use crate::run::{ActState, Event, GateState, Problem};
+use crate::run::{ActState, Event, GateState, Problem, rollback};
+
+/// What a person says who orders a rollback.
+#[derive(Clone, Debug)]
+pub struct RollbackWish {
+    /// Who: user@host.
+    pub by: String,
+    /// Why, in words.
+    pub because: String,
+    /// Nodes that are not to be had, and how their Quay is kept from the database.
+    pub without: BTreeMap<NodeName, String>,
+}
 
 impl<N, B> Runner<N, B>
 where
@@ -18,24 +32,34 @@ where
     B: Book,
 {
     /// Takes the run in hand for a rollback, where that can be.
-    pub async fn roll_back(&mut self, plan: &Plan, by: String, words: String) -> Heard {
-        if self.state.is_rollback() && self.state.finished_at.is_none() {
-            return Ok(Ok(()));
-        }
+    pub async fn roll_back(&mut self, plan: &Plan, wish: RollbackWish) -> Heard {
+        let RollbackWish { by, because: words, without } = wish;
         if words.trim().is_empty() {
             return because("it has to be said why");
+        }
+        if let Some((node, _)) = without.iter().find(|(_, how)| how.trim().is_empty()) {
+            return because(format!(
+                "it has to be said how the Quay of {node} is kept from the database"
+            ));
+        }
+        if self.state.can_be_called_off() {
+            self.call_off("ordered anew".to_owned()).await?;
+        }
+        if self.state.is_rollback() && self.state.finished_at.is_none() {
+            return because("it is being rolled back: resume goes on with it");
         }
         if let Err(why) = rollback::backup(plan, &self.state) {
             return because(why.to_string());
         }
-        if let Err(why) = self.nodes_are_ours(plan).await {
+        if let Err(why) = ours::judge(plan, &self.state, &self.looks(plan).await, &without) {
             return because(why.to_string());
         }
         let Some(check) = plan.rollback.first() else {
             return because("the plan has no way back past its point of no return");
         };
         let (epoch, at) = (self.epoch().next(), self.clock.now());
-        let ordered = Event::RollbackOrdered { check: check.number, epoch, by, because: words, at };
+        let ordered =
+            Event::RollbackOrdered { check: check.number, epoch, by, because: words, without, at };
         self.held.forget();
         self.record(vec![ordered]).await?;
         if let Some(ended) = self.claim(plan).await? {
@@ -55,6 +79,16 @@ where
                 because(why)
             }
         }
+    }
+
+    /// Nobody is there any more who ordered it: as long as nothing was stopped,
+    /// nothing is to come of it by itself.
+    pub async fn stand_down(&mut self, because: &str) -> Result<bool, RunError> {
+        let can_be = self.state.can_be_called_off();
+        if can_be {
+            self.call_off(because.to_owned()).await?;
+        }
+        Ok(can_be)
     }
 
     /// What a failure of a rollback leads to: as long as nothing was stopped it
@@ -86,28 +120,22 @@ where
         Ok(())
     }
 
-    /// Every node that is left, looked at before anything is done.
-    async fn nodes_are_ours(&self, plan: &Plan) -> Result<(), NoRollback> {
-        let looks = join_all(self.left(plan).map(async |node| {
-            (node, self.nodes.describe(node, &self.key).await.map_err(|error| error.reason()))
+    /// Every node of the plan, looked at before anything is done: also who was
+    /// left out, for it may have come back with what must not meet the restored
+    /// database.
+    async fn looks(&self, plan: &Plan) -> Vec<(NodeName, Result<NodeFacts, String>)> {
+        join_all(plan.nodes.iter().map(async |node| {
+            let facts = self.nodes.describe(&node.name, &self.key).await;
+            (node.name.clone(), facts.map_err(|error| error.reason()))
         }))
-        .await;
-        for (node, facts) in looks {
-            match facts {
-                Ok(facts) => rollback::is_ours(plan, &self.state, node, &facts)?,
-                Err(why) => return Err(NoRollback::Silent { node: node.clone(), why }),
-            }
-        }
-        Ok(())
+        .await
     }
 
     fn unclaimed(&self, plan: &Plan) -> Option<NodeName> {
-        self.left(plan).find(|node| !self.held.has(node)).cloned()
-    }
-
-    fn left<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a NodeName> {
-        let all = plan.nodes.iter().map(|node| &node.name);
-        all.filter(|node| !self.state.left_out.contains_key(*node))
+        let mut all = plan.nodes.iter().map(|node| &node.name);
+        let is_missed =
+            |node: &&NodeName| !self.state.left_out.contains_key(*node) && !self.held.has(node);
+        all.find(is_missed).cloned()
     }
 
     /// What stands against the backup, by the node that has it.

@@ -40,6 +40,8 @@ const FILTERS: &[(&str, &str)] = &[
         r"(?s)\nbackup    [\d.]+ s verified, \d+ kB kept on (\S+) in\s+\S+",
         "\nbackup    <seconds> verified, <n> kB kept on $1 in <directory>",
     ),
+    // Windows that were gone back from pushed and deleted tags of their own.
+    (r"the backfill of \d\d tags, about \d s once", "the backfill of <n> tags, about <n> s once"),
     (r"verified, \d+ kB", "verified, <n> kB"),
     // Told only where something failed in passing.
     (r", \d+ questions? asked again", ""),

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Nothing takes longer but with a broken product.
@@ -23,7 +24,7 @@ pub const WATCHDOG: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Service {
     child: Child,
-    socket: UnixDatagram,
+    heard: mpsc::UnboundedReceiver<String>,
     /// Everything that it told, one message each.
     pub told: Vec<String>,
     _dir: TempDir,
@@ -51,14 +52,13 @@ impl Service {
             .kill_on_drop(true)
             .spawn()
             .expect("the service can be started");
-        Self { child, socket, told: Vec::new(), _dir: dir }
+        Self { child, heard: listen(socket), told: Vec::new(), _dir: dir }
     }
 
     /// The next message.
     async fn hear(&mut self) -> &str {
-        let mut bytes = vec![0; 8192];
-        let length = self.socket.recv(&mut bytes).await.expect("the socket can be read");
-        self.told.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        let message = self.heard.recv().await.expect("the socket is being read");
+        self.told.push(message);
         self.told.last().map(String::as_str).unwrap_or_default()
     }
 
@@ -105,9 +105,8 @@ impl Service {
 
     /// Drops what was told and not yet heard.
     fn forget(&mut self) {
-        let mut bytes = [0; 8192];
-        while let Ok(length) = self.socket.try_recv(&mut bytes) {
-            self.told.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        while let Ok(message) = self.heard.try_recv() {
+            self.told.push(message);
         }
     }
 
@@ -135,6 +134,21 @@ impl Service {
             .unwrap_or_else(|_| panic_with("the service does not end"))
             .expect("the service can be waited for")
     }
+}
+
+/// Reads a notify socket at all times, as systemd does: it holds ten messages,
+/// and then whoever tells waits.
+fn listen(socket: UnixDatagram) -> mpsc::UnboundedReceiver<String> {
+    let (sender, heard) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut bytes = vec![0; 8192];
+        while let Ok(length) = socket.recv(&mut bytes).await {
+            if sender.send(String::from_utf8_lossy(&bytes[..length]).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    heard
 }
 
 fn allow_everybody(path: &Path) {

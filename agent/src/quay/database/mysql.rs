@@ -28,7 +28,8 @@ pub(crate) use self::contents::{Contents, contents};
 use self::server::Server;
 use self::threads::Thread;
 use super::{
-    Asked, COUNTS_LIMIT, Found, Ground, LookError, STATEMENT_LIMIT, close, host_path, one_revision,
+    Asked, COUNTS_LIMIT, Found, Ground, LookError, STATEMENT_LIMIT, close, host_path, no_revision,
+    one_revision,
 };
 use crate::engine::Mount;
 use crate::quay::database_uri::ServerUri;
@@ -151,7 +152,7 @@ async fn ask(connection: &mut MySqlConnection, asked: Asked) -> Result<Found, Lo
         .await
         .map_err(|source| LookError::query("begin a read-only transaction", &source))?;
     let (server, threads) = server_and_threads(connection).await?;
-    let revision = revision(connection, &server).await?;
+    let revision = revision(connection, &server, asked).await?;
     let (counts, size_bytes) = if asked.counts {
         let counts = counts(connection, &server).await?;
         (Some(counts), Some(contents::size(connection, &server).await?))
@@ -274,12 +275,16 @@ async fn has_table(
     found.first().map_or(Ok(false), |row| Ok(number(row, 0)? > 0))
 }
 
-async fn revision(connection: &mut MySqlConnection, server: &Server) -> Result<String, LookError> {
+async fn revision(
+    connection: &mut MySqlConnection,
+    server: &Server,
+    asked: Asked,
+) -> Result<String, LookError> {
     let found = has_table(connection, server, "alembic_version").await;
     let found =
         found.map_err(|source| LookError::query("look for table `alembic_version`", &source))?;
     if !found {
-        return Err(LookError::NoAlembicTable);
+        return no_revision(asked);
     }
     let failed = |source| LookError::query("read table `alembic_version`", &source);
     let query = server.limited("SELECT version_num FROM alembic_version", STATEMENT_LIMIT);

@@ -15,7 +15,10 @@ mod footing;
 
 pub(super) use footing::footing;
 
-use super::{Asked, COUNTS_LIMIT, Found, Ground, LookError, STATEMENT_LIMIT, close, one_revision};
+use super::{
+    Asked, COUNTS_LIMIT, Found, Ground, LookError, STATEMENT_LIMIT, close, no_revision,
+    one_revision,
+};
 
 /// Opens a session, asks, and closes it.
 pub(super) async fn look(options: &PgConnectOptions, asked: Asked) -> Result<Found, LookError> {
@@ -48,7 +51,7 @@ async fn ask(
         .await
         .map_err(|source| LookError::query("begin a read-only transaction", &source))?;
     let (identity, in_recovery, version, version_number) = server(connection).await?;
-    let revision = revision(connection).await?;
+    let revision = revision(connection, asked).await?;
     let sessions = if asked.sessions {
         let own = options.get_application_name().unwrap_or_default();
         Some(sessions(connection, own, version_number).await?)
@@ -115,13 +118,13 @@ async fn server(connection: &mut PgConnection) -> Result<(String, bool, String, 
     ))
 }
 
-async fn revision(connection: &mut PgConnection) -> Result<String, LookError> {
+async fn revision(connection: &mut PgConnection, asked: Asked) -> Result<String, LookError> {
     let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('alembic_version')::text")
         .fetch_one(&mut *connection)
         .await
         .map_err(|source| LookError::query("look for table `alembic_version`", &source))?;
     if table.is_none() {
-        return Err(LookError::NoAlembicTable);
+        return no_revision(asked);
     }
     let revisions = sqlx::query_scalar("SELECT version_num FROM alembic_version")
         .fetch_all(&mut *connection)

@@ -6,7 +6,7 @@ use quaymaster_proto::database::TagCounts;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
-use super::{Asked, Found, LookError, STATEMENT_LIMIT, one_revision};
+use super::{Asked, Found, LookError, STATEMENT_LIMIT, no_revision, one_revision};
 
 /// Opens the file, which must exist, asks, and closes it.
 pub(super) async fn look(path: &Path, asked: Asked) -> Result<Found, LookError> {
@@ -35,13 +35,15 @@ async fn ask(
         .fetch_one(&mut *connection)
         .await
         .map_err(|source| LookError::query("ask for the version", &source))?;
-    if !has_table(connection, "alembic_version").await? {
-        return Err(LookError::NoAlembicTable);
-    }
-    let revisions = sqlx::query_scalar("SELECT version_num FROM alembic_version")
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(|source| LookError::query("read table `alembic_version`", &source))?;
+    let revision = if has_table(connection, "alembic_version").await? {
+        let revisions = sqlx::query_scalar("SELECT version_num FROM alembic_version")
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|source| LookError::query("read table `alembic_version`", &source))?;
+        one_revision(revisions)?
+    } else {
+        no_revision(asked)?
+    };
     let counts = if asked.counts { Some(counts(connection).await?) } else { None };
     let unmapped_names = if super::names_them(counts.as_ref())
         && has_table(connection, "tagtorepositorytag").await?
@@ -52,7 +54,7 @@ async fn ask(
     };
     Ok(Found {
         identity: format!("sqlite:{}", path.display()),
-        revision: one_revision(revisions)?,
+        revision,
         in_recovery: false,
         sessions: None,
         counts,

@@ -34,6 +34,9 @@ async fn a_file_is_found_through_the_containers_mounts_and_never_made() {
     execute(&path, "CREATE TABLE repositorytag (id INTEGER PRIMARY KEY, hidden BOOLEAN)").await;
     let error = look(&settings, &mounts, "agent", ALL).await.unwrap_err();
     assert!(matches!(error, LookError::NoAlembicTable), "{error}");
+    // What a restore that broke off leaves is some database still.
+    let found = look(&settings, &mounts, "agent", Asked::default()).await.unwrap();
+    assert_eq!(found.revision, "");
     execute(
         &path,
         "CREATE TABLE alembic_version (version_num VARCHAR(32));

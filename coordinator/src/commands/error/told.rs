@@ -4,7 +4,7 @@ use std::path::Path;
 
 use quaymaster_proto::{NodeName, PlanDigest};
 
-use super::{CommandError, HealError, heal, journal};
+use super::{CommandError, HealError, Stands, heal, journal};
 use crate::exit::Exit;
 use crate::journal::store::JournalError;
 use crate::plan::Advice;
@@ -19,11 +19,13 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Run { source: _, has_crossed: true }
-            | Self::Impossible { has_crossed: true, .. } => Exit::FailedBeyond,
+            | Self::Impossible { stands: Stands::Beyond { .. }, .. } => Exit::FailedBeyond,
             Self::LeaseHeld { .. } | Self::LeaseLost { .. } => Exit::LeaseHeld,
             Self::Unclaimed { exit, .. } => *exit,
             Self::Call(_) => Exit::Unreachable,
-            Self::Impossible { has_crossed: false, .. } => Exit::Refused,
+            Self::Impossible { stands: Stands::Elsewhere, .. } | Self::RollbackNotBegun { .. } => {
+                Exit::Refused
+            }
             Self::Runtime { .. }
             | Self::Build(_)
             | Self::Unsound { .. }
@@ -110,6 +112,7 @@ impl CommandError {
             | Self::PlanFile { .. }
             | Self::LeaseHeld { .. }
             | Self::Impossible { .. }
+            | Self::RollbackNotBegun { .. }
             | Self::Reasons { .. }
             | Self::Request { .. } => UNCHANGED,
             Self::Heal(error) => error.standing(),
@@ -173,7 +176,8 @@ impl CommandError {
             Self::LeaseLost { .. } => {
                 format!("see who drives now: {program} status; if nobody does: {program} resume")
             }
-            Self::Impossible { has_crossed, .. } => impossible_next(*has_crossed, program),
+            Self::Impossible { stands, .. } => impossible_next(*stands, program),
+            Self::RollbackNotBegun { .. } => order_again(program),
             Self::Call(error) => error.remedy().to_owned(),
             Self::OtherNodes { .. } => {
                 format!("put the nodes back into cluster.yaml, or plan anew: {program} plan")
@@ -229,15 +233,24 @@ fn needs_yes_next(plan: &str) -> String {
     format!("read the plan, then add --yes, or agree to all: --accept-irreversible {plan}")
 }
 
-fn impossible_next(has_crossed: bool, program: &str) -> String {
-    if has_crossed {
-        format!(
+fn impossible_next(stands: Stands, program: &str) -> String {
+    match stands {
+        Stands::Elsewhere => format!("see where it stands: {program} explain"),
+        Stands::Beyond { has_backup: true } => format!(
             "the ways forward from here: {program} explain. The only way back is the window's \
              backup: {program} rollback"
-        )
-    } else {
-        format!("see where it stands: {program} explain")
+        ),
+        Stands::Beyond { has_backup: false } => format!(
+            "the ways forward from here: {program} explain. No backup of this window leads back"
+        ),
     }
+}
+
+fn order_again(program: &str) -> String {
+    format!(
+        "look again at what it loses, and order it: {program} rollback --because WORDS; or call \
+         it off: {program} abort"
+    )
 }
 
 const REASONS: &str = "give one --because for all of them, or one for each, in their order";

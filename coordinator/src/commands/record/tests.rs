@@ -42,6 +42,15 @@ impl Machine {
         journal.append(run(), events).await.unwrap();
     }
 
+    /// All of it is in the file once the last connection is closed, which a
+    /// connection of its own does a moment after it is dropped.
+    async fn is_at_rest(&self) {
+        let log = self.file().with_extension("db-wal");
+        while log.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     /// What a person is told, without where the files lie.
     fn told(&self, error: &CommandError) -> String {
         let complaint = render::complaint(&error.complaint("quaymaster"), Style::PLAIN);
@@ -93,8 +102,7 @@ async fn a_journal_that_is_none_any_more_is_refused_and_left_as_it_is() {
     for spoil in spoil {
         let machine = Machine::of("prod");
         machine.keeps(&begun("prod")).await;
-        // All of it is in the file once the last connection is closed.
-        store::read(&machine.context.cluster.state).await.unwrap();
+        machine.is_at_rest().await;
         let spoiled = spoil(std::fs::read(machine.file()).unwrap());
         std::fs::write(machine.file(), &spoiled).unwrap();
         let error = machine.context.journal().await.unwrap_err();

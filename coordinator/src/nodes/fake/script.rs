@@ -2,6 +2,7 @@
 //! behind the run's back.
 
 use quaymaster_proto::database::Session;
+use quaymaster_proto::node::ConfigFacts;
 use quaymaster_proto::{ContainerStatus, NodeName, Reason, Refusal, RunId};
 
 use super::FakeFleet;
@@ -106,6 +107,14 @@ impl FakeFleet {
         let mut world = self.world();
         let node = world.nodes.get_mut(&node.parse::<NodeName>().unwrap()).unwrap();
         node.running().state.id = fixture::hex('9', 9).parse().unwrap();
+    }
+
+    /// Somebody edits a node's config.yaml.
+    pub(crate) fn edit_config(&self, node: &str) {
+        let mut world = self.world();
+        let node = world.node(&node.parse().unwrap());
+        let ConfigFacts::Readable(config) = &mut node.facts.config else { return };
+        config.sha256 = fixture::hex('e', 7).parse().unwrap();
     }
 
     /// Somebody starts a node's old Quay container by hand, or stops it again.

@@ -1,6 +1,8 @@
 //! What a journal holds: any beginning of it is a run, reading it again gives
 //! the same state, and it tells of nothing that the plan does not have.
 
+use std::collections::BTreeMap;
+
 use quaymaster_proto::Epoch;
 
 use super::stage::{Stage, first_window, second_window};
@@ -64,8 +66,14 @@ fn events(window: usize, fault: usize, deaths: &[usize], back: bool) -> (Stage, 
                 };
                 let death = appends.map(|at| Death { appends: *at, keeps_last: at % 2 == 0 });
                 stage.book.die(death);
-                let (by, words) = ("carol@host".to_owned(), "a test".to_owned());
-                if let Ok(Ok(())) = runner.roll_back(plan.plan(), by, words).await {
+                let state = stage.state();
+                let is_under_way = state.is_rollback() && !state.can_be_called_off();
+                let wish = RollbackWish {
+                    by: "carol@host".to_owned(),
+                    because: "a test".to_owned(),
+                    without: BTreeMap::new(),
+                };
+                if is_under_way || matches!(runner.roll_back(plan.plan(), wish).await, Ok(Ok(()))) {
                     let _ = runner.drive(Patience::Leave).await;
                 }
                 stage.book.die(None);

@@ -4,13 +4,14 @@ use super::stage::{Stage, first_window, second_window};
 use super::*;
 use crate::run::{Crossing, Direction};
 
-const REFUSED: &[&str] = &["Exception: Configuration flag `V3_UPGRADE_MODE` must be set."];
+pub(super) const REFUSED: &[&str] =
+    &["Exception: Configuration flag `V3_UPGRADE_MODE` must be set."];
 const BEGUN: &[&str] = &[
     "INFO  [alembic.runtime.migration] Running upgrade 5b7503aada1b -> 5cbbfc95bac7, x",
     "Killed",
 ];
 
-async fn failed(mode: Mode, log: &[&'static str]) -> Stage {
+pub(super) async fn failed(mode: Mode, log: &[&'static str]) -> Stage {
     let stage = Stage::new(3, &first_window(mode));
     stage.fleet.first_exits_with(255);
     stage.fleet.first_says(log);
@@ -266,7 +267,7 @@ async fn nobody_is_given_up_whom_the_window_needs() {
         let heard = runner.go_without(plan.plan(), &node, words.to_owned()).await;
         match heard.unwrap().unwrap_err() {
             Declined::Because(why) => why,
-            Declined::Ended(ended) => panic!("{ended:?}"),
+            declined @ (Declined::Ended(_) | Declined::CalledOff) => panic!("{declined:?}"),
         }
     };
     let why = declined(&mut runner, "quay-2", "its host is burnt").await;

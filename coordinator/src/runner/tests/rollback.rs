@@ -12,17 +12,22 @@ use crate::run::{ActState, Direction};
 
 type Process = Runner<FakeFleet, stage::Notebook>;
 
+fn wish(without: &[&str]) -> RollbackWish {
+    let how = "its power is off".to_owned();
+    let without = without.iter().map(|node| (node.parse().unwrap(), how.clone())).collect();
+    RollbackWish { by: "carol@host".to_owned(), because: "it is too slow".to_owned(), without }
+}
+
 /// Orders it, and goes on with it.
 async fn roll_back(stage: &Stage, mut runner: Process) -> Result<Ended, Declined> {
-    let (by, words) = ("carol@host".to_owned(), "it is too slow".to_owned());
-    runner.roll_back(stage.plan.plan(), by, words).await.unwrap()?;
+    runner.roll_back(stage.plan.plan(), wish(&[])).await.unwrap()?;
     Ok(runner.drive(Patience::Leave).await.unwrap())
 }
 
 async fn refused(stage: &Stage) -> String {
     match roll_back(stage, stage.late()).await.unwrap_err() {
         Declined::Because(why) => why,
-        Declined::Ended(ended) => panic!("{ended:?}"),
+        declined @ (Declined::Ended(_) | Declined::CalledOff) => panic!("{declined:?}"),
     }
 }
 
@@ -120,15 +125,123 @@ async fn a_spoiled_backup_is_found_while_the_registry_serves_and_nothing_is_stop
 async fn it_is_called_off_as_long_as_nothing_was_taken_down() {
     let stage = finished(3, &first_window(Mode::Complete)).await;
     stage.book.die(Some(Death { appends: 1, keeps_last: false }));
-    let (by, words) = ("carol@host".to_owned(), "it is too slow".to_owned());
-    stage.late().roll_back(stage.plan.plan(), by, words).await.unwrap_err();
+    stage.late().roll_back(stage.plan.plan(), wish(&[])).await.unwrap_err();
     stage.book.die(None);
     assert!(stage.state().is_rollback());
     let mut runner = stage.runner(true).await;
     let heard = runner.abort(stage.plan.plan(), None).await.unwrap();
-    assert!(matches!(heard, Err(Declined::Because(_))), "{heard:?}");
+    assert_eq!(heard, Err(Declined::CalledOff));
     assert!(stage.state().direction.is_there() && stage.state().finished_at.is_some());
     stage.assert_well_done();
+}
+
+/// What would have been carried out by whoever resumes is not: a person who
+/// interrupts it before anything was stopped has changed their mind.
+#[tokio::test(start_paused = true)]
+async fn interrupted_before_anything_was_stopped_it_is_over() {
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    let mut runner = stage.late();
+    runner.roll_back(stage.plan.plan(), wish(&[])).await.unwrap().unwrap();
+    assert!(runner.stand_down("interrupted").await.unwrap());
+    assert!(stage.state().direction.is_there() && stage.state().finished_at.is_some());
+    stage.assert_well_done();
+    assert_eq!(roll_back(&stage, stage.late()).await.unwrap(), Ended::RolledBack);
+    assert_rolled_back(&stage);
+
+    // Once something is down, only on.
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    stage.fleet.refuse("quay-3", "take-down", Reason::Engine);
+    let mut runner = stage.late();
+    runner.roll_back(stage.plan.plan(), wish(&[])).await.unwrap().unwrap();
+    runner.drive(Patience::Leave).await.unwrap();
+    assert!(!runner.stand_down("interrupted").await.unwrap());
+    assert!(stage.state().is_rollback());
+}
+
+/// A node that was given up may have come back with the new Quay, which would
+/// migrate the restored database.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_left_out_takes_part_again_or_is_left_out_in_words() {
+    let stage = || async {
+        let stage = Stage::new(3, &first_window(Mode::Complete));
+        stage.fleet.lose("quay-3", "ensure-running");
+        stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        let (mut runner, node) = (stage.runner(true).await, "quay-3".parse().unwrap());
+        let heard = runner.go_without(stage.plan.plan(), &node, "unplugged".to_owned()).await;
+        assert_eq!(heard.unwrap(), Ok(()));
+        assert_eq!(runner.drive(Patience::Leave).await.unwrap(), Ended::Done);
+        stage.fleet.forgive();
+        stage
+    };
+    let back = stage().await;
+    assert_eq!(roll_back(&back, back.late()).await.unwrap(), Ended::RolledBack);
+    assert_rolled_back(&back);
+    assert!(back.state().left_out.is_empty());
+
+    let gone = stage().await;
+    gone.fleet.silence("quay-3");
+    assert!(refused(&gone).await.contains("--without 'quay-3=HOW'"));
+    let mut runner = gone.late();
+    runner.roll_back(gone.plan.plan(), wish(&["quay-3"])).await.unwrap().unwrap();
+    assert_eq!(runner.drive(Patience::Leave).await.unwrap(), Ended::RolledBack);
+    assert_eq!(gone.fleet.tally().returned.len(), 2);
+    assert!(gone.state().left_out.contains_key(&"quay-3".parse().unwrap()));
+
+    // Called off, it is left out as before.
+    let off = stage().await;
+    let mut runner = off.late();
+    runner.roll_back(off.plan.plan(), wish(&[])).await.unwrap().unwrap();
+    assert!(off.state().left_out.is_empty());
+    runner.stand_down("interrupted").await.unwrap();
+    assert_eq!(off.state().left_out[&"quay-3".parse().unwrap()], "unplugged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_answers_or_has_the_backup_is_not_left_out() {
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    let said = async |without: &str| {
+        let heard = stage.late().roll_back(stage.plan.plan(), wish(&[without])).await.unwrap();
+        format!("{:?}", heard.unwrap_err())
+    };
+    assert!(said("quay-3").await.contains("quay-3 answers"));
+    assert!(said("quay-9").await.contains("the plan has no node quay-9"));
+    stage.fleet.silence("quay-1");
+    assert!(said("quay-1").await.contains("quay-1 has the backup"));
+    assert!(stage.state().direction.is_there());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_dies_between_the_take_down_and_the_restore_can_be_given_up() {
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    stage.fleet.lose("quay-3", "take-down");
+    let ended = roll_back(&stage, stage.late()).await.unwrap();
+    assert!(matches!(ended, Ended::Failed { .. }), "{ended:?}");
+    assert_eq!(stage.fleet.tally().restores, 0);
+    stage.fleet.silence("quay-3");
+    let (mut runner, node) = (stage.runner(true).await, "quay-3".parse().unwrap());
+    let heard = runner.go_without(stage.plan.plan(), &node, "unplugged".to_owned()).await.unwrap();
+    assert_eq!(heard, Ok(()));
+    assert_eq!(runner.drive(Patience::Leave).await.unwrap(), Ended::RolledBack);
+    assert_eq!(stage.fleet.tally().returned.len(), 2);
+}
+
+/// One that was called off leaves an entry at the node with the backup.
+#[tokio::test(start_paused = true)]
+async fn another_machine_follows_a_run_that_went_back_behind_one_that_was_called_off() {
+    let stage = people::failed(Mode::Complete, people::REFUSED).await;
+    let mut runner = stage.late();
+    runner.roll_back(stage.plan.plan(), wish(&[])).await.unwrap().unwrap();
+    runner.stand_down("interrupted").await.unwrap();
+    let mut runner = stage.runner(true).await;
+    stage.fleet.refuse("quay-2", "recreate", Reason::Engine);
+    runner.abort(stage.plan.plan(), None).await.unwrap().unwrap();
+    runner.drive(Patience::Leave).await.unwrap();
+    let elsewhere = rebuilt(&stage).await;
+    assert!(matches!(elsewhere.state().direction, Direction::Back { .. }));
+    elsewhere.fleet.forgive();
+    let ended = elsewhere.runner(true).await.drive(Patience::Leave).await.unwrap();
+    assert!(matches!(ended, Ended::Back { .. }), "{ended:?}");
+    assert_eq!(elsewhere.fleet.tally().returned.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,8 +252,7 @@ async fn a_process_that_dies_at_any_record_of_it_is_followed_by_one_that_ends_it
             let plan = Arc::clone(&stage.plan);
             let mut runner = stage.late();
             stage.book.die(Some(Death { appends, keeps_last }));
-            let (by, words) = ("carol@host".to_owned(), "it is too slow".to_owned());
-            let heard = runner.roll_back(plan.plan(), by, words).await;
+            let heard = runner.roll_back(plan.plan(), wish(&[])).await;
             let ended = match heard {
                 Ok(Ok(())) => runner.drive(Patience::Leave).await,
                 Ok(Err(declined)) => panic!("{declined:?}"),
@@ -250,6 +362,22 @@ async fn it_is_refused_where_it_could_not_be_done_or_would_undo_another_run() {
     assert!(refused(&stage).await.contains("the floor of quay-2"));
     assert!(stage.state().direction.is_there());
     assert_eq!(stage.fleet.tally().restores, 0);
+
+    // Not over what a person changed, or started.
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    stage.fleet.edit_config("quay-3");
+    let why = refused(&stage).await;
+    assert!(why.contains("config.yaml of quay-3") && why.contains("put"), "{why}");
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    stage.fleet.set_old_container("quay-2", ContainerStatus::Running);
+    let why = refused(&stage).await;
+    assert!(why.contains("did not start: quay-2: container quay"), "{why}");
+    // Nor where nothing is left to make the old Quay from.
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    stage.fleet.replace_container("quay-2");
+    let why = refused(&stage).await;
+    assert!(why.contains("quay-2 has no container"), "{why}");
+    assert!(stage.state().direction.is_there());
 
     let stage = finished(3, &first_window(Mode::Complete)).await;
     stage.fleet.driven_by_another("quay-2");
