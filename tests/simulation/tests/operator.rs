@@ -1,6 +1,7 @@
 //! Whoever plans and drives a window: plans it as the program does, and takes
 //! the run in hand again when a process has ended.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use quaymaster::plan::{CheckedPlan, Gate, ReleaseInMode, Verb, What, Window, bui
 use quaymaster::preflight;
 use quaymaster::run::rebuild::{Kept, rebuild};
 use quaymaster::run::{Event, RunState, next};
-use quaymaster::runner::{Claimant, Clock, Ended, Parts, Patience, RunError, Runner};
+use quaymaster::runner::{Claimant, Clock, Ended, Parts, Patience, RollbackWish, RunError, Runner};
 use quaymaster::survey::Reader;
 use quaymaster::verifier::fake::FakeRegistry;
 use quaymaster_proto::{Epoch, Mode, NodeName, RunId, StepNumber};
@@ -199,7 +200,9 @@ impl Operator {
         let at = world.clock_of_coordinator();
         self.begin(who, journal, run.unwrap_or(self.run));
         let state = journal.state();
-        let rolls_back = *self.rolls_back.lock().unwrap() && state.direction.is_there();
+        // One that was ordered and not begun is ordered anew.
+        let is_open = state.direction.is_there() || state.can_be_called_off();
+        let rolls_back = *self.rolls_back.lock().unwrap() && is_open;
         if state.finished_at.is_some() && !rolls_back {
             return if state.direction.is_there() { Outcome::Done } else { Outcome::Back };
         }
@@ -262,8 +265,9 @@ impl Operator {
         who: &str,
         life: &Life,
     ) -> Result<(), Outcome> {
-        let words = "it is slow".to_owned();
-        match runner.roll_back(self.plan.plan(), who.to_owned(), words).await {
+        let (by, because) = (who.to_owned(), "it is slow".to_owned());
+        let wish = RollbackWish { by, because, without: BTreeMap::new() };
+        match runner.roll_back(self.plan.plan(), wish).await {
             Ok(Err(declined)) => Err(Outcome::Holds(format!("{declined:?}"))),
             Ok(Ok(())) => Ok(()),
             Err(error) => Err(ended(error, life)),
@@ -349,7 +353,7 @@ impl Operator {
     /// journal.
     pub(crate) async fn rebuild(&self) {
         let fleet = self.fleet("alice@host", Life::default(), 0);
-        let mut nodes = std::collections::BTreeMap::new();
+        let mut nodes = BTreeMap::new();
         let mut epoch = Epoch::FIRST;
         for node in self.plan.plan().nodes.iter().map(|node| &node.name) {
             match fleet.read_ledger(node, Some(self.run)).await {
