@@ -19,7 +19,6 @@ use quaymaster::run::rebuild::{Kept, rebuild};
 use quaymaster::run::{Event, RunState, next};
 use quaymaster::runner::{Claimant, Clock, Ended, Parts, Patience, RollbackWish, RunError, Runner};
 use quaymaster::survey::Reader;
-use quaymaster::verifier::fake::FakeRegistry;
 use quaymaster_proto::{Epoch, Mode, NodeName, RunId, StepNumber};
 use quaymaster_simulation::life::Life;
 use tokio::sync::mpsc::unbounded_channel;
@@ -28,6 +27,7 @@ use ulid::Ulid;
 
 use crate::cluster::{Cluster, Kind};
 use crate::fleet::Fleet;
+use crate::registry::Registry;
 
 mod ending;
 mod pen;
@@ -343,7 +343,7 @@ impl Operator {
                 over: Default::default(),
                 takes_over,
             },
-            verifier: Arc::new(FakeRegistry::default()),
+            verifier: Arc::new(Registry(world.clone())),
         });
         runner.do_without(self.without);
         runner

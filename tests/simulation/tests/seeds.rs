@@ -100,9 +100,8 @@ async fn tell(
             let is_spoiled = faults.iter().any(|fault| fault.may_spoil());
             let may_keep_lease = faults.iter().any(|fault| fault.may_keep_lease());
             let excuses = Excuses { is_spoiled, may_keep_lease, has_lost_revision };
-            if !leaves_run {
-                wrong.extend(operator.unfinished(&outcome, excuses).await);
-            }
+            let unfinished = operator.unfinished(&outcome, excuses).await;
+            wrong.extend(unfinished.into_iter().filter(|it| !leaves_run || operator.hides(it)));
         }
         Outcome::Holds(_) if faults.iter().any(|fault| fault.may_hold()) => {}
         Outcome::Holds(why) => wrong.push(format!("nothing makes it necessary to hold: {why}")),
