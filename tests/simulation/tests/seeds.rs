@@ -250,10 +250,10 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Besid
         let journal = operator.journal.copy();
         let ordered = is_aborted.then_some(Ordered::Abort);
         let process = Process { ordered, ..Process::default() };
-        let outcome = operator.drive_as("bob@other", &journal, process).await;
+        let outcome = operator.drive_as("bob@host", &journal, process).await;
         let words = format!("{outcome:?}");
         let words = words.split(" since:").next().unwrap_or_default();
-        operator.cluster.world.note(format!("bob@other: {words}"));
+        operator.cluster.world.note(format!("bob@host: {words}"));
     }
     beside
 }
