@@ -57,6 +57,14 @@ pub(crate) enum BackupError {
         /// Each version.
         found: String,
     },
+    /// The program that would restore what another one dumped is not there.
+    #[error("no {wanted} of its kind that runs lies beside `{}` to restore what it dumps", dump.display())]
+    NoRestorer {
+        /// What dumps.
+        dump: PathBuf,
+        /// What it is called.
+        wanted: String,
+    },
     /// A program failed.
     #[error("`{program}` failed ({status}): {said}")]
     Program {
@@ -290,6 +298,10 @@ impl BackupError {
                 "install the client programs of the server's own kind and version on this node \
                  (MariaDB: mariadb-client or mariadb; MySQL: mysql-community-client or mysql), or \
                  name them in backup.mysqldump of agent.yaml"
+            }
+            Self::NoRestorer { .. } => {
+                "install the whole package of client programs on this node again, or name in \
+                 backup.pg_dump or backup.mysqldump of agent.yaml one that has it beside it"
             }
             Self::Program { said, .. } if said.contains("No space left on device") => {
                 "make room there, or set backup.directory in agent.yaml to another disk"
