@@ -8,6 +8,9 @@ use crate::quay::database::LookError;
 /// The program that dumps PostgreSQL.
 pub(super) const POSTGRES: &str = "pg_dump";
 
+/// How MySQL's and MariaDB's programs say ENOSPC and EDQUOT.
+const FULL: [&str; 4] = ["errno 28", "Errcode: 28", "errno 122", "Errcode: 122"];
+
 /// Why a backup or a restore was not made. No text in here holds a password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackupError {
@@ -305,6 +308,11 @@ impl BackupError {
             }
             Self::Program { said, .. } if said.contains("No space left on device") => {
                 "make room there, or set backup.directory in agent.yaml to another disk"
+            }
+            // MariaDB's and MySQL's programs say the system's number alone.
+            Self::Program { said, .. } if FULL.iter().any(|full| said.contains(full)) => {
+                "that is a full disk: make room there, or set backup.directory in agent.yaml to \
+                 another disk"
             }
             Self::Program { .. } => "see the server's log too",
             Self::Run { .. } => {
