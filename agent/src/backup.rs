@@ -7,12 +7,14 @@
 //! - `manifest`, `toc`: pure
 //! - `keep`: what each node keeps of itself, its config directory first of all
 //! - `error`: why a backup or a restore was not made, and what to do
-//! - `files`: the directory; `programs`: which there are; `child`: running one
+//! - `files`: the directory; `drafts`: what is not whole yet; `programs`: which there are; `child`: running one
 //! - `postgres`, `mysql`, `sqlite`: the kinds of database
 
 mod child;
+mod drafts;
 mod error;
 mod files;
+mod free;
 mod keep;
 mod key_tables;
 mod manifest;
@@ -32,10 +34,11 @@ use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, CheckBackup, Restore
 use quaymaster_proto::database::{DatabaseIdentity, Session};
 use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 
+pub(crate) use self::drafts::Owner;
 pub(crate) use self::error::BackupError;
 use self::files::Draft;
 pub(crate) use self::files::look_at_directory;
-pub(crate) use self::keep::Keeping;
+pub(crate) use self::keep::{Keeping, sweep};
 use self::manifest::{Live, Manifest, Origin};
 use self::programs::Programs;
 use crate::engine::Mount;
@@ -78,6 +81,12 @@ pub(crate) struct Subject<'a> {
     pub(crate) application: &'a str,
     /// Told so many bytes, and what is done now.
     pub(crate) progress: &'a (dyn Fn(u64, &str) + Send + Sync),
+}
+
+impl<'a> Subject<'a> {
+    fn owner(&self) -> Owner<'a> {
+        Owner { cluster: self.cluster, node: self.node }
+    }
 }
 
 /// A backup, and whether it was there already.
@@ -189,7 +198,7 @@ impl HostDump {
             return Ok(BackedUp { backup, was_there: true });
         }
         files::has_room(&subject.config.directory, live.needed_bytes())?;
-        let draft = Draft::begin(&subject.config.directory, subject.run)?;
+        let draft = Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
         let begun = now();
         source.dump(&subject, &draft, &live).await?;
         (subject.progress)(draft.bytes(), "reading it back");
@@ -228,10 +237,10 @@ impl HostDump {
 
     async fn put_back(&self, subject: Subject<'_>, order: &Restore) -> Result<u64, BackupError> {
         let source = self.source(&subject).await?;
-        let Restore { identity, manifest } = order;
+        let Restore { identity, manifest, expected_sessions: _ } = order;
         let (manifest, backup) = sound(&source, &subject, identity, manifest).await?;
         let directory = files::directory_of(&subject.config.directory, subject.run);
-        source.is_free(&order.identity).await?;
+        free::is_free(&source, order).await?;
         (subject.progress)(backup.bytes, "restoring");
         source.restore(&subject, &directory, &manifest).await?;
         let after = source.look(&subject).await?;
@@ -312,13 +321,13 @@ impl Source {
         }
     }
 
-    /// Refuses a database that is another one, or that somebody is on. What is
-    /// in it does not matter: a restore that broke off leaves nothing.
-    async fn is_free(&self, wanted: &DatabaseIdentity) -> Result<(), BackupError> {
-        let sessions = self.is_it(wanted).await?;
-        let strangers = sessions.iter().filter(|session| !session.is_agent());
-        let named: Vec<String> = strangers.map(in_words).collect();
-        if named.is_empty() { Ok(()) } else { Err(BackupError::InUse { sessions: named }) }
+    /// Refuses where there is no program that would restore it.
+    async fn can_restore(&self, manifest: &Manifest) -> Result<(), BackupError> {
+        match self {
+            Self::Postgres(source) => source.restorer(manifest).await.map(drop),
+            Self::Mysql(source) => source.restorer(manifest).await.map(drop),
+            Self::Sqlite(_) => Ok(()),
+        }
     }
 
     /// Refuses a database that is another one; who is on it, agents included.
@@ -347,11 +356,13 @@ impl Source {
     ) -> Result<(), BackupError> {
         match self {
             Self::Postgres(source) => {
-                let scratch = Draft::begin(&subject.config.directory, subject.run)?;
+                let scratch =
+                    Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
                 source.restore(&scratch, directory, manifest).await
             }
             Self::Mysql(source) => {
-                let scratch = Draft::begin(&subject.config.directory, subject.run)?;
+                let scratch =
+                    Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
                 source.restore(&scratch, directory, manifest).await
             }
             Self::Sqlite(path) => sqlite::restore(path, directory),
@@ -368,22 +379,12 @@ impl Source {
     }
 }
 
-/// Some servers know no application names.
-fn in_words(session: &Session) -> String {
-    let Session { application, user, address, .. } = session;
-    if application.is_empty() {
-        format!("one of {user} at {address}")
-    } else {
-        format!("`{application}` of {user}")
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "when a backup was made")]
 fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The backup of the run, all of it read back.
+/// The backup of the run, all of it read back, on a host that can restore it.
 async fn sound(
     source: &Source,
     subject: &Subject<'_>,
@@ -395,6 +396,7 @@ async fn sound(
     let (manifest, backup) = files::verify(&directory).await?;
     manifest.is_of(identity)?;
     is_the_one(&backup, ordered)?;
+    source.can_restore(&manifest).await?;
     let rows = source.read_back(&directory, &manifest.live).await?;
     manifest.live.has_rows(&rows)?;
     Ok((manifest, backup))

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quaymaster_proto::backup::BACKUP_APPLICATION;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -145,7 +145,7 @@ impl Source {
             arguments.extend(["-f".into(), "-".into()]);
         }
         arguments.push(directory.join(DUMP).into());
-        let pg_restore = program.pg_restore();
+        let pg_restore = program.pg_restore().await?;
         let mut script = self.job(&pg_restore, arguments, None).open()?;
         let read = toc::read_script(&mut script.printed, &live.schema).await;
         let dumped = script.close(read).await?;
@@ -156,6 +156,12 @@ impl Source {
         Ok(dumped.rows)
     }
 
+    /// The program that restores it.
+    pub(super) async fn restorer(&self, manifest: &Manifest) -> Result<PathBuf, BackupError> {
+        let program = programs::choose(&manifest.live.server_version, &self.programs)?;
+        program.pg_restore().await
+    }
+
     /// Empties the database, and fills it from a dump.
     pub(super) async fn restore(
         &self,
@@ -163,9 +169,8 @@ impl Source {
         directory: &Path,
         manifest: &Manifest,
     ) -> Result<(), BackupError> {
-        let program = programs::choose(&manifest.live.server_version, &self.programs)?;
+        let pg_restore = self.restorer(manifest).await?;
         let dump = directory.join(DUMP);
-        let pg_restore = program.pg_restore();
         let arguments = vec!["--list".into(), dump.clone().into()];
         let mut list = self.job(&pg_restore, arguments, None).open()?;
         let mut text = String::new();
