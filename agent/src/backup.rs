@@ -9,6 +9,7 @@
 //! - `error`: why a backup or a restore was not made, and what to do
 //! - `files`: the directory; `programs`: which there are; `child`: running one
 //! - `postgres`, `mysql`, `sqlite`: the kinds of database
+//! - `storage`: the blobs beside it
 
 mod child;
 mod error;
@@ -21,6 +22,7 @@ mod passwords;
 mod postgres;
 mod programs;
 mod sqlite;
+pub(crate) mod storage;
 mod toc;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +54,8 @@ pub struct BackupConfig {
     pub pg_dump: DumpProgram,
     /// Which mysqldump or mariadb-dump.
     pub mysqldump: DumpProgram,
+    /// The operator's own program that backs the storage up; absolute.
+    pub storage_hook: Option<PathBuf>,
 }
 
 /// Which program dumps.
@@ -188,12 +192,15 @@ impl HostDump {
         if let Some(backup) = self.found(&subject, order, &live).await? {
             return Ok(BackedUp { backup, was_there: true });
         }
-        files::has_room(&subject.config.directory, live.needed_bytes())?;
+        let storage = storage::find(&subject, order.storage).await?;
+        let needed = live.needed_bytes().saturating_add(storage.needed_bytes());
+        files::has_room(&subject.config.directory, needed)?;
         let draft = Draft::begin(&subject.config.directory, subject.run)?;
         let begun = now();
         source.dump(&subject, &draft, &live).await?;
         (subject.progress)(draft.bytes(), "reading it back");
         let rows = source.read_back(draft.path(), &live).await.map_err(BackupError::just_made)?;
+        let storage = storage.keep(&subject, &draft).await?;
         let after = source.look(&subject).await?;
         live.is_like(&after)?;
         live.has_rows(&rows).map_err(BackupError::just_made)?;
@@ -205,7 +212,7 @@ impl HostDump {
             tool: source.tool(),
         };
         (subject.progress)(draft.bytes(), "writing its manifest");
-        let backup = draft.finish(origin, live, begun).await?;
+        let backup = draft.finish(origin, (live, storage), begun).await?;
         Ok(BackedUp { backup, was_there: false })
     }
 
@@ -222,7 +229,8 @@ impl HostDump {
         let Ok((manifest, backup)) = files::read(&directory) else { return Ok(None) };
         let is_it = manifest.origin.ran == order.ran
             && manifest.live.is_like(live).is_ok()
-            && files::verify(&directory).await.is_ok();
+            && files::verify(&directory).await.is_ok()
+            && storage::is_as_ordered(&directory, manifest.storage.as_ref(), order.storage).await;
         Ok(is_it.then_some(backup))
     }
 

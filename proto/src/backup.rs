@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::act::{ExpectedDatabase, Ordered};
 use crate::database::DatabaseIdentity;
 use crate::id::FileDigest;
-use crate::invalid::{InvalidField, or_empty, parsed, parsed_if_any, required, within};
+use crate::invalid::{
+    InvalidField, or_empty, parsed, parsed_if_any, required, within, within_if_any,
+};
+use crate::storage::{KeptStorage, StorageOrder};
 use crate::wire;
 
 /// The application name of a dump's and a restore's sessions: one that outlives
@@ -23,6 +26,9 @@ pub struct BackUp {
     /// Over what had run on all nodes until it was dark. A backup of the run that
     /// was made over anything else lacks what has run since, and is made anew.
     pub ran: FileDigest,
+    /// What is done about the storage.
+    #[serde(default)]
+    pub storage: StorageOrder,
 }
 
 /// Replace what the database holds by what a backup holds.
@@ -55,6 +61,9 @@ pub struct Backup {
     pub begun: Timestamp,
     /// The same.
     pub ended: Timestamp,
+    /// `None` = nothing was kept of the storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<KeptStorage>,
 }
 
 impl Backup {
@@ -125,10 +134,11 @@ impl TryFrom<wire::BackUpRequest> for Ordered<BackUp> {
     type Error = InvalidField;
 
     fn try_from(message: wire::BackUpRequest) -> Result<Self, InvalidField> {
-        let wire::BackUpRequest { act, database, ran_sha256 } = message;
+        let wire::BackUpRequest { act, database, ran_sha256, storage } = message;
         let order = BackUp {
             database: within("database", database)?,
             ran: parsed("ran_sha256", &ran_sha256)?,
+            storage: StorageOrder::from_wire("storage", storage)?,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -136,9 +146,9 @@ impl TryFrom<wire::BackUpRequest> for Ordered<BackUp> {
 
 impl From<Ordered<BackUp>> for wire::BackUpRequest {
     fn from(ordered: Ordered<BackUp>) -> Self {
-        let Ordered { act, order: BackUp { database, ran } } = ordered;
-        let ran_sha256 = ran.into();
-        Self { act: Some(act.into()), database: Some(database.into()), ran_sha256 }
+        let Ordered { act, order: BackUp { database, ran, storage } } = ordered;
+        let (ran_sha256, storage) = (ran.into(), storage.to_wire());
+        Self { act: Some(act.into()), database: Some(database.into()), ran_sha256, storage }
     }
 }
 
@@ -155,6 +165,7 @@ impl TryFrom<wire::Backup> for Backup {
             rows,
             begun,
             ended,
+            storage,
         } = message;
         Ok(Self {
             directory,
@@ -165,13 +176,15 @@ impl TryFrom<wire::Backup> for Backup {
             rows,
             begun: parsed("begun", &begun)?,
             ended: parsed("ended", &ended)?,
+            storage: within_if_any("storage", storage)?,
         })
     }
 }
 
 impl From<Backup> for wire::Backup {
     fn from(backup: Backup) -> Self {
-        let Backup { directory, manifest, identity, revision, bytes, rows, begun, ended } = backup;
+        let Backup { directory, manifest, identity, revision, bytes, rows, begun, ended, storage } =
+            backup;
         Self {
             directory,
             manifest_sha256: manifest.into(),
@@ -181,6 +194,7 @@ impl From<Backup> for wire::Backup {
             rows,
             begun: begun.to_string(),
             ended: ended.to_string(),
+            storage: storage.map(Into::into),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::storage::StorageError;
 use crate::quay::database::LookError;
 
 /// The program that dumps PostgreSQL.
@@ -22,7 +23,7 @@ pub(crate) enum BackupError {
         source: io::Error,
     },
     /// A dump may not fit.
-    #[error("`{}` has {} free, and the dump may take {}", directory.display(), megabytes(*free), megabytes(*needed))]
+    #[error("`{}` has {} free, and the backup may take {}", directory.display(), megabytes(*free), megabytes(*needed))]
     NoRoom {
         /// Where backups are put.
         directory: PathBuf,
@@ -146,6 +147,9 @@ pub(crate) enum BackupError {
         /// At most.
         bytes: u64,
     },
+    /// Nothing was kept of the storage.
+    #[error("the storage is not backed up")]
+    Storage(#[from] StorageError),
     /// A dump that was just made is not whole.
     #[error("the dump that was just made is not sound")]
     Dump(#[source] Unsound),
@@ -300,6 +304,7 @@ impl BackupError {
                                  backup.mysqldump"
             }
             Self::Look(_) => "",
+            Self::Storage(error) => error.remedy(),
             Self::Standby { .. } => "let DB_URI lead to the primary",
             Self::OtherDatabase { .. } | Self::Revision { .. } => {
                 "let DB_URI of every node lead to the one database, and plan again"

@@ -236,6 +236,12 @@ pub(super) fn mysqldump(word: &str) -> Result<DumpProgram, InvalidWord> {
     dump_program(word, "`auto` or the absolute path of a mysqldump or mariadb-dump")
 }
 
+/// What backs the storage up.
+pub(super) fn storage_hook(word: &str) -> Result<PathBuf, InvalidWord> {
+    let is_plain = word.starts_with('/') && !word.contains('\0');
+    if is_plain { Ok(word.into()) } else { Err(invalid(word, "the absolute path of a program")) }
+}
+
 fn dump_program(word: &str, rule: &'static str) -> Result<DumpProgram, InvalidWord> {
     match word {
         "auto" => Ok(DumpProgram::Auto),
