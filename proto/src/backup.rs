@@ -71,6 +71,12 @@ impl Backup {
     pub fn took(&self) -> SignedDuration {
         self.ended.duration_since(self.begun)
     }
+
+    /// The same without the storage: of the database alone.
+    pub fn took_without_storage(&self) -> SignedDuration {
+        let millis = self.storage.as_ref().map(KeptStorage::millis).unwrap_or_default();
+        self.took() - SignedDuration::from_millis(i64::try_from(millis).unwrap_or(0))
+    }
 }
 
 /// Whether a node could back up the database, and what it has.

@@ -81,7 +81,8 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
         Verb::BackUp => {
             let database = maker.database(vec![plan.database.revision.clone()]);
             let ran = ran::digest(ran::before_backup(plan, state).unwrap_or_default());
-            return Ok(Task::Job(JobOrder::BackUp(BackUp { database, ran })));
+            let storage = plan.backup.storage().order();
+            return Ok(Task::Job(JobOrder::BackUp(BackUp { database, ran, storage })));
         }
         Verb::StageContainer => maker.stage(container)?,
         Verb::StageConfig => maker.stage_config(),

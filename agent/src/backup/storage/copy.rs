@@ -76,7 +76,7 @@ pub(super) fn share(copy: &File, source: &File) -> io::Result<bool> {
     match rustix::fs::ioctl_ficlone(copy, source) {
         Ok(()) => Ok(true),
         // Another file system, or one that cannot; what is mounted twice counts
-        // as two before Linux 5.19.
+        // as two before Linux 5.18.
         Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL | Errno::NOSYS) => {
             Ok(false)
         }

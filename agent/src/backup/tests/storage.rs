@@ -91,7 +91,8 @@ async fn a_storage_is_copied_with_the_database_and_put_back_by_hand() {
     assert_eq!(stored.shell(&format!("cd backups && {open}")), "", "for the agent's user alone");
     stored.shell("cd backups/$RUN && sha256sum --quiet -c storage.sha256");
     stored.shell(
-        "rm -r storage/registry/sha256 && cp -a backups/$RUN/storage/default/. storage/registry/",
+        "rm -r storage/registry/sha256 && cp -Rn backups/$RUN/storage/default/. storage/registry/ \
+         && chown -R --reference=storage/registry storage/registry",
     );
     stored.shell("diff -r storage/registry backups/$RUN/storage/default");
     for blob in &stored.blobs {
