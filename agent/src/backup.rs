@@ -7,11 +7,13 @@
 //! - `manifest`, `toc`: pure
 //! - `keep`: what each node keeps of itself, its config directory first of all
 //! - `error`: why a backup or a restore was not made, and what to do
+//! - `container`: programs out of an image
 //! - `files`: the directory; `programs`: which there are; `child`: running one
 //! - `postgres`, `mysql`, `sqlite`: the kinds of database
 //! - `storage`: the blobs beside it
 
 mod child;
+pub(crate) mod container;
 mod error;
 mod files;
 mod keep;
@@ -26,6 +28,7 @@ pub(crate) mod storage;
 mod toc;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -34,12 +37,13 @@ use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, CheckBackup, Restore
 use quaymaster_proto::database::{DatabaseIdentity, Session};
 use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 
+use self::container::Containers;
 pub(crate) use self::error::BackupError;
 use self::files::Draft;
 pub(crate) use self::files::look_at_directory;
 pub(crate) use self::keep::Keeping;
 use self::manifest::{Live, Manifest, Origin};
-use self::programs::Programs;
+use self::programs::{Program, Programs};
 use crate::engine::Mount;
 use crate::quay::database::{self, Asked, Ground};
 use crate::quay::database_uri::{DatabaseUri, ServerKind, ServerUri};
@@ -66,6 +70,8 @@ pub enum DumpProgram {
     Auto,
     /// This one.
     At(PathBuf),
+    /// The pg_dump in this image of the node's engine.
+    Image(String),
 }
 
 /// Whose backup, of what.
@@ -124,15 +130,17 @@ pub(crate) trait Dump: Send + Sync {
 }
 
 /// The host's programs.
-#[derive(Default, Debug)]
+#[derive(Default)]
 pub(crate) struct HostDump {
     programs: Programs,
+    /// Where programs out of images are run.
+    containers: Option<Arc<dyn Containers>>,
 }
 
 impl Dump for HostDump {
     fn look<'a>(&'a self, config: &'a BackupConfig) -> BoxFuture<'a, BackupFacts> {
         async {
-            let programs = self.programs.find(&config.pg_dump).await;
+            let programs = self.postgres_programs(config).await;
             let mysql_programs = self.programs.find_mysql(&config.mysqldump).await;
             let versions = mysql_programs.iter().map(|found| found.version.to_string());
             let (free_bytes, problem, newest) = look_at_directory(&config.directory);
@@ -185,6 +193,21 @@ impl Dump for HostDump {
 }
 
 impl HostDump {
+    /// The same, and programs out of images.
+    pub(crate) fn with(containers: Arc<dyn Containers>) -> Self {
+        Self { containers: Some(containers), ..Self::default() }
+    }
+
+    async fn postgres_programs(&self, config: &BackupConfig) -> Vec<Program> {
+        match &config.pg_dump {
+            DumpProgram::Image(name) => {
+                let found = container::program(self.containers.as_deref(), name).await;
+                found.into_iter().collect()
+            }
+            host @ (DumpProgram::Auto | DumpProgram::At(_)) => self.programs.find(host).await,
+        }
+    }
+
     async fn make(&self, subject: Subject<'_>, order: &BackUp) -> Result<BackedUp, BackupError> {
         let source = self.source(&subject).await?;
         let live = source.look(&subject).await?;
@@ -254,8 +277,9 @@ impl HostDump {
                 Ok(Source::Sqlite(database::host_path(subject.mounts, &path)?))
             }
             DatabaseUri::Server(server @ ServerUri { kind: ServerKind::Postgresql, .. }) => {
-                let found = self.programs.find(&subject.config.pg_dump).await;
-                let source = postgres::Source::new(server, subject, found)?;
+                let found = self.postgres_programs(subject.config).await;
+                let containers = self.containers.clone();
+                let source = postgres::Source::new(server, subject, found, containers)?;
                 Ok(Source::Postgres(Box::new(source)))
             }
             DatabaseUri::Server(server @ ServerUri { kind: ServerKind::Mysql, .. }) => {

@@ -170,6 +170,8 @@ pub struct Image {
     pub digests: Vec<String>,
     /// What it takes on the disk, where the engine tells.
     pub bytes: Option<u64>,
+    /// The version of the PostgreSQL in it, where it says so by a variable.
+    pub postgres: Option<String>,
 }
 
 /// A line of a container's log.

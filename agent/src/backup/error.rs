@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::storage::StorageError;
+use crate::engine::EngineError;
 use crate::quay::database::LookError;
 
 /// The program that dumps PostgreSQL.
@@ -75,6 +76,14 @@ pub(crate) enum BackupError {
         program: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A program of an image could not be run.
+    #[error("cannot run {program}")]
+    Container {
+        /// Which.
+        program: String,
+        /// Why.
+        source: EngineError,
     },
     /// The database cannot be looked into.
     #[error(transparent)]
@@ -302,6 +311,9 @@ impl BackupError {
             Self::Run { .. } => {
                 "let the agent's user run it, or name another in backup.pg_dump or \
                                  backup.mysqldump"
+            }
+            Self::Container { .. } => {
+                "see the engine, and the image in backup.pg_dump of agent.yaml"
             }
             Self::Look(_) => "",
             Self::Storage(error) => error.remedy(),

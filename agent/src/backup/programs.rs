@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use quaymaster_proto::ImageId;
 use quaymaster_proto::mysql_version::{self, Misfit, MysqlKind, MysqlVersion};
 use quaymaster_proto::postgres_version::{PostgresVersion as Version, fitting};
 use tokio::process::Command;
@@ -33,6 +34,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct Program {
     pub(super) pg_dump: PathBuf,
     pub(super) version: Version,
+    /// The image that both are in; `None` = they are the host's.
+    pub(super) image: Option<ImageId>,
 }
 
 impl Program {
@@ -70,11 +73,13 @@ impl Programs {
         let paths = match wanted {
             DumpProgram::At(path) => vec![path.clone()],
             DumpProgram::Auto => candidates(),
+            // It is the engine that is asked.
+            DumpProgram::Image(_) => Vec::new(),
         };
         let mut found = Vec::new();
         for pg_dump in paths {
             if let Some(version) = self.said(&pg_dump).await.as_deref().and_then(Version::read) {
-                found.push(Program { pg_dump, version });
+                found.push(Program { pg_dump, version, image: None });
             }
         }
         found
@@ -85,6 +90,8 @@ impl Programs {
         let paths = match wanted {
             DumpProgram::At(path) => vec![path.clone()],
             DumpProgram::Auto => mysql_candidates(),
+            // agent.yaml cannot say so.
+            DumpProgram::Image(_) => Vec::new(),
         };
         let mut found = Vec::new();
         for dump in paths {
@@ -127,9 +134,9 @@ pub(super) fn choose(server: &str, found: &[Program]) -> Result<Program, BackupE
     if found.is_empty() {
         return Err(none());
     }
-    let all = found
-        .iter()
-        .map(|Program { pg_dump, version }| format!("{version} (`{}`)", pg_dump.display()));
+    let all = found.iter().map(|Program { pg_dump, version, image: _ }| {
+        format!("{version} (`{}`)", pg_dump.display())
+    });
     let found = all.collect::<Vec<_>>().join(", ");
     Err(BackupError::TooOld { program: POSTGRES, server: shown, found })
 }

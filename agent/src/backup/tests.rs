@@ -11,6 +11,7 @@ use sqlx::{Connection as _, Executor as _};
 
 use super::*;
 
+mod container;
 mod mariadb;
 mod server;
 mod storage;

@@ -51,6 +51,7 @@ pub(super) async fn run(program: &Path, subject: &Subject<'_>) -> Result<String,
         environment: environment.map(|(name, value)| (name, value.into())).into(),
         secrets: secrets.clone(),
         input: None,
+        within: None,
     };
     (subject.progress)(0, "the storage's hook runs");
     let mut open = job.open().map_err(of_the_hook)?;
