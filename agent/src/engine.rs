@@ -271,6 +271,16 @@ pub trait EngineChanges: Send + Sync + 'static {
         spec: &ContainerSpec,
     ) -> impl Future<Output = Result<ContainerId, EngineError>> + Send;
 
+    /// The same of a spec that was carried over from nothing: what it leaves open
+    /// is the engine's to choose.
+    fn create_anew(
+        &self,
+        name: &str,
+        spec: &ContainerSpec,
+    ) -> impl Future<Output = Result<ContainerId, EngineError>> + Send {
+        self.create(name, spec)
+    }
+
     /// Starts a container.
     fn start(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
 

@@ -207,7 +207,7 @@ impl<E: Engine> Containers for OnEngine<E> {
             {
                 clear(engine.as_ref(), &left.state.id).await;
             }
-            let id = engine.create(&name, &spec).await?;
+            let id = engine.create_anew(&name, &spec).await?;
             let mut running = Running { engine: Arc::clone(&engine), id: Some(id.clone()) };
             engine.start(&id).await?;
             let exit_code = ended(engine.as_ref(), &id).await?;

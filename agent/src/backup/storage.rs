@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use quaymaster_proto::storage::{KeptStorage, StorageOrder};
 
 pub(crate) use self::error::StorageError;
+pub(crate) use self::hook::can_be_run;
 pub(crate) use self::look::look;
 use self::place::Local;
 use self::tree::Tally;
@@ -100,7 +101,7 @@ pub(super) async fn find(
         StorageOrder::Leave => Ok(Storage::Left),
         StorageOrder::Hook => {
             let program = subject.config.storage_hook.as_ref().ok_or(StorageError::NoHook)?;
-            hook::can_be_run(program)?;
+            can_be_run(program)?;
             Ok(Storage::Hooked(program.clone()))
         }
         StorageOrder::Copy => {

@@ -63,6 +63,13 @@ fn a_whole_file_is_read_and_paths_start_beside_it() {
     let other = WHOLE.replace("pg_dump: auto", "pg_dump: /opt/pg/bin/pg_dump");
     let pg_dump = parse(&other).unwrap().backup.unwrap().pg_dump;
     assert_eq!(pg_dump, DumpProgram::At("/opt/pg/bin/pg_dump".into()));
+    let image = WHOLE.replace("pg_dump: auto", "pg_dump: 'image:docker.io/library/postgres:15'");
+    let pg_dump = parse(&image).unwrap().backup.unwrap().pg_dump;
+    assert_eq!(pg_dump, DumpProgram::Image("docker.io/library/postgres:15".into()));
+    for bad in ["image:", "image:-v", "image:a b", "image:$(x)"] {
+        assert!(words::pg_dump(bad).is_err(), "{bad}");
+    }
+    assert!(words::mysqldump("image:mysql:8").is_err(), "PostgreSQL's alone");
     assert_eq!(config.otlp, None);
     let traced = WHOLE.replace("otlp: null", "otlp: 'http://10.0.0.5:4317'");
     assert_eq!(parse(&traced).unwrap().otlp.unwrap().as_str(), "http://10.0.0.5:4317");

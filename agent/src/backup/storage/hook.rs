@@ -28,7 +28,8 @@ pub(super) fn look(program: Option<&Path>) -> HookFooting {
     }
 }
 
-pub(super) fn can_be_run(program: &Path) -> Result<(), StorageError> {
+/// Refuses a program that this process may not run.
+pub(crate) fn can_be_run(program: &Path) -> Result<(), StorageError> {
     let asked = rustix::fs::accessat(CWD, program, Access::EXEC_OK, AtFlags::EACCESS);
     asked.map_err(|error| StorageError::HookUnusable {
         program: program.to_owned(),

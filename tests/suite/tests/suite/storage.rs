@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
+use quaymaster_suite::command::run_in;
 use quaymaster_suite::{Shape, TestLab};
 use serde_json::Value;
 
@@ -92,6 +94,14 @@ async fn an_operators_program_runs_in_the_dark_and_its_failure_leads_back() {
     let sound = fs::read_to_string(&file).unwrap();
     let own = format!(", storage_hook: \"{}\" }}\ncomponents", hook.display());
     fs::write(&file, sound.replacen(" }\ncomponents", &own, 1)).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o777)).unwrap();
+    let agent = &lab.binaries().agent;
+    let check = ["check", "--config", file.to_str().unwrap()];
+    let open = run_in(agent, Path::new("/"), check).await;
+    says(&open.stdout, &["others on this host may write", "chmod go-w"]);
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let closed = run_in(agent, Path::new("/"), check).await;
+    says(&closed.stdout, &["can be run, and is for nobody else to write"]);
     lab.restart_agent(NODE).await;
     let before = lab.look().await;
     let planned = lab.plan(Some("synchronous")).await;
