@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::backup::container::OnEngine;
 use crate::backup::{self, Owner};
 use crate::config::{AgentConfig, ConfigError, TlsFiles};
 use crate::engine::Engine;
@@ -126,7 +127,8 @@ pub(crate) fn verify_as_callers(config: &AgentConfig) -> Result<(), TlsError> {
 pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), AppError> {
     let identity = load_identity(&config)?;
     let engine = DockerEngine::connect(config.engine.path()).await.map_err(AppError::Engine)?;
-    let surroundings = Surroundings::of_host(QuayClient::new().map_err(AppError::Client)?);
+    let surroundings = Surroundings::of_host(QuayClient::new().map_err(AppError::Client)?)
+        .dumping_in(Arc::new(OnEngine::new(engine.clone())));
     let ledger = LedgerSlot::open(&config.state);
     if let Some(error) = ledger.problem() {
         let refusal = error.refusal();

@@ -7,10 +7,13 @@
 //! - `manifest`, `toc`: pure
 //! - `keep`: what each node keeps of itself, its config directory first of all
 //! - `error`: why a backup or a restore was not made, and what to do
-//! - `files`: the directory; `drafts`: what is not whole yet; `programs`: which there are; `child`: running one
+//! - `files`: the directory; `drafts`: what is not whole yet
+//! - `programs`: which there are; `child`: running one; `container`: out of an image
 //! - `postgres`, `mysql`, `sqlite`: the kinds of database
+//! - `storage`: the blobs beside it
 
 mod child;
+pub(crate) mod container;
 mod drafts;
 mod error;
 mod files;
@@ -23,9 +26,11 @@ mod passwords;
 mod postgres;
 mod programs;
 mod sqlite;
+pub(crate) mod storage;
 mod toc;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -34,13 +39,14 @@ use quaymaster_proto::backup::{BackUp, Backup, BackupFacts, CheckBackup, Restore
 use quaymaster_proto::database::{DatabaseIdentity, Session};
 use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 
+use self::container::Containers;
 pub(crate) use self::drafts::Owner;
 pub(crate) use self::error::BackupError;
 use self::files::Draft;
 pub(crate) use self::files::look_at_directory;
 pub(crate) use self::keep::{Keeping, sweep};
 use self::manifest::{Live, Manifest, Origin};
-use self::programs::Programs;
+use self::programs::{Program, Programs};
 use crate::engine::Mount;
 use crate::quay::database::{self, Asked, Ground};
 use crate::quay::database_uri::{DatabaseUri, ServerKind, ServerUri};
@@ -55,6 +61,8 @@ pub struct BackupConfig {
     pub pg_dump: DumpProgram,
     /// Which mysqldump or mariadb-dump.
     pub mysqldump: DumpProgram,
+    /// The operator's own program that backs the storage up; absolute.
+    pub storage_hook: Option<PathBuf>,
 }
 
 /// Which program dumps.
@@ -65,6 +73,8 @@ pub enum DumpProgram {
     Auto,
     /// This one.
     At(PathBuf),
+    /// The pg_dump in this image of the node's engine.
+    Image(String),
 }
 
 /// Whose backup, of what.
@@ -129,15 +139,17 @@ pub(crate) trait Dump: Send + Sync {
 }
 
 /// The host's programs.
-#[derive(Default, Debug)]
+#[derive(Default)]
 pub(crate) struct HostDump {
     programs: Programs,
+    /// Where programs out of images are run.
+    containers: Option<Arc<dyn Containers>>,
 }
 
 impl Dump for HostDump {
     fn look<'a>(&'a self, config: &'a BackupConfig) -> BoxFuture<'a, BackupFacts> {
         async {
-            let programs = self.programs.find(&config.pg_dump).await;
+            let programs = self.postgres_programs(config).await;
             let mysql_programs = self.programs.find_mysql(&config.mysqldump).await;
             let versions = mysql_programs.iter().map(|found| found.version.to_string());
             let (free_bytes, problem, newest) = look_at_directory(&config.directory);
@@ -190,6 +202,21 @@ impl Dump for HostDump {
 }
 
 impl HostDump {
+    /// The same, and programs out of images.
+    pub(crate) fn with(containers: Arc<dyn Containers>) -> Self {
+        Self { containers: Some(containers), ..Self::default() }
+    }
+
+    async fn postgres_programs(&self, config: &BackupConfig) -> Vec<Program> {
+        match &config.pg_dump {
+            DumpProgram::Image(name) => {
+                let found = container::program(self.containers.as_deref(), name).await;
+                found.into_iter().collect()
+            }
+            host @ (DumpProgram::Auto | DumpProgram::At(_)) => self.programs.find(host).await,
+        }
+    }
+
     async fn make(&self, subject: Subject<'_>, order: &BackUp) -> Result<BackedUp, BackupError> {
         let source = self.source(&subject).await?;
         let live = source.look(&subject).await?;
@@ -197,12 +224,15 @@ impl HostDump {
         if let Some(backup) = self.found(&subject, order, &live).await? {
             return Ok(BackedUp { backup, was_there: true });
         }
-        files::has_room(&subject.config.directory, live.needed_bytes())?;
+        let storage = storage::find(&subject, order.storage).await?;
+        let needed = live.needed_bytes().saturating_add(storage.needed_bytes());
+        files::has_room(&subject.config.directory, needed)?;
         let draft = Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
         let begun = now();
         source.dump(&subject, &draft, &live).await?;
         (subject.progress)(draft.bytes(), "reading it back");
         let rows = source.read_back(draft.path(), &live).await.map_err(BackupError::just_made)?;
+        let storage = storage.keep(&subject, &draft).await?;
         let after = source.look(&subject).await?;
         live.is_like(&after)?;
         live.has_rows(&rows).map_err(BackupError::just_made)?;
@@ -214,7 +244,7 @@ impl HostDump {
             tool: source.tool(),
         };
         (subject.progress)(draft.bytes(), "writing its manifest");
-        let backup = draft.finish(origin, live, begun).await?;
+        let backup = draft.finish(origin, (live, storage), begun).await?;
         Ok(BackedUp { backup, was_there: false })
     }
 
@@ -231,7 +261,8 @@ impl HostDump {
         let Ok((manifest, backup)) = files::read(&directory) else { return Ok(None) };
         let is_it = manifest.origin.ran == order.ran
             && manifest.live.is_like(live).is_ok()
-            && files::verify(&directory).await.is_ok();
+            && files::verify(&directory).await.is_ok()
+            && storage::is_as_ordered(&directory, manifest.storage.as_ref(), order.storage).await;
         Ok(is_it.then_some(backup))
     }
 
@@ -255,8 +286,9 @@ impl HostDump {
                 Ok(Source::Sqlite(database::host_path(subject.mounts, &path)?))
             }
             DatabaseUri::Server(server @ ServerUri { kind: ServerKind::Postgresql, .. }) => {
-                let found = self.programs.find(&subject.config.pg_dump).await;
-                let source = postgres::Source::new(server, subject, found)?;
+                let found = self.postgres_programs(subject.config).await;
+                let containers = self.containers.clone();
+                let source = postgres::Source::new(server, subject, found, containers)?;
                 Ok(Source::Postgres(Box::new(source)))
             }
             DatabaseUri::Server(server @ ServerUri { kind: ServerKind::Mysql, .. }) => {

@@ -176,8 +176,9 @@ fn read_backup(file: &mut Section, quay_config: Option<&Path>) -> Option<BackupC
     let directory = part.parsed("directory", |text| words::backup_directory(text, quay_config));
     let pg_dump = part.optional_parsed("pg_dump", words::pg_dump).unwrap_or_default();
     let mysqldump = part.optional_parsed("mysqldump", words::mysqldump).unwrap_or_default();
+    let storage_hook = part.optional_parsed("storage_hook", words::storage_hook);
     part.close();
-    Some(BackupConfig { directory: directory?, pg_dump, mysqldump })
+    Some(BackupConfig { directory: directory?, pg_dump, mysqldump, storage_hook })
 }
 
 /// The components, and where config.yaml is.

@@ -170,6 +170,8 @@ pub struct Image {
     pub digests: Vec<String>,
     /// What it takes on the disk, where the engine tells.
     pub bytes: Option<u64>,
+    /// The version of the PostgreSQL in it, where it says so by a variable.
+    pub postgres: Option<String>,
 }
 
 /// A line of a container's log.
@@ -268,6 +270,16 @@ pub trait EngineChanges: Send + Sync + 'static {
         name: &str,
         spec: &ContainerSpec,
     ) -> impl Future<Output = Result<ContainerId, EngineError>> + Send;
+
+    /// The same of a spec that was carried over from nothing: what it leaves open
+    /// is the engine's to choose.
+    fn create_anew(
+        &self,
+        name: &str,
+        spec: &ContainerSpec,
+    ) -> impl Future<Output = Result<ContainerId, EngineError>> + Send {
+        self.create(name, spec)
+    }
 
     /// Starts a container.
     fn start(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
 use quaymaster_proto::footing::DatabaseFooting;
 
+use crate::backup::container::Containers;
 use crate::backup::{Dump, HostDump};
 use crate::engine::Mount;
 use crate::own_thread::Threads;
@@ -112,6 +113,11 @@ impl Surroundings {
             #[cfg(feature = "simulation")]
             disk: Arc::new(|_| true),
         }
+    }
+
+    /// The same with programs of images for its backups.
+    pub(crate) fn dumping_in(self, containers: Arc<dyn Containers>) -> Self {
+        Self { dump: Arc::new(HostDump::with(containers)), ..self }
     }
 
     /// Now.

@@ -10,6 +10,7 @@ use quaymaster_proto::telemetry::Collector;
 use quaymaster_proto::{ClusterName, Component, NodeName};
 
 mod address;
+mod backup;
 mod fields;
 mod mirrors;
 mod mistake;
@@ -18,6 +19,7 @@ mod timings;
 mod verify;
 
 pub use address::{InvalidAddress, NodeAddress};
+pub use backup::StorageBackup;
 pub use mirrors::Mirrors;
 pub use mistake::{ClusterFileError, Mistake, Trouble};
 pub use verify::{InvalidPublicName, PublicName, VerifySettings};
@@ -45,6 +47,8 @@ pub struct Cluster {
     pub first: NodeName,
     /// The node that backs the database up; one of `nodes`.
     pub backup: NodeName,
+    /// What it does about the storage; `None` = nothing.
+    pub storage: Option<StorageBackup>,
     /// Where images come from at this site.
     pub mirrors: Mirrors,
     /// When Clair and the builders come back.
@@ -168,7 +172,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
     let state = file.text_if_any("state", mistakes).map(|path| base.join(path));
     let nodes = nodes::read(&mut file, mistakes);
     let first = nodes::first(&mut file, nodes.as_deref(), mistakes);
-    let backup = nodes::backup(&mut file, nodes.as_deref(), mistakes);
+    let (backup, storage) = backup::read(&mut file, nodes.as_deref(), mistakes);
     let mirrors = mirrors::read(&mut file, mistakes);
     let auxiliaries = auxiliaries(&mut file, mistakes);
     let expected_sessions = expected_sessions(&mut file, mistakes);
@@ -185,6 +189,7 @@ fn read(value: serde_yaml::Value, base: &Path, mistakes: &mut Vec<Mistake>) -> O
         state,
         nodes: nodes?,
         backup: backup.or_else(|| first.clone())?,
+        storage,
         first: first?,
         mirrors,
         auxiliaries,

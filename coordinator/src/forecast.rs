@@ -8,8 +8,8 @@ use quaymaster_proto::database::TagCounts;
 use quaymaster_proto::{Component, Mode};
 
 use crate::catalogue::{Entry, OfflineRate, Release, Spread};
-use crate::cluster::StopGrace;
-use crate::measured::Taken;
+use crate::cluster::{StopGrace, StorageBackup};
+use crate::measured::{Rate, Taken};
 use crate::plan::companion::STOPS_AFTER_QUAY;
 use crate::plan::situation::Situation;
 use crate::plan::{
@@ -24,6 +24,12 @@ const QUICK_STOP: Duration = Duration::from_secs(1);
 /// rule, at worst. Up to four workers read it, one reads the dump back. Nothing
 /// says it of a site before its own first report does.
 const BACKUP: (u64, u64, u64) = (60_000_000, 25_000_000, 8_000_000);
+
+/// Bytes of a storage that are copied and read back in a second, likewise.
+const COPY: (u64, u64, u64) = (200_000_000, 80_000_000, 20_000_000);
+
+/// Files of a storage that get a copy which shares their bytes, likewise.
+const REFLINKS: (u64, u64, u64) = (10_000, 3_000, 500);
 
 /// Up to here one outage is advised, at worst: what the documented procedure
 /// calls a small registry's (3.15.1).
@@ -103,6 +109,7 @@ fn parts(situation: &Situation<'_>, entry: &Entry, counts: Option<TagCounts>) ->
     }
     if situation.waived_backup.is_none() {
         parts.push(backup(situation));
+        parts.extend(storage(situation));
     }
     parts.push(part(PartOfOutage::Schema, entry.schema, Basis::Catalogue));
     if entry.moves_tags {
@@ -190,23 +197,55 @@ fn moving(tags: u64, rate: Option<OfflineRate>) -> ForecastPart {
     part(PartOfOutage::Tags, spread, Basis::Rate { amount: tags, slowest, fastest, measured: None })
 }
 
-/// Bytes of a database that are dumped and read back in a second, and where
-/// that was measured.
+/// The database, dumped and read back.
 fn backup(situation: &Situation<'_>) -> ForecastPart {
     let what = PartOfOutage::Backup;
-    let Some(size) = database_bytes(situation.facts) else {
-        return part(what, Spread::default(), Basis::Unknown);
-    };
-    let (fastest, usual, slowest, measured) = match situation.measured.backup() {
-        Some(rate) => {
-            let usual = rate.bytes_per_second;
-            (usual, usual, (usual / 2).max(1), Some(rate.run))
+    match database_bytes(situation.facts) {
+        None => part(what, Spread::default(), Basis::Unknown),
+        Some(size) => at_a_rate(what, size, BACKUP, situation.measured.backup()),
+    }
+}
+
+/// The storage, where something is kept of it.
+fn storage(situation: &Situation<'_>) -> Option<ForecastPart> {
+    let known = situation.measured;
+    Some(match situation.cluster.storage? {
+        StorageBackup::Hook => {
+            let (spread, basis) =
+                known.storage_hook().map_or_else(|| (Spread::default(), Basis::Unknown), measured);
+            part(PartOfOutage::StorageHook, spread, basis)
         }
-        None => (BACKUP.0, BACKUP.1, BACKUP.2, None),
+        StorageBackup::Copy => {
+            let sizes: Option<Vec<_>> = situation.local_storage().map(|(_, size)| size).collect();
+            let sizes = sizes.unwrap_or_default();
+            if sizes.is_empty() {
+                part(PartOfOutage::StorageCopy, Spread::default(), Basis::Unknown)
+            } else if sizes.iter().all(|size| size.reflinks) {
+                let (what, seen) = (PartOfOutage::StorageReflinks, known.storage_reflinks());
+                at_a_rate(what, sizes.iter().map(|size| size.files).sum(), REFLINKS, seen)
+            } else {
+                let (what, seen) = (PartOfOutage::StorageCopy, known.storage_copy());
+                at_a_rate(what, sizes.iter().map(|size| size.bytes).sum(), COPY, seen)
+            }
+        }
+    })
+}
+
+/// So much at the rate that was measured, or else that is guessed.
+fn at_a_rate(
+    what: PartOfOutage,
+    amount: u64,
+    guess: (u64, u64, u64),
+    seen: Option<Rate>,
+) -> ForecastPart {
+    let (fastest, usual, slowest) = match seen {
+        Some(Rate { run: _, per_second }) => (per_second, per_second, (per_second / 2).max(1)),
+        None => guess,
     };
-    let at = |rate: u64| Duration::from_secs(((size + rate / 2) / rate).max(1));
+    let at = |rate: u64| Duration::from_secs((amount.saturating_add(rate / 2) / rate).max(1));
     let spread = Spread { at_best: at(fastest), likely: at(usual), at_worst: at(slowest) };
-    part(what, spread, Basis::Rate { amount: size, slowest, fastest, measured })
+    let measured = seen.map(|rate| rate.run);
+    part(what, spread, Basis::Rate { amount, slowest, fastest, measured })
 }
 
 /// Of the database on its server's disk.
@@ -240,6 +279,7 @@ fn tag_counts(facts: &ClusterFacts) -> Option<TagCounts> {
 mod tests {
     use super::*;
     use crate::catalogue::Catalogue;
+    use crate::cluster::Cluster;
     use crate::measured::Measured;
     use crate::plan::situation::Answers;
     use crate::report::fixture::{events, state};
@@ -285,6 +325,34 @@ mod tests {
         // That release's Quays were never stopped.
         let stop = by(&measured, PartOfOutage::Stop);
         assert_eq!(stop.basis, Basis::Grace { is_burned: true });
+    }
+
+    #[test]
+    fn a_copy_of_the_storage_costs_its_bytes_or_where_it_shares_them_its_files() {
+        let (mut cluster, window) = (fixture::cluster(3), first());
+        let facts = fixture::on_2_9_5(&cluster);
+        let mut answers = fixture::answers(&facts, &window);
+        let forecast_of = |cluster: &Cluster, answers: &Answers| {
+            let (catalogue, measured) = (&Catalogue::built_in(), &Measured::default());
+            let (facts, window, waived_backup) = (&facts, &window, None);
+            let situation =
+                Situation { cluster, catalogue, facts, window, answers, waived_backup, measured };
+            forecast(&situation)
+        };
+        let without = forecast_of(&cluster, &answers).outage;
+        let seconds = |cluster: &Cluster, answers: &Answers| {
+            (forecast_of(cluster, answers).outage - without).as_secs()
+        };
+        fixture::store(&mut answers, 40_000_000_000, 90_000, false);
+        assert_eq!(seconds(&cluster, &answers), 0, "nobody chose it");
+        cluster.storage = Some(StorageBackup::Copy);
+        assert_eq!(seconds(&cluster, &answers), 500);
+        fixture::store(&mut answers, 40_000_000_000, 90_000, true);
+        assert_eq!(seconds(&cluster, &answers), 30);
+        cluster.storage = Some(StorageBackup::Hook);
+        let hooked = forecast_of(&cluster, &answers);
+        let hook = hooked.parts.iter().find(|part| part.what == PartOfOutage::StorageHook);
+        assert_eq!(hook.unwrap().basis, Basis::Unknown);
     }
 
     #[test]

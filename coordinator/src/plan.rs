@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::preflight::{Code, Waiver};
 
+mod backup;
 pub mod build;
 pub mod check;
 pub mod companion;
@@ -30,6 +31,7 @@ pub mod situation;
 mod step;
 mod steps;
 
+pub use backup::{PlannedBackup, PlannedStorage};
 pub use companion::{CompanionNext, CompanionPlan, Fate, PlannedCompanion};
 pub use outage::{Advice, Basis, Forecast, ForecastBackfill, ForecastPart, PartOfOutage};
 pub use step::{Gate, Inverse, Stage, Step, Verb, What, Width};
@@ -226,36 +228,6 @@ pub struct PlannedDatabase {
     /// start at all: what follows there moves data and can be repeated
     /// (quay-facts 10.2).
     pub resumable: Vec<String>,
-}
-
-/// What leads back past the point of no return.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum PlannedBackup {
-    /// A backup that is taken in the dark and read back.
-    Taken {
-        /// By this node's agent.
-        node: NodeName,
-        /// Into this directory on it.
-        directory: String,
-    },
-    /// Nothing of this window.
-    Waived {
-        /// In an operator's words.
-        because: String,
-        /// When the newest backup ended that any agent knows of.
-        newest: Option<Timestamp>,
-    },
-}
-
-impl PlannedBackup {
-    /// Who backs up.
-    pub fn node(&self) -> Option<&NodeName> {
-        match self {
-            Self::Taken { node, .. } => Some(node),
-            Self::Waived { .. } => None,
-        }
-    }
 }
 
 /// Where the next Quay comes from.

@@ -22,6 +22,7 @@ mod generation;
 mod image;
 mod node;
 mod page;
+mod storage;
 mod verification;
 pub mod waiver;
 
@@ -36,6 +37,7 @@ pub use generation::GenerationFinding;
 pub use image::ImageFinding;
 pub use node::NodeFinding;
 pub use page::Page;
+pub use storage::StorageFinding;
 pub use verification::VerificationFinding;
 pub use waiver::Waiver;
 
@@ -123,6 +125,9 @@ pub enum Finding {
     /// The backup.
     #[error(transparent)]
     Backup(#[from] BackupFinding),
+    /// The storage, and what the backup does about it.
+    #[error(transparent)]
+    Storage(#[from] StorageFinding),
     /// The verification.
     #[error(transparent)]
     Verification(#[from] VerificationFinding),
@@ -141,6 +146,7 @@ impl Finding {
             Self::Image(finding) => finding.code(),
             Self::Documented(finding) => finding.code(),
             Self::Backup(finding) => finding.code(),
+            Self::Storage(finding) => finding.code(),
             Self::Verification(finding) => finding.code(),
         }
     }
@@ -162,6 +168,7 @@ impl Finding {
             Self::Image(finding) => finding.node(),
             Self::Documented(finding) => finding.node(),
             Self::Backup(finding) => finding.node(),
+            Self::Storage(finding) => finding.node(),
             Self::Verification(finding) => finding.node(),
         }
     }
@@ -178,6 +185,7 @@ impl Finding {
             Self::Image(finding) => finding.remedy(),
             Self::Documented(finding) => finding.remedy(),
             Self::Backup(finding) => finding.remedy(),
+            Self::Storage(finding) => finding.remedy(),
             Self::Verification(finding) => finding.remedy(),
         }
     }
@@ -234,6 +242,7 @@ pub fn of_window(situation: &Situation<'_>) -> Findings {
     found.extend(database::server(situation).map(Finding::from));
     found.extend(database::redis(situation).into_iter().map(Finding::from));
     found.extend(backup::possible(situation).into_iter().map(Finding::from));
+    found.extend(storage::kept(situation).into_iter().map(Finding::from));
     found.extend(verification::ready(situation).map(Finding::from));
     Findings(found)
 }

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::act::{ExpectedDatabase, Ordered};
 use crate::database::DatabaseIdentity;
 use crate::id::FileDigest;
-use crate::invalid::{InvalidField, or_empty, parsed, parsed_if_any, required, within};
+use crate::invalid::{
+    InvalidField, or_empty, parsed, parsed_if_any, required, within, within_if_any,
+};
+use crate::storage::{KeptStorage, StorageOrder};
 use crate::wire;
 
 /// The application name of a dump's and a restore's sessions: one that outlives
@@ -23,6 +26,9 @@ pub struct BackUp {
     /// Over what had run on all nodes until it was dark. A backup of the run that
     /// was made over anything else lacks what has run since, and is made anew.
     pub ran: FileDigest,
+    /// What is done about the storage.
+    #[serde(default)]
+    pub storage: StorageOrder,
 }
 
 /// Replace what the database holds by what a backup holds.
@@ -58,12 +64,21 @@ pub struct Backup {
     pub begun: Timestamp,
     /// The same.
     pub ended: Timestamp,
+    /// `None` = nothing was kept of the storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<KeptStorage>,
 }
 
 impl Backup {
     /// How long it took, reading it back included.
     pub fn took(&self) -> SignedDuration {
         self.ended.duration_since(self.begun)
+    }
+
+    /// The same without the storage: of the database alone.
+    pub fn took_without_storage(&self) -> SignedDuration {
+        let millis = self.storage.as_ref().map(KeptStorage::millis).unwrap_or_default();
+        self.took() - SignedDuration::from_millis(i64::try_from(millis).unwrap_or(0))
     }
 }
 
@@ -142,10 +157,11 @@ impl TryFrom<wire::BackUpRequest> for Ordered<BackUp> {
     type Error = InvalidField;
 
     fn try_from(message: wire::BackUpRequest) -> Result<Self, InvalidField> {
-        let wire::BackUpRequest { act, database, ran_sha256 } = message;
+        let wire::BackUpRequest { act, database, ran_sha256, storage } = message;
         let order = BackUp {
             database: within("database", database)?,
             ran: parsed("ran_sha256", &ran_sha256)?,
+            storage: StorageOrder::from_wire("storage", storage)?,
         };
         Ok(Self { act: within("act", act)?, order })
     }
@@ -153,9 +169,9 @@ impl TryFrom<wire::BackUpRequest> for Ordered<BackUp> {
 
 impl From<Ordered<BackUp>> for wire::BackUpRequest {
     fn from(ordered: Ordered<BackUp>) -> Self {
-        let Ordered { act, order: BackUp { database, ran } } = ordered;
-        let ran_sha256 = ran.into();
-        Self { act: Some(act.into()), database: Some(database.into()), ran_sha256 }
+        let Ordered { act, order: BackUp { database, ran, storage } } = ordered;
+        let (ran_sha256, storage) = (ran.into(), storage.to_wire());
+        Self { act: Some(act.into()), database: Some(database.into()), ran_sha256, storage }
     }
 }
 
@@ -172,6 +188,7 @@ impl TryFrom<wire::Backup> for Backup {
             rows,
             begun,
             ended,
+            storage,
         } = message;
         Ok(Self {
             directory,
@@ -182,13 +199,15 @@ impl TryFrom<wire::Backup> for Backup {
             rows,
             begun: parsed("begun", &begun)?,
             ended: parsed("ended", &ended)?,
+            storage: within_if_any("storage", storage)?,
         })
     }
 }
 
 impl From<Backup> for wire::Backup {
     fn from(backup: Backup) -> Self {
-        let Backup { directory, manifest, identity, revision, bytes, rows, begun, ended } = backup;
+        let Backup { directory, manifest, identity, revision, bytes, rows, begun, ended, storage } =
+            backup;
         Self {
             directory,
             manifest_sha256: manifest.into(),
@@ -198,6 +217,7 @@ impl From<Backup> for wire::Backup {
             rows,
             begun: begun.to_string(),
             ended: ended.to_string(),
+            storage: storage.map(Into::into),
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::invalid::{InvalidField, required};
+use crate::invalid::{InvalidField, required, within_if_any};
+use crate::storage::StorageFooting;
 use crate::wire;
 
 /// What a window would stand on.
@@ -20,6 +21,9 @@ pub struct Footing {
     pub database: Option<DatabaseFooting>,
     /// Of each Redis that config.yaml names and that can be asked from there.
     pub redis_versions: Vec<String>,
+    /// Where Quay's blobs lie.
+    #[serde(default)]
+    pub storage: StorageFooting,
 }
 
 /// Of config.yaml.
@@ -87,7 +91,7 @@ impl TryFrom<wire::Footing> for Footing {
     type Error = InvalidField;
 
     fn try_from(message: wire::Footing) -> Result<Self, InvalidField> {
-        let wire::Footing { config, container, host, database, redis_versions } = message;
+        let wire::Footing { config, container, host, database, redis_versions, storage } = message;
         let config = required("config", config)?;
         let wire::ConfigFooting { testing, https, external_tls, tls_key, .. } = config;
         let percent_in_database_uri = config.percent_in_database_uri;
@@ -107,13 +111,14 @@ impl TryFrom<wire::Footing> for Footing {
             host: HostFooting { has_reserve, live_restore, self_upgrading },
             database: database.map(Into::into),
             redis_versions,
+            storage: within_if_any("storage", storage)?.unwrap_or_default(),
         })
     }
 }
 
 impl From<Footing> for wire::Footing {
     fn from(footing: Footing) -> Self {
-        let Footing { config, container, host, database, redis_versions } = footing;
+        let Footing { config, container, host, database, redis_versions, storage } = footing;
         let ConfigFooting { testing, https, external_tls, tls_key, percent_in_database_uri } =
             config;
         let ContainerFooting { privileged, somaxconn, image_bytes } = container;
@@ -130,6 +135,7 @@ impl From<Footing> for wire::Footing {
             host: Some(wire::HostFooting { has_reserve, live_restore, self_upgrading }),
             database: database.map(Into::into),
             redis_versions,
+            storage: Some(storage.into()),
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod peer;
 pub mod postgres_version;
 pub mod preview;
 pub mod refusal;
+pub mod storage;
 pub mod telemetry;
 mod text;
 pub mod trace_context;

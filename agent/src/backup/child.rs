@@ -3,15 +3,18 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use super::container::{self, Within};
 use super::error::BackupError;
 use crate::secret::Secret;
 
@@ -31,24 +34,62 @@ pub(super) struct Job<'a> {
     pub(super) secrets: Vec<Secret>,
     /// What it reads; otherwise nothing.
     pub(super) input: Option<File>,
+    /// The image that it is in; `None` = it is the host's own.
+    pub(super) within: Option<Within>,
 }
 
 /// A program whose words are read.
 pub(super) struct Open<'a> {
     /// What it prints.
-    pub(super) printed: BufReader<ChildStdout>,
+    pub(super) printed: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
     job: Job<'a>,
-    running: Running,
-    words: JoinHandle<String>,
+    at_work: AtWork,
+}
+
+/// What prints it.
+enum AtWork {
+    /// A process of the agent's.
+    Process { running: Running, words: JoinHandle<String> },
+    /// A container.
+    Container(Ending),
+}
+
+/// Ended with this value.
+struct Ending(JoinHandle<Result<(), BackupError>>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A pipe of the host's, gone with this value.
+struct Pipe(PathBuf);
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        let _ = rustix::fs::unlink(&self.0); // gone with its directory
+    }
 }
 
 impl Open<'_> {
     /// Waits for its end; what was `read` of it counts only where it ended well.
-    pub(super) async fn close<T>(self, read: std::io::Result<T>) -> Result<T, BackupError> {
-        let Self { printed, job, mut running, words } = self;
+    pub(super) async fn close<T>(self, read: io::Result<T>) -> Result<T, BackupError> {
+        let Self { printed, job, at_work } = self;
         drop(printed);
-        let status = running.child.wait().await;
-        job.judge(status, words.await.unwrap_or_default())?;
+        match at_work {
+            AtWork::Process { mut running, words } => {
+                let status = running.child.wait().await;
+                job.judge(status, words.await.unwrap_or_default())?;
+            }
+            AtWork::Container(mut ending) => match (&mut ending.0).await {
+                Ok(ended) => ended?,
+                Err(error) => {
+                    let (program, source) = (job.program.to_owned(), io::Error::other(error));
+                    return Err(BackupError::Run { program, source });
+                }
+            },
+        }
         read.map_err(|source| BackupError::Run { program: job.program.to_owned(), source })
     }
 }
@@ -75,6 +116,9 @@ impl<'a> Job<'a> {
 
     /// Runs it to its end; `look` is called every now and then.
     pub(super) async fn run(mut self, look: impl Fn()) -> Result<(), BackupError> {
+        if let Some(within) = self.within.take() {
+            return watched(container::run(&self, &within), look).await;
+        }
         let (mut running, _, stderr) = self.start(Stdio::null())?;
         let words = tokio::spawn(last_words(stderr));
         let status = loop {
@@ -88,20 +132,65 @@ impl<'a> Job<'a> {
 
     /// Runs it, for whoever reads what it prints and then closes it.
     pub(super) fn open(mut self) -> Result<Open<'a>, BackupError> {
+        if let Some(within) = self.within.take() {
+            return self.open_within(within);
+        }
         let (running, stdout, stderr) = self.start(Stdio::piped())?;
         let words = tokio::spawn(last_words(stderr));
         let program = self.program.to_owned();
-        let none = std::io::ErrorKind::BrokenPipe.into();
+        let none = io::ErrorKind::BrokenPipe.into();
         let stdout = stdout.ok_or(BackupError::Run { program, source: none })?;
+        let stdout: Box<dyn AsyncRead + Send + Unpin> = Box::new(stdout);
         let printed = BufReader::with_capacity(256 * 1024, stdout);
-        Ok(Open { printed, job: self, running, words })
+        Ok(Open { printed, job: self, at_work: AtWork::Process { running, words } })
+    }
+
+    /// The same out of an image: it writes into a pipe, which is held open until
+    /// it has ended, whether it ever opened that or not.
+    fn open_within(self, mut within: Within) -> Result<Open<'a>, BackupError> {
+        let path = within.pipes.join(".printed");
+        let failed = || BackupError::files("make the pipe", &path);
+        let _ = rustix::fs::unlink(&path); // left by an agent that died
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode)
+            .map_err(|error| failed()(error.into()))?;
+        let pipe = Pipe(path.clone());
+        let receiver = pipe::OpenOptions::new().open_receiver(&path).map_err(failed())?;
+        let kept_open = pipe::OpenOptions::new().open_sender(&path).map_err(failed())?;
+        let mut file = OsString::from("--file=");
+        file.push(&path);
+        within.writes.push(path);
+        let Self { program, mut arguments, environment, secrets, input: _, within: _ } = self;
+        arguments.insert(0, file);
+        let (program_there, of_it) = (program.to_owned(), environment.clone());
+        let secrets_there = secrets.clone();
+        let running = tokio::spawn(async move {
+            let (environment, secrets) = (of_it, secrets_there);
+            let (program, input) = (program_there.as_path(), None);
+            let job = Job { program, arguments, environment, secrets, input, within: None };
+            let ended = container::run(&job, &within).await;
+            drop((kept_open, pipe));
+            ended
+        });
+        let receiver: Box<dyn AsyncRead + Send + Unpin> = Box::new(receiver);
+        let printed = BufReader::with_capacity(256 * 1024, receiver);
+        let (arguments, input, within) = (Vec::new(), None, None);
+        let job = Job { program, arguments, environment, secrets, input, within };
+        Ok(Open { printed, job, at_work: AtWork::Container(Ending(running)) })
+    }
+
+    /// Words of its without its secrets, in one line.
+    pub(super) fn masked(&self, words: &str) -> String {
+        let secrets = self.secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
+        let words = secrets.fold(words.to_owned(), |words, secret| words.replace(secret, "***"));
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     fn start(
         &mut self,
         stdout: Stdio,
     ) -> Result<(Running, Option<ChildStdout>, Option<ChildStderr>), BackupError> {
-        let Self { program, arguments, environment, secrets: _, input } = self;
+        let Self { program, arguments, environment, secrets: _, input, within: _ } = self;
         let input = input.take().map_or_else(Stdio::null, Stdio::from);
         let program = *program;
         let mut command = Command::new(program);
@@ -118,17 +207,26 @@ impl<'a> Job<'a> {
         Ok((Running { child, group }, stdout, stderr))
     }
 
-    fn judge(&self, status: std::io::Result<ExitStatus>, words: String) -> Result<(), BackupError> {
+    fn judge(&self, status: io::Result<ExitStatus>, words: String) -> Result<(), BackupError> {
         let failed = |source| BackupError::Run { program: self.program.to_owned(), source };
         let status = status.map_err(failed)?;
         if status.success() {
             return Ok(());
         }
         let program = self.program.display().to_string();
-        let secrets = self.secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
-        let words = secrets.fold(words, |words, secret| words.replace(secret, "***"));
-        let said = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = self.masked(&words);
         Err(BackupError::Program { program, status: status.to_string(), said })
+    }
+}
+
+/// Waits for it; `look` is called every now and then.
+async fn watched<T>(work: impl Future<Output = T>, look: impl Fn()) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(LOOK, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => look(),
+        }
     }
 }
 

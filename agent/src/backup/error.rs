@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::storage::StorageError;
+use crate::engine::EngineError;
 use crate::quay::database::LookError;
 
 /// The program that dumps PostgreSQL.
@@ -25,7 +27,7 @@ pub(crate) enum BackupError {
         source: io::Error,
     },
     /// A dump may not fit.
-    #[error("`{}` has {} free, and the dump may take {}", directory.display(), megabytes(*free), megabytes(*needed))]
+    #[error("`{}` has {} free, and the backup may take {}", directory.display(), megabytes(*free), megabytes(*needed))]
     NoRoom {
         /// Where backups are put.
         directory: PathBuf,
@@ -85,6 +87,14 @@ pub(crate) enum BackupError {
         program: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A program of an image could not be run.
+    #[error("cannot run {program}")]
+    Container {
+        /// Which.
+        program: String,
+        /// Why.
+        source: EngineError,
     },
     /// The database cannot be looked into.
     #[error(transparent)]
@@ -157,6 +167,9 @@ pub(crate) enum BackupError {
         /// At most.
         bytes: u64,
     },
+    /// Nothing was kept of the storage.
+    #[error("the storage is not backed up")]
+    Storage(#[from] StorageError),
     /// A dump that was just made is not whole.
     #[error("the dump that was just made is not sound")]
     Dump(#[source] Unsound),
@@ -319,7 +332,11 @@ impl BackupError {
                 "let the agent's user run it, or name another in backup.pg_dump or \
                                  backup.mysqldump"
             }
+            Self::Container { .. } => {
+                "see the engine, and the image in backup.pg_dump of agent.yaml"
+            }
             Self::Look(_) => "",
+            Self::Storage(error) => error.remedy(),
             Self::Standby { .. } => "let DB_URI lead to the primary",
             Self::OtherDatabase { .. } | Self::Revision { .. } => {
                 "let DB_URI of every node lead to the one database, and plan again"

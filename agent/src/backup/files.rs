@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use quaymaster_proto::RunId;
 use quaymaster_proto::backup::Backup;
+use quaymaster_proto::storage::KeptStorage;
 use sha2::{Digest as _, Sha256};
 
 use super::drafts::{self, Owner};
 use super::error::{BackupError, Unsound};
 use super::manifest::{KeptFile, Live, Manifest, Origin, VERSION};
+use super::storage::COPY;
 use crate::disk;
 
 /// Written last: what has none is no backup.
@@ -111,13 +113,13 @@ impl Draft {
     pub(super) async fn finish(
         self,
         origin: Origin,
-        live: Live,
+        (live, storage): (Live, Option<KeptStorage>),
         begun: Timestamp,
     ) -> Result<Backup, BackupError> {
         let path = self.path.clone();
         let files = aside(move || digests(&path, true)).await?;
         let ended = Timestamp::now();
-        let manifest = Manifest { version: VERSION, origin, live, begun, ended, files };
+        let manifest = Manifest { version: VERSION, origin, live, begun, ended, files, storage };
         let text = serde_json::to_vec_pretty(&manifest).map_err(io::Error::other);
         let path = self.path.join(MANIFEST);
         text.and_then(|text| write_new(&path, &text))
@@ -204,6 +206,7 @@ pub(super) fn read(directory: &Path) -> Result<(Manifest, Backup), Unsound> {
         rows: manifest.live.rows.values().sum(),
         begun: manifest.begun,
         ended: manifest.ended,
+        storage: manifest.storage.clone(),
     };
     Ok((manifest, backup))
 }
@@ -250,12 +253,16 @@ pub(super) fn digest_of(path: &Path, sync: bool) -> io::Result<KeptFile> {
     Ok(KeptFile { bytes, sha256 })
 }
 
-/// Of every file below a directory, at most one directory deep.
+/// Of every file below a directory, at most one directory deep; those of the
+/// storage have a list of their own, which is among them.
 fn names(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
+        if name == COPY {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             for inner in std::fs::read_dir(entry.path())? {
                 names.push(format!("{name}/{}", inner?.file_name().to_string_lossy()));

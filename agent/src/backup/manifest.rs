@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use quaymaster_proto::act::ExpectedDatabase;
 use quaymaster_proto::backup::needed_bytes;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook};
+use quaymaster_proto::storage::KeptStorage;
 use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +172,8 @@ pub(super) struct Manifest {
     pub(super) ended: Timestamp,
     /// By path below the backup's directory.
     pub(super) files: BTreeMap<String, KeptFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) storage: Option<KeptStorage>,
 }
 
 impl Manifest {

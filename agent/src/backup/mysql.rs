@@ -191,7 +191,7 @@ impl Source {
         let password = self.server.password.as_ref();
         let written = password.map(|password| Secret::new(options::quoted(password.expose())));
         let secrets = written.into_iter().chain(password.cloned()).collect();
-        Job { program, arguments, environment, secrets, input: None }
+        Job { program, arguments, environment, secrets, input: None, within: None }
     }
 
     fn login(&self, directory: &Path, kind: MysqlKind) -> Result<PasswordFile, BackupError> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use quaymaster_proto::backup::BACKUP_APPLICATION;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -14,6 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use tokio::io::AsyncReadExt as _;
 
 use super::child::Job;
+use super::container::{self, Containers, Within};
 use super::error::{BackupError, Unsound};
 use super::files::{self, Draft};
 use super::key_tables::KEY_TABLES;
@@ -68,6 +70,10 @@ pub(super) struct Source {
     options: PgConnectOptions,
     ssl: Vec<(&'static str, OsString)>,
     programs: Vec<Program>,
+    containers: Option<Arc<dyn Containers>>,
+    /// Of the container that programs out of an image run in.
+    name: String,
+    labels: [(&'static str, String); 2],
 }
 
 impl Source {
@@ -75,6 +81,7 @@ impl Source {
         server: ServerUri,
         subject: &Subject<'_>,
         programs: Vec<Program>,
+        containers: Option<Arc<dyn Containers>>,
     ) -> Result<Self, BackupError> {
         let Subject { settings, mounts, application, .. } = subject;
         let arguments = settings.connection_arguments();
@@ -87,7 +94,8 @@ impl Source {
             let path = database::host_path(mounts, Path::new(certificate))?;
             ssl.push(("PGSSLROOTCERT", path.into_os_string()));
         }
-        Ok(Self { server, options, ssl, programs })
+        let (name, labels) = container::named(subject.cluster, subject.node);
+        Ok(Self { server, options, ssl, programs, containers, name, labels })
     }
 
     /// For people.
@@ -129,6 +137,7 @@ impl Source {
             file,
         ];
         let job = self.job(&program.pg_dump, arguments, password.as_ref());
+        let job = self.within(job, &program, draft.path(), Some(draft.path()));
         job.run(|| progress(draft.bytes(), "")).await
     }
 
@@ -141,12 +150,13 @@ impl Source {
         let program = programs::choose(&live.server_version, &self.programs)?;
         let mut arguments: Vec<OsString> = Vec::new();
         // Before 12 the script is what it prints when told nothing.
-        if program.version.major >= (12, 0) {
+        if program.image.is_none() && program.version.major >= (12, 0) {
             arguments.extend(["-f".into(), "-".into()]);
         }
         arguments.push(directory.join(DUMP).into());
         let pg_restore = program.pg_restore().await?;
-        let mut script = self.job(&pg_restore, arguments, None).open()?;
+        let job = self.job(&pg_restore, arguments, None);
+        let mut script = self.within(job, &program, directory, None).open()?;
         let read = toc::read_script(&mut script.printed, &live.schema).await;
         let dumped = script.close(read).await?;
         if dumped.revision != live.revision {
@@ -169,10 +179,12 @@ impl Source {
         directory: &Path,
         manifest: &Manifest,
     ) -> Result<(), BackupError> {
-        let pg_restore = self.restorer(manifest).await?;
+        let program = programs::choose(&manifest.live.server_version, &self.programs)?;
+        let pg_restore = program.pg_restore().await?;
         let dump = directory.join(DUMP);
         let arguments = vec!["--list".into(), dump.clone().into()];
-        let mut list = self.job(&pg_restore, arguments, None).open()?;
+        let job = self.job(&pg_restore, arguments, None);
+        let mut list = self.within(job, &program, directory, None).open()?;
         let mut text = String::new();
         let read = list.printed.read_to_string(&mut text).await;
         list.close(read).await?;
@@ -194,6 +206,10 @@ impl Source {
             dump.into(),
         ];
         let job = self.job(&pg_restore, arguments, password.as_ref());
+        let mut job = self.within(job, &program, directory, None);
+        if let Some(within) = &mut job.within {
+            within.reads.push(scratch.path().to_owned());
+        }
         job.run(|| {}).await?;
         // Without it every query of the first hours would be planned blindly.
         self.execute("gather statistics", "ANALYZE").await
@@ -227,7 +243,41 @@ impl Source {
         let file = password.map(|file| ("PGPASSFILE", file.path().as_os_str().to_owned()));
         environment.extend(file);
         let secrets = secret.iter().cloned().collect();
-        Job { program, arguments, environment, secrets, input: None }
+        Job { program, arguments, environment, secrets, input: None, within: None }
+    }
+
+    /// The same in the image that the program is in, if it is in one: it reads
+    /// what lies in `directory`, and certificates; it writes `into`.
+    fn within<'a>(
+        &self,
+        job: Job<'a>,
+        program: &Program,
+        directory: &Path,
+        into: Option<&Path>,
+    ) -> Job<'a> {
+        let (Some(image), Some(containers)) = (&program.image, &self.containers) else {
+            return job;
+        };
+        let certificates = self.ssl.iter().filter(|(name, _)| *name == "PGSSLROOTCERT");
+        let mut reads: Vec<PathBuf> = certificates.map(|(_, path)| path.into()).collect();
+        if into.is_none() {
+            reads.push(directory.join(DUMP));
+        }
+        // The password's too, though it lies in a directory that is written.
+        let password = job.environment.iter().filter(|(name, _)| *name == "PGPASSFILE");
+        reads.extend(password.map(|(_, path)| PathBuf::from(path)).filter(|_| into.is_some()));
+        let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+        let within = Within {
+            containers: Arc::clone(containers),
+            image: image.clone(),
+            name: self.name.clone(),
+            labels: self.labels.clone(),
+            reads,
+            writes: into.map(Path::to_owned).into_iter().collect(),
+            user: format!("{}:{}", user.as_raw(), group.as_raw()),
+            pipes: directory.to_owned(),
+        };
+        Job { within: Some(within), ..job }
     }
 
     fn password_file(&self, directory: &Path) -> Result<Option<PasswordFile>, BackupError> {

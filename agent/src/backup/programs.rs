@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use quaymaster_proto::ImageId;
 use quaymaster_proto::mysql_version::{self, Misfit, MysqlKind, MysqlVersion};
 use quaymaster_proto::postgres_version::{PostgresVersion as Version, fitting};
 use tokio::process::Command;
@@ -33,12 +34,18 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct Program {
     pub(super) pg_dump: PathBuf,
     pub(super) version: Version,
+    /// The image that both are in; `None` = they are the host's.
+    pub(super) image: Option<ImageId>,
 }
 
 impl Program {
-    /// The program that reads what this one writes, as it says itself.
+    /// The program that reads what this one writes, as it says itself. An image
+    /// with the one has the other.
     pub(super) async fn pg_restore(&self) -> Result<PathBuf, BackupError> {
         let path = self.pg_dump.with_file_name("pg_restore");
+        if self.image.is_some() {
+            return Ok(path);
+        }
         let said = ask(&path).await;
         let is_one = said.is_some_and(|said| said.starts_with("pg_restore"));
         is_one.then_some(path).ok_or_else(|| BackupError::NoRestorer {
@@ -89,11 +96,13 @@ impl Programs {
         let paths = match wanted {
             DumpProgram::At(path) => vec![path.clone()],
             DumpProgram::Auto => candidates(),
+            // It is the engine that is asked.
+            DumpProgram::Image(_) => Vec::new(),
         };
         let mut found = Vec::new();
         for pg_dump in paths {
             if let Some(version) = self.said(&pg_dump).await.as_deref().and_then(Version::read) {
-                found.push(Program { pg_dump, version });
+                found.push(Program { pg_dump, version, image: None });
             }
         }
         found
@@ -104,6 +113,8 @@ impl Programs {
         let paths = match wanted {
             DumpProgram::At(path) => vec![path.clone()],
             DumpProgram::Auto => mysql_candidates(),
+            // agent.yaml cannot say so.
+            DumpProgram::Image(_) => Vec::new(),
         };
         let mut found = Vec::new();
         for dump in paths {
@@ -146,9 +157,9 @@ pub(super) fn choose(server: &str, found: &[Program]) -> Result<Program, BackupE
     if found.is_empty() {
         return Err(none());
     }
-    let all = found
-        .iter()
-        .map(|Program { pg_dump, version }| format!("{version} (`{}`)", pg_dump.display()));
+    let all = found.iter().map(|Program { pg_dump, version, image: _ }| {
+        format!("{version} (`{}`)", pg_dump.display())
+    });
     let found = all.collect::<Vec<_>>().join(", ");
     Err(BackupError::TooOld { program: POSTGRES, server: shown, found })
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use quaymaster_proto::FileDigest;
 use quaymaster_proto::act::ExpectedDatabase;
+use quaymaster_proto::storage::StorageOrder;
 use sqlx::{Connection as _, Executor as _};
 
 use super::*;
 
 mod both;
+mod container;
 mod mariadb;
 mod server;
+mod storage;
 
 use self::server::Server;
 
@@ -44,6 +47,7 @@ impl Rig {
                 directory: backups,
                 pg_dump: DumpProgram::Auto,
                 mysqldump: DumpProgram::Auto,
+                storage_hook: None,
             },
             settings: Settings::read(format!("DB_URI: '{uri}'\n").as_bytes()).unwrap(),
             mounts: vec![root],
@@ -99,6 +103,14 @@ impl Rig {
     }
 
     async fn back_up_over(&self, ran: FileDigest) -> Result<BackedUp, String> {
+        self.back_up_with(StorageOrder::Leave, ran).await
+    }
+
+    async fn back_up_with(
+        &self,
+        storage: StorageOrder,
+        ran: FileDigest,
+    ) -> Result<BackedUp, String> {
         let database = ExpectedDatabase {
             identity: self.identity().await,
             revisions: vec!["5b7503aada1b".to_owned()],
@@ -106,7 +118,7 @@ impl Rig {
         let (cluster, node) = ("prod".parse().unwrap(), "quay-1".parse().unwrap());
         let progress = |_: u64, note: &str| self.notes.lock().unwrap().push(note.to_owned());
         let subject = self.subject(&cluster, &node, &progress);
-        let made = self.dump.back_up(subject, &BackUp { database, ran }).await;
+        let made = self.dump.back_up(subject, &BackUp { database, ran, storage }).await;
         made.map_err(|error| error.in_words())
     }
 
@@ -354,7 +366,7 @@ async fn another_database_or_revision_is_not_backed_up() {
         let subject = rig.subject(&cluster, &node, &|_, _| {});
         let database = ExpectedDatabase { identity, revisions: vec![revision.to_owned()] };
         rig.dump
-            .back_up(subject, &BackUp { database, ran: ran('0') })
+            .back_up(subject, &BackUp { database, ran: ran('0'), storage: StorageOrder::Leave })
             .await
             .unwrap_err()
             .to_string()

@@ -9,6 +9,7 @@ use std::path::Path;
 use quaymaster_proto::Refusal;
 
 use super::Finding;
+use crate::backup::storage;
 use crate::config::{AgentConfig, BackupConfig, Repository};
 use crate::config_file::{ConfigFile, ConfigFileError};
 use crate::jobs::logins;
@@ -24,6 +25,8 @@ pub(super) fn check(config: &AgentConfig) -> Vec<Finding> {
     findings.push(floor(&config.state));
     findings.push(reserve(&config.state));
     findings.extend(config.backup.as_ref().map(backups));
+    let hook = config.backup.as_ref().and_then(|backup| backup.storage_hook.as_deref());
+    findings.extend(hook.map(storage_hook));
     if let Some(path) = &config.registries.credentials {
         findings.push(logins(config, path));
     }
@@ -187,6 +190,21 @@ fn backups(config: &BackupConfig) -> Finding {
         return seen;
     }
     Finding::good(about, format!("`{directory}` can be written, and is for nobody else"))
+}
+
+/// Whoever may write it is the agent, which is root's equal.
+fn storage_hook(path: &Path) -> Finding {
+    let about = "storage";
+    let shown = path.display();
+    if let Err(error) = storage::can_be_run(path) {
+        return Finding::bad(about, quaymaster_proto::in_a_line(&error), error.remedy());
+    }
+    let mode = path.metadata().map(|about| about.permissions().mode() & 0o7777).unwrap_or_default();
+    if mode & 0o022 != 0 {
+        let text = format!("others on this host may write `{shown}` (mode {mode:04o})");
+        return Finding::bad(about, text, format!("chmod go-w {shown}; and see who wrote it"));
+    }
+    Finding::good(about, format!("`{shown}` can be run, and is for nobody else to write"))
 }
 
 /// Room for the way back.

@@ -9,7 +9,9 @@ tls: { ca: pki/ca.crt, certificate: pki/agent.crt, key: /etc/pki/agent.key }
 engine: unix:///run/docker.sock
 state: /var/lib/quaymaster/agent
 registries: { credentials: registry-auth.json, attempts: 3, stalled_after: 90s }
-backup: { directory: /var/backups/quaymaster, pg_dump: auto, mysqldump: /opt/bin/mariadb-dump }
+backup:
+  { directory: /var/backups/quaymaster, pg_dump: auto, mysqldump: /opt/bin/mariadb-dump,
+    storage_hook: /etc/quaymaster/storage-hook }
 components:
   quay:
     container: quay
@@ -56,10 +58,18 @@ fn a_whole_file_is_read_and_paths_start_beside_it() {
     let directory = PathBuf::from("/var/backups/quaymaster");
     let mysqldump = DumpProgram::At("/opt/bin/mariadb-dump".into());
     let pg_dump = DumpProgram::Auto;
-    assert_eq!(config.backup, Some(BackupConfig { directory, pg_dump, mysqldump }));
+    let storage_hook = Some(PathBuf::from("/etc/quaymaster/storage-hook"));
+    assert_eq!(config.backup, Some(BackupConfig { directory, pg_dump, mysqldump, storage_hook }));
     let other = WHOLE.replace("pg_dump: auto", "pg_dump: /opt/pg/bin/pg_dump");
     let pg_dump = parse(&other).unwrap().backup.unwrap().pg_dump;
     assert_eq!(pg_dump, DumpProgram::At("/opt/pg/bin/pg_dump".into()));
+    let image = WHOLE.replace("pg_dump: auto", "pg_dump: 'image:docker.io/library/postgres:15'");
+    let pg_dump = parse(&image).unwrap().backup.unwrap().pg_dump;
+    assert_eq!(pg_dump, DumpProgram::Image("docker.io/library/postgres:15".into()));
+    for bad in ["image:", "image:-v", "image:a b", "image:$(x)"] {
+        assert!(words::pg_dump(bad).is_err(), "{bad}");
+    }
+    assert!(words::mysqldump("image:mysql:8").is_err(), "PostgreSQL's alone");
     assert_eq!(config.otlp, None);
     let traced = WHOLE.replace("otlp: null", "otlp: 'http://10.0.0.5:4317'");
     assert_eq!(parse(&traced).unwrap().otlp.unwrap().as_str(), "http://10.0.0.5:4317");
@@ -94,7 +104,7 @@ tls: { ca: pki/ca.crt, certifcate: x, key: [a] }
 engine: tcp://10.0.0.1:2375
 state: 5
 registries: { credentials: a.json, password: hunter, attempts: 0, stalled_after: never }
-backup: { directory: backups, pg_dump: pg_dump, mysqldump: mysqldump, keep: 3 }
+backup: { directory: backups, pg_dump: pg_dump, mysqldump: mysqldump, storage_hook: hook, keep: 3 }
 components:
   quay:
     container: quay

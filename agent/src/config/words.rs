@@ -228,12 +228,26 @@ pub(super) fn backup_directory(
 
 /// Which pg_dump makes backups.
 pub(super) fn pg_dump(word: &str) -> Result<DumpProgram, InvalidWord> {
-    dump_program(word, "`auto` or the absolute path of a pg_dump")
+    const RULE: &str =
+        "`auto`, the absolute path of a pg_dump, or `image:` and the name of an image";
+    let Some(image) = word.strip_prefix("image:") else { return dump_program(word, RULE) };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);
+    let is_name = image.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if is_name && image.bytes().all(is_plain) {
+        return Ok(DumpProgram::Image(image.to_owned()));
+    }
+    Err(invalid(word, RULE))
 }
 
 /// Which mysqldump or mariadb-dump does.
 pub(super) fn mysqldump(word: &str) -> Result<DumpProgram, InvalidWord> {
     dump_program(word, "`auto` or the absolute path of a mysqldump or mariadb-dump")
+}
+
+/// What backs the storage up.
+pub(super) fn storage_hook(word: &str) -> Result<PathBuf, InvalidWord> {
+    let is_plain = word.starts_with('/') && !word.contains('\0');
+    if is_plain { Ok(word.into()) } else { Err(invalid(word, "the absolute path of a program")) }
 }
 
 fn dump_program(word: &str, rule: &'static str) -> Result<DumpProgram, InvalidWord> {

@@ -285,6 +285,14 @@ impl EngineChanges for DockerEngine {
         telemetry::create(name, self.create_whole(name, spec)).await
     }
 
+    async fn create_anew(
+        &self,
+        name: &str,
+        spec: &ContainerSpec,
+    ) -> Result<ContainerId, EngineError> {
+        telemetry::create(name, self.create_open(name, spec)).await
+    }
+
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
         let starting = self.docker.start_container(id.as_str(), None::<StartContainerOptions>);
         let started = telemetry::engine(engine::START, id.as_str(), starting).await;

@@ -265,6 +265,7 @@ impl EngineLooks for FakeEngine {
                 tags: Vec::new(),
                 digests: Vec::new(),
                 bytes: None,
+                postgres: None,
             },
             image_reference: spec.image.to_string(),
             override_config: spec.environment_value(OVERRIDE_VARIABLE).cloned(),
@@ -326,6 +327,7 @@ impl EngineImages for FakeEngine {
                 .map(|(name, _)| name.clone())
                 .collect(),
             bytes: None,
+            postgres: reference.strip_prefix("postgres:").map(ToOwned::to_owned),
         }))
     }
 

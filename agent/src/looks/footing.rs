@@ -5,6 +5,7 @@ use quaymaster_proto::footing::{ConfigFooting, ContainerFooting, Footing, HostFo
 use serde_json::Value;
 
 use super::upgrades;
+use crate::backup::storage;
 use crate::container::ContainerSpec;
 use crate::engine::{Engine, FullContainer};
 use crate::node::{Node, QuayView};
@@ -40,6 +41,7 @@ impl<E: Engine> Node<E> {
             // A database that does not answer is told elsewhere.
             database: database.unwrap_or_default(),
             redis_versions: redis_versions.into_iter().flatten().collect(),
+            storage: storage::look(self.config.backup.as_ref(), &view.settings, &view.mounts).await,
         })
     }
 

@@ -8,6 +8,7 @@ mod connection;
 mod digest;
 mod footing;
 mod secrets;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use quaymaster_proto::Mode;
 pub use self::connection::{ConnectionArguments, MysqlTls};
 pub use self::digest::{SurveyKey, keyed_digest};
 pub(crate) use self::secrets::passwords_in_address;
+pub(crate) use self::storage::{Kept, Location};
 use super::config_edit::MODE_KEY;
 use super::database_uri::{DatabaseUri, InvalidDatabaseUri};
 use super::yaml::value::{self, Value};

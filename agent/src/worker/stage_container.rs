@@ -101,7 +101,7 @@ fn refuse_foreign<E: Engine>(
     component: Component,
     image: &Image,
 ) -> Result<(), Refusal> {
-    let Image { id, tags, digests, bytes: _ } = image;
+    let Image { id, tags, digests, bytes: _, postgres: _ } = image;
     let allowed = turn.node.component(component)?;
     let by_digest = digests.iter().filter_map(|name| name.split_once('@'));
     let by_tag = tags.iter().filter_map(|name| name.rsplit_once(':'));

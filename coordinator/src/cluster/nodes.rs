@@ -80,20 +80,8 @@ pub(super) fn first(
     listed(file.at("first"), &text, nodes, mistakes)
 }
 
-/// The node that backs up, where one is named.
-pub(super) fn backup(
-    file: &mut Fields,
-    nodes: Option<&[ListedNode]>,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<NodeName> {
-    let mut backup = file.section_if_any("backup", mistakes)?;
-    let named = backup.text("node", mistakes);
-    let path = backup.at("node");
-    backup.finish(mistakes);
-    listed(path, &named?, nodes, mistakes)
-}
-
-fn listed(
+/// A node that the file lists.
+pub(super) fn listed(
     path: String,
     text: &str,
     nodes: Option<&[ListedNode]>,

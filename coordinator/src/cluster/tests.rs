@@ -25,7 +25,7 @@ fn refusal(text: &str) -> String {
 fn what_is_not_said_has_its_documented_default() {
     let cluster = parse(SMALLEST).unwrap();
     assert_eq!(cluster.first.as_str(), "quay-1");
-    assert_eq!(cluster.backup.as_str(), "quay-1");
+    assert_eq!((cluster.backup.as_str(), cluster.storage), ("quay-1", None));
     assert_eq!(cluster.nodes[0].address.to_string(), "10.0.0.11:9643");
     assert_eq!(cluster.tls.ca, Path::new("/etc/quaymaster/ca.crt"));
     assert_eq!(cluster.state, Path::new("/var/lib/quaymaster/prod"));
@@ -47,7 +47,7 @@ nodes:
   - { name: quay-1, address: 10.0.0.11:9643 }
   - { name: quay-2, address: 10.0.0.12:9643 }
 first: quay-2
-backup: { node: quay-1 }
+backup: { node: quay-1, storage: copy }
 mirrors: { quay.io: 'registry.example.com:5000/quayio' }
 auxiliaries: first-window
 database: { expected_sessions: [pgbouncer, 10.0.0.9] }
@@ -63,6 +63,11 @@ telemetry: { otlp: 'http://10.0.0.5:4317' }
     .unwrap();
     assert_eq!(cluster.first.as_str(), "quay-2");
     assert_eq!(cluster.backup.as_str(), "quay-1");
+    assert_eq!(cluster.storage, Some(StorageBackup::Copy));
+    let hooked = parse(&format!("{SMALLEST}backup: {{ storage: hook }}\n")).unwrap();
+    assert_eq!(hooked.storage, Some(StorageBackup::Hook));
+    let odd = refusal(&format!("{SMALLEST}backup: {{ storage: move }}\n"));
+    assert!(odd.contains("backup.storage") && odd.contains("`copy` or `hook`"), "{odd}");
     assert_eq!(cluster.tls.ca, Path::new("/pki/ca.crt"));
     assert_eq!(cluster.state, Path::new("/etc/quaymaster/state"));
     assert_eq!(cluster.auxiliaries, Auxiliaries::FirstWindow);

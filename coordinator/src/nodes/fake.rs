@@ -388,6 +388,7 @@ pub(crate) fn backup() -> Backup {
         rows: 61_040_122,
         begun,
         ended: begun + Duration::from_secs(139),
+        storage: None,
     }
 }
 

@@ -12,8 +12,9 @@ use super::steps::{Ingredients, Ways, steps};
 use super::{
     CompanionNext, CompanionPlan, PLAN_VERSION, Plan, PlannedBackfill, PlannedBackup,
     PlannedCompanion, PlannedConfig, PlannedContainer, PlannedDatabase, PlannedImage, PlannedNode,
-    PlannedTimings, PlannedWarning,
+    PlannedStorage, PlannedTimings, PlannedWarning,
 };
+use crate::cluster::StorageBackup;
 use crate::forecast::{forecast, stop_grace};
 use crate::nodes::{ImageQuestion, ResolvedImage};
 use crate::preflight::{Finding, Findings};
@@ -114,7 +115,19 @@ fn backup(situation: &Situation<'_>) -> Result<PlannedBackup, BuildError> {
     let directory = directory
         .map(|backup| backup.directory.clone())
         .ok_or_else(|| BuildError::Unknown { node: node.clone(), what: "where backups go" })?;
-    Ok(PlannedBackup::Taken { node, directory })
+    Ok(PlannedBackup::Taken { node, directory, storage: storage(situation) })
+}
+
+/// What cannot be copied is preflight's to say.
+fn storage(situation: &Situation<'_>) -> PlannedStorage {
+    match situation.cluster.storage {
+        None => PlannedStorage::Left,
+        Some(StorageBackup::Hook) => PlannedStorage::Hooked,
+        Some(StorageBackup::Copy) => {
+            let from = situation.local_storage().map(|(directory, _)| directory.to_owned());
+            PlannedStorage::Copied { from: from.collect() }
+        }
+    }
 }
 
 fn image(situation: &Situation<'_>, component: Component) -> Result<PlannedImage, BuildError> {

@@ -59,6 +59,12 @@ pub enum PartOfOutage {
     CompanionStop,
     /// The backup, reading it back included.
     Backup,
+    /// A copy of the storage byte for byte, reading it back included.
+    StorageCopy,
+    /// A copy of the storage that shares its bytes: by the number of files.
+    StorageReflinks,
+    /// The operator's program for the storage.
+    StorageHook,
     /// The first node's schema changes.
     Schema,
     /// The tags that the first node moves before it serves.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use quaymaster_proto::footing::Footing;
 use quaymaster_proto::preview::Preview;
+use quaymaster_proto::storage::{StorageFooting, StoragePlace, StorageSize};
 use quaymaster_proto::{Component, ContainerId, ImageId, MountCopy, NodeName, PortMove};
 
 use super::{Fate, Window};
@@ -70,6 +71,22 @@ impl<'a> Situation<'a> {
     pub fn newest_backup(&self) -> Option<Timestamp> {
         let nodes = self.facts.nodes.values();
         nodes.filter_map(|survey| survey.facts.backup.as_ref()?.newest).max()
+    }
+
+    /// The storage as the node sees it that backs up; `None` = it was not asked,
+    /// or did not answer.
+    pub fn storage(&self) -> Option<&'a StorageFooting> {
+        let preview = self.preview(&self.cluster.backup, Component::Quay)?;
+        preview.footing.as_ref().map(|footing| &footing.storage)
+    }
+
+    /// Each directory of it, and what a copy of that would be.
+    pub fn local_storage(&self) -> impl Iterator<Item = (&'a str, Option<StorageSize>)> {
+        let locations = self.storage().into_iter().flat_map(|storage| &storage.locations);
+        locations.filter_map(|location| match &location.place {
+            StoragePlace::Local { directory, size } => Some((directory.as_str(), *size)),
+            StoragePlace::Unseen { .. } | StoragePlace::Elsewhere { .. } => None,
+        })
     }
 
     /// The release that is left.

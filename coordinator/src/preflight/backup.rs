@@ -7,7 +7,7 @@ use quaymaster_proto::mysql_version::{self, Misfit, MysqlVersion};
 use quaymaster_proto::postgres_version::{PostgresVersion, fitting};
 use serde::Serialize;
 
-use super::Code;
+use super::{Code, storage};
 use crate::plan::situation::Situation;
 
 /// As people call it.
@@ -31,7 +31,7 @@ pub enum BackupFinding {
         /// Why.
         problem: String,
     },
-    /// A dump may not fit.
+    /// A dump may not fit, or with it a copy of the storage.
     #[error(
         "{node} has {} MB free in {directory}, and a backup may take {} MB",
         .free_bytes / 1_000_000,
@@ -44,7 +44,7 @@ pub enum BackupFinding {
         directory: String,
         /// There.
         free_bytes: u64,
-        /// By the database's size.
+        /// By the database's size, and the storage's where that is copied.
         needed_bytes: u64,
     },
     /// It has no such program.
@@ -178,7 +178,9 @@ pub(super) fn possible(situation: &Situation<'_>) -> Vec<BackupFinding> {
     }
     let Some(look) = situation.facts.one_database() else { return found };
     let sizes = situation.facts.nodes.values().filter_map(|survey| survey.database()?.size_bytes);
-    found.extend(sizes.max().and_then(|size| room(node, backup, needed_bytes(&look.kind, size))));
+    let copied = storage::copied_bytes(situation);
+    let needed = |size| needed_bytes(&look.kind, size).saturating_add(copied);
+    found.extend(sizes.max().and_then(|size| room(node, backup, needed(size))));
     match look.kind.as_str() {
         "postgresql" => found.extend(program(node, backup, &look.server_version)),
         "mysql" => found.extend(mysql_program(node, backup, &look.server_version)),

@@ -73,6 +73,10 @@ const NO_WAY: Waivable = never("the engine cannot do what a window does");
 const NO_PLAN: Waivable = never("without it there is nothing to put into the plan");
 const BACKUP: Waivable =
     never("the backup itself is waived, and not what keeps it from being made: --waive-backup");
+const STORAGE: Waivable = never(
+    "what cluster.yaml wants of the storage would fail in the dark: take backup.storage out of it, \
+     and waive storage-not-backed-up",
+);
 const RUIN: Waivable = never("the migration would ruin the database");
 
 codes! {
@@ -148,6 +152,10 @@ codes! {
     BackupProgramOld "backup-program-old" Refuses BACKUP;
     BackupProgramOther "backup-program-other" Refuses BACKUP;
     BackupWaived "backup-waived" Warns YES;
+    StorageNotBackedUp "storage-not-backed-up" Refuses YES;
+    StorageNotLocal "storage-not-local" Refuses STORAGE;
+    StorageNotSeen "storage-not-seen" Refuses STORAGE;
+    StorageHookMissing "storage-hook-missing" Refuses STORAGE;
 
     VerificationNotReady "verification-not-ready" Refuses YES;
     VerificationInPart "verification-in-part" Warns YES;

@@ -1,8 +1,10 @@
 use std::fmt::Write as _;
 
 use quaymaster_proto::ContainerStatus;
+use quaymaster_proto::storage::HookFooting;
 
 use super::*;
+use crate::cluster::StorageBackup;
 use crate::survey::{LAB_LABEL, fixture};
 
 mod case;
@@ -153,6 +155,33 @@ fn backups() {
         case.waived_backup = Some("the first window's is new enough");
     }));
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_is_said_of_the_storage_is_nothing_once_somebody_has_chosen() {
+    let chosen = |choice, hook: HookFooting, free_bytes| {
+        found(Case::on_2_9_5, |case| {
+            case.cluster.storage = Some(choice);
+            case.store(case::local("/mnt/quay/storage"));
+            case.footing(1).storage.hook = hook;
+            case.backup(1).free_bytes = Some(free_bytes);
+        })
+    };
+    // Half of the database, and all of the storage where it is copied.
+    assert_eq!(chosen(StorageBackup::Copy, HookFooting::Unnamed, 57_100_000_000), "");
+    assert_eq!(chosen(StorageBackup::Hook, HookFooting::Ready, 17_100_000_000), "");
+    let full = chosen(StorageBackup::Copy, HookFooting::Unnamed, 56_900_000_000);
+    assert!(full.starts_with("backup-no-room refuses"), "{full}");
+    let problem = "the storage's hook `/x` cannot be run".to_owned();
+    let broken = HookFooting::Unusable { problem };
+    let broken = chosen(StorageBackup::Hook, broken, 57_100_000_000);
+    assert!(broken.contains("and the storage's hook `/x` cannot be run"), "{broken}");
+    // Whoever waives the backup waives all of it.
+    let waived = found(Case::on_2_9_5, |case| {
+        case.store(case::local("/mnt/quay/storage"));
+        case.waived_backup = Some("a snapshot of all of it");
+    });
+    assert!(waived.starts_with("backup-waived") && !waived.contains("storage-not"), "{waived}");
 }
 
 #[test]

@@ -16,7 +16,10 @@ pub(super) fn expected(plan: &Plan) -> String {
     let parts: Vec<String> = forecast
         .parts
         .iter()
-        .map(|part| format!("{} {}", in_words(part.what, plan), range(part)))
+        .map(|part| {
+            let range = if part.basis == Basis::Unknown { "?".to_owned() } else { range(part) };
+            format!("{} {range}", in_words(part.what, plan))
+        })
         .collect();
     let outage = format!("{}: {}", sum(plan), parts.join(", "));
     let mut out = labelled("outage", &outage);
@@ -84,6 +87,8 @@ fn name(part: PartOfOutage) -> &'static str {
         PartOfOutage::Stop => "Quay's stop",
         PartOfOutage::CompanionStop => "Clair's stop",
         PartOfOutage::Backup => "the backup",
+        PartOfOutage::StorageCopy | PartOfOutage::StorageReflinks => "the storage's copy",
+        PartOfOutage::StorageHook => "the storage's hook",
         PartOfOutage::Schema => "schema",
         PartOfOutage::Tags => "the tags",
         PartOfOutage::FirstStart | PartOfOutage::RestStart => "starts",
@@ -100,23 +105,45 @@ fn assumed(part: &ForecastPart) -> Option<String> {
         Basis::Measured { run } => format!("{name} as in run {run}"),
         Basis::Unknown => format!("what {name} takes is not known, and not in the sum"),
         Basis::Rate { amount, slowest, fastest, measured } => {
-            let is_bytes = part.what == PartOfOutage::Backup;
-            let (what, rates) = if is_bytes {
-                let what = format!("a backup of {} of database", bytes(*amount));
-                (what, format!("{} to {} MB", megabytes(*slowest), megabytes(*fastest)))
-            } else {
-                let tags = i64::try_from(*amount).unwrap_or(i64::MAX);
-                (format!("{} tags", count(tags)), format!("{slowest} to {fastest}"))
-            };
-            let basis = match measured {
-                Some(run) => format!("as in run {run}"),
-                None if is_bytes => "a guess until the first one here".to_owned(),
-                None => "as seen elsewhere".to_owned(),
+            let (what, rates) = amount_and_rates(part.what, *amount, (*slowest, *fastest));
+            let basis = match (measured, part.what) {
+                (Some(run), _) => format!("as in run {run}"),
+                (None, PartOfOutage::Tags) => "as seen elsewhere".to_owned(),
+                (None, _) => "a guess until the first one here".to_owned(),
             };
             format!("{what} at {rates} a second, {basis}")
         }
     };
     Some(words)
+}
+
+/// How much of what, and how much of it in a second.
+fn amount_and_rates(
+    part: PartOfOutage,
+    amount: u64,
+    (slowest, fastest): (u64, u64),
+) -> (String, String) {
+    let in_megabytes = format!("{} to {} MB", megabytes(slowest), megabytes(fastest));
+    let in_number = format!("{slowest} to {fastest}");
+    let number = || count(i64::try_from(amount).unwrap_or(i64::MAX));
+    match part {
+        PartOfOutage::Backup => {
+            (format!("a backup of {} of database", bytes(amount)), in_megabytes)
+        }
+        PartOfOutage::StorageCopy => {
+            (format!("a copy of up to {} of storage", bytes(amount)), in_megabytes)
+        }
+        PartOfOutage::StorageReflinks => {
+            (format!("up to {} files of storage that share their bytes", number()), in_number)
+        }
+        PartOfOutage::Stop
+        | PartOfOutage::CompanionStop
+        | PartOfOutage::StorageHook
+        | PartOfOutage::Schema
+        | PartOfOutage::Tags
+        | PartOfOutage::FirstStart
+        | PartOfOutage::RestStart => (format!("{} tags", number()), in_number),
+    }
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -145,6 +172,10 @@ fn in_words(part: PartOfOutage, plan: &Plan) -> String {
         PartOfOutage::Stop => "stop".to_owned(),
         PartOfOutage::CompanionStop => "stop of clair".to_owned(),
         PartOfOutage::Backup => "backup".to_owned(),
+        PartOfOutage::StorageCopy | PartOfOutage::StorageReflinks => {
+            "copy of the storage".to_owned()
+        }
+        PartOfOutage::StorageHook => "hook of the storage".to_owned(),
         PartOfOutage::Schema => "schema".to_owned(),
         PartOfOutage::Tags => "tags that are left".to_owned(),
         PartOfOutage::FirstStart => format!("start of {}", plan.first),
@@ -161,13 +192,19 @@ pub(super) fn compared(plan: &Plan, report: &Report) -> String {
     let Limit { slowest_stop, slowest_companion, dark_gates, backup, first_node, slowest_rest } =
         limit;
     let migrated = [PartOfOutage::Schema, PartOfOutage::Tags, PartOfOutage::FirstStart];
+    let kept = [
+        PartOfOutage::Backup,
+        PartOfOutage::StorageCopy,
+        PartOfOutage::StorageReflinks,
+        PartOfOutage::StorageHook,
+    ];
     let by = |(node, took): &Slowest| (*took, node.to_string());
     let backup_node = plan.backup.node().map(ToString::to_string).unwrap_or_default();
     let parts = [
         ("stop", vec![PartOfOutage::Stop], Some(by(slowest_stop))),
         ("stop of clair", vec![PartOfOutage::CompanionStop], slowest_companion.as_ref().map(by)),
         ("dark gates", Vec::new(), Some((*dark_gates, String::new()))),
-        ("backup", vec![PartOfOutage::Backup], backup.map(|took| (took, backup_node))),
+        ("backup", kept.to_vec(), backup.map(|took| (took, backup_node))),
         ("first node", migrated.to_vec(), Some(by(first_node))),
         ("the rest", vec![PartOfOutage::RestStart], slowest_rest.as_ref().map(by)),
     ];

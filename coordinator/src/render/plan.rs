@@ -12,7 +12,7 @@ use super::text::{Table, WIDTH, labelled, names, next_lines, width, wrapped};
 use super::{Style, Tone, forecast, preflight};
 use crate::plan::{
     CheckedPlan, Gate, Plan, PlannedBackup, PlannedContainer, PlannedImage, PlannedNode,
-    PlannedWarning, ReleaseInMode, Stage, Step, Verb, What, Width,
+    PlannedStorage, PlannedWarning, ReleaseInMode, Stage, Step, Verb, What, Width,
 };
 use crate::report::between;
 
@@ -102,12 +102,25 @@ fn head(checked: &CheckedPlan, now: Timestamp, style: Style) -> String {
 
 fn backup(plan: &Plan) -> String {
     match &plan.backup {
-        PlannedBackup::Taken { node, directory } => {
-            format!("in the dark, by {node} into {directory}, read back before anything changes")
+        PlannedBackup::Taken { node, directory, storage } => {
+            format!(
+                "in the dark, by {node} into {directory}, read back before anything changes{}",
+                storage_in_words(storage)
+            )
         }
         PlannedBackup::Waived { because, newest } => {
             format!("NONE, waived: {because}; {}", newest_backup(*newest, plan.surveyed_at))
         }
+    }
+}
+
+fn storage_in_words(storage: &PlannedStorage) -> String {
+    match storage {
+        PlannedStorage::Left => String::new(),
+        PlannedStorage::Copied { from } => {
+            format!("; with it the storage, {}", from.join(" and "))
+        }
+        PlannedStorage::Hooked => "; with it the storage, by the program of yours there".to_owned(),
     }
 }
 
@@ -209,7 +222,13 @@ fn describe(plan: &Plan, step: &Step, style: Style) -> (&'static str, String) {
         }
         What::Act(Verb::BackUp) => {
             let node = plan.backup.node().unwrap_or(&plan.first);
-            ("backup", format!("the database, by {node}, and read it back"))
+            let what = match plan.backup.storage() {
+                PlannedStorage::Left => "the database",
+                PlannedStorage::Copied { .. } | PlannedStorage::Hooked => {
+                    "the database and the storage"
+                }
+            };
+            ("backup", format!("{what}, by {node}, and read it back"))
         }
         What::Act(Verb::PutConfig) => ("config", "the staged file put in place".to_owned()),
         What::Act(Verb::StartMigrating) => {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use quaymaster_proto::storage::KeptStorage;
 use quaymaster_proto::{Component, NodeName};
 use serde_json::{Value, json};
 
@@ -97,15 +98,48 @@ fn backup(plan: &Plan, report: &Report) -> String {
         (PlannedBackup::Taken { node, .. }, Some(backup)) => {
             let took = Duration::try_from(backup.took()).unwrap_or_default();
             format!(
-                "{} verified, {} kept on {node} in {}",
+                "{} verified, {} kept on {node} in {}{}",
                 duration(took),
                 bytes(backup.bytes),
-                backup.directory
+                backup.directory,
+                backup.storage.as_ref().map(storage).unwrap_or_default()
             )
         }
-        (PlannedBackup::Taken { node, directory }, None) => {
+        (PlannedBackup::Taken { node, directory, .. }, None) => {
             format!("of {node}, in {directory}: nothing on record")
         }
+    }
+}
+
+/// What was kept of the storage with it.
+fn storage(kept: &KeptStorage) -> String {
+    let took = duration(Duration::from_millis(kept.millis()));
+    match kept {
+        KeptStorage::Hooked { said, .. } if said.is_empty() => {
+            format!("; the storage by the program there, in {took}")
+        }
+        KeptStorage::Hooked { said, .. } => {
+            format!("; the storage by the program there, which says `{said}`, in {took}")
+        }
+        KeptStorage::Copied { files, bytes: size, reflinked, misnamed, .. } => {
+            let how = if reflinked == files { ", sharing its bytes" } else { "" };
+            let odd = match misnamed {
+                0 => String::new(),
+                misnamed => format!(
+                    "; {} in the storage itself do not hold what their names say",
+                    count_of(*misnamed)
+                ),
+            };
+            let (number, size) = (count_of(*files), bytes(*size));
+            format!("; of the storage {number}, {size}, copied in {took}{how}{odd}")
+        }
+    }
+}
+
+fn count_of(files: u64) -> String {
+    match files {
+        1 => "1 file".to_owned(),
+        files => format!("{} files", count(i64::try_from(files).unwrap_or(i64::MAX))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use quaymaster_proto::backup::Backup;
+use quaymaster_proto::storage::KeptStorage;
 
 use super::figures::{about, bytes, count, duration, moment};
 use super::text::labelled;
@@ -47,8 +48,11 @@ pub fn rollback(plan: &Plan, state: &RunState, backup: &Backup, now: Timestamp) 
     out.push_str(&labelled("restored", &restored));
     out.push_str(&labelled(
         "beware",
-        "blobs that garbage collection has removed since then may be named by the restored rows: \
-         pulls of those will fail",
+        &format!(
+            "the storage stays as it is. Blobs that garbage collection has removed since then may \
+             be named by the restored rows: pulls of those will fail{}",
+            storage(backup)
+        ),
     ));
     let down = format!(
         "{}; before that the backup is read back while what serves still serves",
@@ -58,10 +62,23 @@ pub fn rollback(plan: &Plan, state: &RunState, backup: &Backup, now: Timestamp) 
     out
 }
 
+/// Where those blobs are, as far as anybody kept them.
+fn storage(backup: &Backup) -> String {
+    match &backup.storage {
+        None => String::new(),
+        Some(KeptStorage::Copied { .. }) => {
+            format!(" until they are put back by hand from {}/storage", backup.directory)
+        }
+        Some(KeptStorage::Hooked { said, .. }) => {
+            format!(" until they are put back by hand from what your program made: `{said}`")
+        }
+    }
+}
+
 /// The stop, the restore (which reads the backup back once more, fills the
 /// database and builds its indexes) and the start. A guess for people.
 fn downtime(plan: &Plan, backup: &Backup) -> Duration {
-    let took = Duration::try_from(backup.took()).unwrap_or_default();
+    let took = Duration::try_from(backup.took_without_storage()).unwrap_or_default();
     let is_start = |what: &PartOfOutage| matches!(what, PartOfOutage::FirstStart);
     let start = plan.forecast.parts.iter().find(|part| is_start(&part.what));
     let grace = Duration::from_secs(plan.timings.stop_grace_seconds.into());

@@ -2,6 +2,7 @@ mod holds;
 mod kept;
 mod preflight;
 mod screen;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

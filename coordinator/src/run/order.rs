@@ -78,11 +78,7 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
     let maker = Maker { plan, state, node, component, is_back };
     let order = match verb {
         Verb::Pull => return maker.pull(),
-        Verb::BackUp => {
-            let database = maker.database(vec![plan.database.revision.clone()]);
-            let ran = ran::digest(ran::before_backup(plan, state).unwrap_or_default());
-            return Ok(Task::Job(JobOrder::BackUp(BackUp { database, ran })));
-        }
+        Verb::BackUp => return Ok(Task::Job(maker.back_up())),
         Verb::StageContainer => maker.stage(container)?,
         Verb::StageConfig => maker.stage_config(),
         Verb::Stop => maker.stop(container),
@@ -118,12 +114,7 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
             return Ok(Task::Job(JobOrder::CheckBackup(CheckBackup { identity, manifest })));
         }
         Verb::TakeDown => maker.take_down()?,
-        Verb::Restore => {
-            let Backup { identity, manifest, .. } = maker.backup()?;
-            let expected_sessions = plan.timings.expected_sessions.clone();
-            let restore = Restore { identity, manifest, expected_sessions };
-            return Ok(Task::Job(JobOrder::Restore(restore)));
-        }
+        Verb::Restore => return Ok(Task::Job(maker.restore()?)),
         Verb::Recreate => maker.recreate(container),
     };
     Ok(Task::Order(order))
@@ -321,6 +312,18 @@ impl Maker<'_> {
             grace_seconds: self.plan.stop_grace_seconds(self.component),
             restart_policy: container.restart_policy,
         })
+    }
+
+    fn back_up(&self) -> JobOrder {
+        let database = self.database(vec![self.plan.database.revision.clone()]);
+        let ran = ran::digest(ran::before_backup(self.plan, self.state).unwrap_or_default());
+        JobOrder::BackUp(BackUp { database, ran, storage: self.plan.backup.storage().order() })
+    }
+
+    fn restore(&self) -> Result<JobOrder, NoTask> {
+        let Backup { identity, manifest, .. } = self.backup()?;
+        let expected_sessions = self.plan.timings.expected_sessions.clone();
+        Ok(JobOrder::Restore(Restore { identity, manifest, expected_sessions }))
     }
 
     fn backup(&self) -> Result<Backup, NoTask> {

@@ -16,6 +16,7 @@ use quaymaster_proto::node::{
     ReadableConfig,
 };
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
+use quaymaster_proto::storage::{StorageFooting, StorageLocation, StoragePlace, StorageSize};
 use quaymaster_proto::{Component, ContainerState, ContainerStatus, Mode, NodeName, RestartPolicy};
 
 use super::{ClusterFacts, Companion, DatabaseAnswer, NodeSurvey, Reader};
@@ -333,6 +334,19 @@ fn footing() -> Footing {
         },
         redis_versions: vec!["3.2.12".to_owned()],
         database: Some(DatabaseFooting { has_trigrams: true, rewritten: sizes.into() }),
+        storage: StorageFooting::default(),
+    }
+}
+
+/// The storage is one directory, as every node says.
+pub(crate) fn store(answers: &mut Answers, bytes: u64, files: u64, reflinks: bool) {
+    let size = StorageSize { bytes, files, is_counted: true, reflinks };
+    let directory = "/mnt/quay/storage/registry".to_owned();
+    let place = StoragePlace::Local { directory, size: Some(size) };
+    let location = StorageLocation { name: "default".to_owned(), place };
+    let previews = answers.previews.values_mut().filter_map(|preview| preview.as_mut().ok());
+    for footing in previews.filter_map(|preview| preview.footing.as_mut()) {
+        footing.storage.locations = vec![location.clone()];
     }
 }
 

@@ -20,13 +20,16 @@ use quaymaster_proto::job::{JobReport, JobState, PullImage};
 use quaymaster_proto::lease::{ClaimLease, Claimed, ReleaseLease, RunLedger};
 use quaymaster_proto::node::{LedgerHead, NodeFacts};
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
+use quaymaster_proto::storage::{
+    HookFooting, StorageFooting, StorageLocation, StoragePlace, StorageSize,
+};
 use quaymaster_proto::{Act, ActOutcome, Component, How, ImageId, InvalidField, Mode, wire};
 
 mod values;
 
 use values::{
     act, backup, component, container, database, digest, entry, floor, generation, lease, mode,
-    mount_copy, node, ordered, policy, port_move, time, words,
+    mount_copy, node, ordered, policy, port_move, storage_order, time, words,
 };
 
 /// Over the wire as bytes, as between two processes.
@@ -138,8 +141,8 @@ proptest! {
 
     #[test]
     fn backups_and_restores(
-        back_up in ordered((database(), digest("")).prop_map(
-            |(database, ran)| BackUp { database, ran })),
+        back_up in ordered((database(), digest(""), storage_order()).prop_map(
+            |(database, ran, storage)| BackUp { database, ran, storage })),
         restore in ordered((database(), digest(""), proptest::collection::vec("[ -~]{0,20}", 0..4)).prop_map(
             |(database, manifest, expected_sessions)| Restore {
                 identity: database.identity, manifest, expected_sessions,
@@ -287,7 +290,25 @@ fn footing(text: &str, flag: bool, number: u32) -> Footing {
         },
         redis_versions: vec![text.to_owned()],
         database: flag.then(|| DatabaseFooting { has_trigrams: flag, rewritten: vec![size] }),
+        storage: storage(text, flag, number),
     }
+}
+
+fn storage(text: &str, flag: bool, number: u64) -> StorageFooting {
+    let size = StorageSize { bytes: number, files: number, is_counted: flag, reflinks: !flag };
+    let (directory, path) = (text.to_owned(), text.to_owned());
+    let places = [
+        StoragePlace::Local { directory, size: flag.then_some(size) },
+        StoragePlace::Unseen { path, problem: text.to_owned() },
+        StoragePlace::Elsewhere { driver: text.to_owned() },
+    ];
+    let location = |place| StorageLocation { name: text.to_owned(), place };
+    let hook = match number % 3 {
+        0 => HookFooting::Unnamed,
+        1 => HookFooting::Ready,
+        _ => HookFooting::Unusable { problem: text.to_owned() },
+    };
+    StorageFooting { locations: places.map(location).into(), hook }
 }
 
 /// An empty message is refused by the name of what is missing, never guessed.

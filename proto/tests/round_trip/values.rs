@@ -14,6 +14,7 @@ use quaymaster_proto::node::{
     ComponentFacts, ConfigFacts, ContainerFacts, EngineFacts, LedgerHead, NodeFacts, OtherStarter,
     PublishedPort, ReadableConfig,
 };
+use quaymaster_proto::storage::{KeptStorage, StorageOrder};
 use quaymaster_proto::{
     Act, ActOutcome, Below, Component, ContainerState, ContainerStatus, Epoch, Floor, Generation,
     How, Lease, Mode, MountCopy, PortMove, Reason, Refusal, RestartPolicy, RunId, StepNumber,
@@ -258,8 +259,8 @@ pub(crate) fn backup_facts() -> impl Strategy<Value = BackupFacts> {
 
 pub(crate) fn backup() -> impl Strategy<Value = Backup> {
     let times = (time(), time());
-    (words(), digest(""), database(), any::<(u64, u64)>(), times).prop_map(
-        |(directory, manifest, database, (bytes, rows), (begun, ended))| Backup {
+    (words(), digest(""), database(), any::<(u64, u64)>(), times, kept_storage()).prop_map(
+        |(directory, manifest, database, (bytes, rows), (begun, ended), storage)| Backup {
             directory,
             manifest,
             identity: database.identity,
@@ -268,8 +269,29 @@ pub(crate) fn backup() -> impl Strategy<Value = Backup> {
             rows,
             begun,
             ended,
+            storage,
         },
     )
+}
+
+pub(crate) fn storage_order() -> impl Strategy<Value = StorageOrder> {
+    prop_oneof![Just(StorageOrder::Leave), Just(StorageOrder::Copy), Just(StorageOrder::Hook)]
+}
+
+fn kept_storage() -> impl Strategy<Value = Option<KeptStorage>> {
+    let copied = (proptest::collection::vec(words(), 0..3), any::<[u64; 5]>()).prop_map(
+        |(from, [files, bytes, reflinked, misnamed, millis])| KeptStorage::Copied {
+            from,
+            files,
+            bytes,
+            reflinked,
+            misnamed,
+            millis,
+        },
+    );
+    let hooked =
+        (words(), any::<u64>()).prop_map(|(said, millis)| KeptStorage::Hooked { said, millis });
+    proptest::option::of(prop_oneof![copied, hooked])
 }
 
 pub(crate) fn node() -> impl Strategy<Value = NodeFacts> {

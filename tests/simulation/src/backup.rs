@@ -105,6 +105,7 @@ impl World {
             rows: u64::try_from(TAGS).unwrap_or_default(),
             begun,
             ended: self.clock_of(node),
+            storage: None,
         };
         self.note(format!("quay-{}: the database is backed up", node + 1));
         let ended = self.millis();

@@ -146,7 +146,8 @@ fn image(release: Release) -> Image {
         Release::Old => Vec::new(),
         Release::New => vec![format!("{REPOSITORY}@{DIGEST}")],
     };
-    Image { id: id.parse().expect("an id"), tags: vec![tag.to_owned()], digests, bytes: None }
+    let (id, tags) = (id.parse().expect("an id"), vec![tag.to_owned()]);
+    Image { id, tags, digests, bytes: None, postgres: None }
 }
 
 impl EngineLooks for AgentEngine {

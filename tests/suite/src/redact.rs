@@ -37,8 +37,8 @@ const FILTERS: &[(&str, &str)] = &[
     (r"(?m)^assumes   .*\n(?: {10}.*\n)*", "assumes   <assumptions>\n"),
     (r"(?m)^advice    .*\n(?: {10}.*\n)*", "advice    <advice>\n"),
     (
-        r"(?s)\nbackup    [\d.]+ s verified, \d+ kB kept on (\S+) in\s+\S+",
-        "\nbackup    <seconds> verified, <n> kB kept on $1 in <directory>",
+        r"(?s)\nbackup    [\d.]+ s verified, \d+ kB kept on (\S+) in\s+\S+;\s+of\s+the\s+storage\s+\d+\s+files?,\s+\d+\s+kB,\s+copied\s+in\s+[\d.]+\s+s(?:,\s+sharing\s+its\s+bytes)?",
+        "\nbackup    <seconds> verified, <n> kB kept on $1 in <directory>; of the storage <n> files",
     ),
     // Windows that were gone back from pushed and deleted tags of their own.
     (r"the backfill of \d\d tags, about \d s once", "the backfill of <n> tags, about <n> s once"),

@@ -89,6 +89,11 @@ impl Server {
         format!("postgresql://quay:hunter2@127.0.0.1:{}/quay", self.port)
     }
 
+    /// Where they are.
+    pub(super) fn programs(&self) -> PathBuf {
+        self.programs.clone()
+    }
+
     /// Of its programs.
     pub(super) fn version(&self) -> String {
         assert!(self.directory.path().exists());

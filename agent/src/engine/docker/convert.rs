@@ -189,7 +189,18 @@ pub(super) fn image(found: &ImageInspect) -> Result<Image, EngineError> {
         tags: found.repo_tags.clone().unwrap_or_default(),
         digests: found.repo_digests.clone().unwrap_or_default(),
         bytes: found.size.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0),
+        postgres: postgres(found),
     })
+}
+
+/// As the images of PostgreSQL itself and of Red Hat say it.
+fn postgres(found: &ImageInspect) -> Option<String> {
+    let environment = found.config.as_ref()?.env.as_ref()?;
+    let value =
+        |name: &str| environment.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let version = value("PG_VERSION").or_else(|| value("POSTGRESQL_VERSION"));
+    // `15.6-1.pgdg120+2`
+    Some(version?.split('-').next()?.to_owned())
 }
 
 pub(super) fn pull_step(info: CreateImageInfo) -> PullStep {

@@ -40,6 +40,16 @@ impl DockerEngine {
         finished.map(|()| id)
     }
 
+    /// Without comparing what was made with what was asked for.
+    pub(super) async fn create_open(
+        &self,
+        name: &str,
+        spec: &ContainerSpec,
+    ) -> Result<ContainerId, EngineError> {
+        let id = self.raw.create(name, &inspect::create_body(spec)).await?;
+        id.parse().map_err(|error| convert::senseless(format!("create container `{name}`"), error))
+    }
+
     /// An engine takes a network that is not there, and fails at the start.
     async fn find_networks(&self, name: &str, spec: &ContainerSpec) -> Result<(), EngineError> {
         let network = &spec.network;

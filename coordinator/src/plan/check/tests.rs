@@ -5,6 +5,7 @@ use quaymaster_proto::{RestartPolicy, StepNumber};
 use super::*;
 use crate::catalogue::Catalogue;
 use crate::cluster::{Auxiliaries, Cluster};
+use crate::plan::PlannedStorage;
 use crate::plan::request::{Request, Wanted, wanted};
 use crate::plan::{Gate, Step, Width, drift};
 use crate::preflight::common_generation;
@@ -293,7 +294,11 @@ fn what_could_ruin_a_database_is_a_flaw() {
         }),
         spoil(|plan| {
             let directory = "/var/backups/quaymaster".to_owned();
-            plan.backup = PlannedBackup::Taken { node: "quay-9".parse().unwrap(), directory };
+            plan.backup = PlannedBackup::Taken {
+                node: "quay-9".parse().unwrap(),
+                directory,
+                storage: PlannedStorage::Left,
+            };
         }),
     ];
     insta::assert_snapshot!(texts.join("\n"));

@@ -8,10 +8,11 @@ use quaymaster_proto::node::{
     ConfigFacts, ContainerFacts, OtherStarter, PublishedPort, ReadableConfig,
 };
 use quaymaster_proto::preview::{ConfigChange, Preview, SpecFinding, SpecVerdict};
+use quaymaster_proto::storage::{StorageLocation, StoragePlace, StorageSize};
 use quaymaster_proto::{Component, ContainerStatus, Mode, NodeName};
 
 use crate::catalogue::Catalogue;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, StorageBackup};
 use crate::measured::Measured;
 use crate::nodes::ResolvedImage;
 use crate::plan::Window;
@@ -113,6 +114,15 @@ impl Case {
         self.preview(number).footing.as_mut().unwrap()
     }
 
+    /// One more location of the storage.
+    pub(super) fn store(&mut self, place: StoragePlace) {
+        for number in 1..=3 {
+            let locations = &mut self.footing(number).storage.locations;
+            let name = format!("location-{}", locations.len());
+            locations.push(StorageLocation { name, place: place.clone() });
+        }
+    }
+
     pub(super) fn look(&mut self, number: u8) -> &mut DatabaseLook {
         match &mut self.node(number).database {
             DatabaseAnswer::Looked(look) => look,
@@ -131,6 +141,13 @@ impl Case {
         change(container);
         self.node(2).facts.components.push(facts);
     }
+}
+
+/// A directory of 40 GB.
+pub(super) fn local(directory: &str) -> StoragePlace {
+    let (bytes, files, is_counted, reflinks) = (40_000_000_000, 90_000, true, false);
+    let size = StorageSize { bytes, files, is_counted, reflinks };
+    StoragePlace::Local { directory: directory.to_owned(), size: Some(size) }
 }
 
 /// What is known of releases, were it known of no builder of 3.0.5.
@@ -394,6 +411,24 @@ pub(super) const BACKUPS: &[Spoiled] = &[
     (Code::BackupProgramOther, BEFORE, |case| {
         case.on_mysql("5.7.44-log");
         case.backup(1).mysql_dump_versions = vec!["MariaDB 10.11.6".into()];
+    }),
+    (Code::StorageNotBackedUp, BEFORE, |case| {
+        case.backup(2).newest = Some(fixture::survey_time());
+        case.store(local("/mnt/quay/storage"));
+        case.store(StoragePlace::Elsewhere { driver: "RadosGWStorage".into() });
+    }),
+    (Code::StorageNotLocal, BETWEEN, |case| {
+        case.cluster.storage = Some(StorageBackup::Copy);
+        case.store(StoragePlace::Elsewhere { driver: "S3Storage".into() });
+    }),
+    (Code::StorageNotSeen, BETWEEN, |case| {
+        case.cluster.storage = Some(StorageBackup::Copy);
+        let path = "/datastorage/registry".into();
+        let problem = "`/datastorage/registry` of Quay's container is no directory of this host";
+        case.store(StoragePlace::Unseen { path, problem: problem.into() });
+    }),
+    (Code::StorageHookMissing, BETWEEN, |case| {
+        case.cluster.storage = Some(StorageBackup::Hook);
     }),
     (Code::BackupWaived, BETWEEN, |case| {
         case.node(1).facts.backup = None;

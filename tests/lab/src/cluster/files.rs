@@ -82,7 +82,7 @@ pub(crate) fn make_directories(
 ) -> Result<(), FilesError> {
     let mut all = vec![
         layout.state(),
-        layout.storage(),
+        layout.storage().join("registry"),
         layout.engines(),
         layout.witness(),
         layout.observed(),

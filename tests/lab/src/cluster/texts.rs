@@ -122,7 +122,8 @@ cluster: {cluster}
 tls: {{ ca: ca.crt, certificate: operator.crt, key: operator.key }}
 state: state
 nodes:
-{nodes}mirrors: {{ quay.io: "{registry}/quayio" }}
+{nodes}backup: {{ storage: copy }}
+mirrors: {{ quay.io: "{registry}/quayio" }}
 # Low on purpose: a lab's Quays start and stop in seconds.
 timings:
   stop_grace: {{ quay: 1s, clair: 2s, builder: 2s, mirror: 1s }}

@@ -23,6 +23,7 @@ mod refusals;
 mod registries;
 mod rollback;
 mod secrets;
+mod storage;
 mod terminal;
 mod traces;
 mod verify;

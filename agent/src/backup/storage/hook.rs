@@ -1,0 +1,90 @@
+//! The program that agent.yaml names for the storage: an object store's
+//! snapshot, whatever its operator knows to make. It is given no argument and no
+//! secret, and says by its end whether it is done.
+
+use std::path::Path;
+
+use quaymaster_proto::storage::HookFooting;
+use rustix::fs::{Access, AtFlags, CWD};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
+
+use super::error::StorageError;
+use crate::backup::Subject;
+use crate::backup::child::Job;
+use crate::backup::error::BackupError;
+
+/// Where it finds its own programs.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Of the line that it is known by, so many letters.
+const LONGEST: usize = 200;
+
+/// Whether there is one, and it could be run.
+pub(super) fn look(program: Option<&Path>) -> HookFooting {
+    match program.map(can_be_run) {
+        None => HookFooting::Unnamed,
+        Some(Ok(())) => HookFooting::Ready,
+        Some(Err(error)) => HookFooting::Unusable { problem: quaymaster_proto::in_a_line(&error) },
+    }
+}
+
+/// Refuses a program that this process may not run.
+pub(crate) fn can_be_run(program: &Path) -> Result<(), StorageError> {
+    let asked = rustix::fs::accessat(CWD, program, Access::EXEC_OK, AtFlags::EACCESS);
+    asked.map_err(|error| StorageError::HookUnusable {
+        program: program.to_owned(),
+        source: error.into(),
+    })
+}
+
+/// Runs it to its end; what it calls what it made.
+pub(super) async fn run(program: &Path, subject: &Subject<'_>) -> Result<String, BackupError> {
+    let secrets = subject.settings.secrets();
+    let environment = [
+        ("PATH", PATH.to_owned()),
+        ("QUAYMASTER_CLUSTER", subject.cluster.to_string()),
+        ("QUAYMASTER_NODE", subject.node.to_string()),
+        ("QUAYMASTER_RUN", subject.run.to_string()),
+    ];
+    let job = Job {
+        program,
+        arguments: Vec::new(),
+        environment: environment.map(|(name, value)| (name, value.into())).into(),
+        secrets: secrets.clone(),
+        input: None,
+        within: None,
+    };
+    (subject.progress)(0, "the storage's hook runs");
+    let mut open = job.open().map_err(of_the_hook)?;
+    let read = last_line(&mut open.printed).await;
+    let said = open.close(read).await.map_err(of_the_hook)?;
+    let masks = secrets.iter().map(|secret| secret.expose()).filter(|secret| !secret.is_empty());
+    Ok(masks.fold(said, |said, secret| said.replace(secret, "***")))
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else comes of a program")]
+fn of_the_hook(error: BackupError) -> BackupError {
+    match error {
+        BackupError::Program { program, status, said } => {
+            StorageError::HookFailed { program, status, said }.into()
+        }
+        BackupError::Run { program, source } => {
+            StorageError::HookUnusable { program, source }.into()
+        }
+        other => other,
+    }
+}
+
+/// The last line that is not empty, in plain letters.
+async fn last_line(printed: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<String> {
+    let (mut line, mut last) = (Vec::new(), String::new());
+    while printed.read_until(b'\n', &mut line).await? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let plain: String = text.trim().chars().filter(|letter| !letter.is_control()).collect();
+        if !plain.is_empty() {
+            last = plain.chars().take(LONGEST).collect();
+        }
+        line.clear();
+    }
+    Ok(last)
+}
