@@ -157,13 +157,12 @@ async fn a_disk_that_fills_up_leads_back(kind: DatabaseKind) {
         fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().path()).collect();
     let (nodes, kept): (Vec<_>, Vec<_>) =
         kept.into_iter().partition(|path| is_kept_of_a_node(path));
-    let [node] = nodes.as_slice() else { panic!("{nodes:?}") };
-    config_can_be_put_back(node, &lab.lab().layout().config(NODE));
-    let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+    assert_eq!((nodes.len(), kept.len()), (1, 1), "{nodes:?} {kept:?}");
+    config_can_be_put_back(&nodes[0], &lab.lab().layout().config(NODE));
     if kind == DatabaseKind::Mariadb {
         mariadb::is_whole(&lab);
     } else {
-        is_whole(kept, 40);
+        is_whole(&kept[0], 40);
     }
     lab.check().await.expect_clean();
 }
