@@ -3,6 +3,7 @@ use quaymaster_proto::act::{ExpectedDatabase, Order, PutConfig};
 use quaymaster_proto::backup::BackUp;
 use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::lease::LedgerEnd;
+use quaymaster_proto::storage::StorageOrder;
 
 use super::*;
 
@@ -55,7 +56,8 @@ fn a_backup_is_the_same_step_also_where_something_has_run_since() {
     let back_up = |identity: &str, ran: &str| {
         let identity = DatabaseIdentity::new(identity).unwrap();
         let database = ExpectedDatabase { identity, revisions: vec!["5b7503aada1b".to_owned()] };
-        Work::BackUp(BackUp { database, ran: ran.repeat(64).parse().unwrap() })
+        let (ran, storage) = (ran.repeat(64).parse().unwrap(), StorageOrder::Leave);
+        Work::BackUp(BackUp { database, ran, storage })
     };
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(directory.path()).unwrap();

@@ -9,6 +9,7 @@ use quaymaster_proto::act::{ExpectedDatabase, Order, TakeDown};
 use quaymaster_proto::backup::{Backup, BackupFacts};
 use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::floor::SetFloor;
+use quaymaster_proto::storage::StorageOrder;
 use quaymaster_proto::{ActOutcome, Floor, Generation, Mode};
 
 use super::*;
@@ -91,7 +92,8 @@ impl Dark {
     async fn back_up(&self, epoch: u64, ran: char) -> JobReport {
         let identity = DatabaseIdentity::new("sqlite:/quay.db").unwrap();
         let database = ExpectedDatabase { identity, revisions: Vec::new() };
-        let order = BackUp { database, ran: String::from(ran).repeat(64).parse().unwrap() };
+        let (ran, storage) = (String::from(ran).repeat(64), StorageOrder::Leave);
+        let order = BackUp { database, ran: ran.parse().unwrap(), storage };
         self.rig.jobs.back_up("tester".to_owned(), self.act(epoch, 5), order).await.unwrap()
     }
 
