@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::backup::container::OnEngine;
+use crate::backup::{self, Owner};
 use crate::config::{AgentConfig, ConfigError, TlsFiles};
 use crate::engine::Engine;
 use crate::engine::docker::{ConnectError, DockerEngine};
@@ -132,6 +133,8 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     if let Some(error) = ledger.problem() {
         let refusal = error.refusal();
         tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
+    } else {
+        sweep(&config);
     }
     let spec_key = spec_key::load_or_make(&config.state).map_err(AppError::SpecKey)?;
     let kept = Kept { ledger, spec_key, starters: Starters::under(host_root) };
@@ -157,6 +160,16 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
         never = host::tell_status(&node) => match never {},
         never = host::keep_alive(&worker) => match never {},
         never = worker.keep_fence() => match never {},
+    }
+}
+
+/// Removes what an agent of this node was at when it was killed, logins among
+/// it: whoever has the ledger is the only one.
+fn sweep(config: &AgentConfig) {
+    let owner = Owner { cluster: &config.cluster, node: &config.node };
+    let backups = config.backup.as_ref().map(|backup| backup.directory.as_path());
+    for name in backup::sweep(backups, &config.state, owner) {
+        tracing::info!(name, "Removed what an agent that was killed had left of a backup.");
     }
 }
 

@@ -7,15 +7,18 @@
 //! - `manifest`, `toc`: pure
 //! - `keep`: what each node keeps of itself, its config directory first of all
 //! - `error`: why a backup or a restore was not made, and what to do
-//! - `container`: programs out of an image
-//! - `files`: the directory; `programs`: which there are; `child`: running one
+//! - `container`: programs out of an image; `child`: running a program
+//! - `files`: the directory; `drafts`: what is not whole yet; `programs`: which
+//!   there are
 //! - `postgres`, `mysql`, `sqlite`: the kinds of database
 //! - `storage`: the blobs beside it
 
 mod child;
 pub(crate) mod container;
+mod drafts;
 mod error;
 mod files;
+mod free;
 mod keep;
 mod key_tables;
 mod manifest;
@@ -38,10 +41,11 @@ use quaymaster_proto::database::{DatabaseIdentity, Session};
 use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 
 use self::container::Containers;
+pub(crate) use self::drafts::Owner;
 pub(crate) use self::error::BackupError;
 use self::files::Draft;
 pub(crate) use self::files::look_at_directory;
-pub(crate) use self::keep::Keeping;
+pub(crate) use self::keep::{Keeping, sweep};
 use self::manifest::{Live, Manifest, Origin};
 use self::programs::{Program, Programs};
 use crate::engine::Mount;
@@ -88,6 +92,12 @@ pub(crate) struct Subject<'a> {
     pub(crate) application: &'a str,
     /// Told so many bytes, and what is done now.
     pub(crate) progress: &'a (dyn Fn(u64, &str) + Send + Sync),
+}
+
+impl<'a> Subject<'a> {
+    fn owner(&self) -> Owner<'a> {
+        Owner { cluster: self.cluster, node: self.node }
+    }
 }
 
 /// A backup, and whether it was there already.
@@ -218,7 +228,7 @@ impl HostDump {
         let storage = storage::find(&subject, order.storage).await?;
         let needed = live.needed_bytes().saturating_add(storage.needed_bytes());
         files::has_room(&subject.config.directory, needed)?;
-        let draft = Draft::begin(&subject.config.directory, subject.run)?;
+        let draft = Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
         let begun = now();
         source.dump(&subject, &draft, &live).await?;
         (subject.progress)(draft.bytes(), "reading it back");
@@ -259,10 +269,10 @@ impl HostDump {
 
     async fn put_back(&self, subject: Subject<'_>, order: &Restore) -> Result<u64, BackupError> {
         let source = self.source(&subject).await?;
-        let Restore { identity, manifest } = order;
+        let Restore { identity, manifest, expected_sessions: _ } = order;
         let (manifest, backup) = sound(&source, &subject, identity, manifest).await?;
         let directory = files::directory_of(&subject.config.directory, subject.run);
-        source.is_free(&order.identity).await?;
+        free::is_free(&source, order).await?;
         (subject.progress)(backup.bytes, "restoring");
         source.restore(&subject, &directory, &manifest).await?;
         let after = source.look(&subject).await?;
@@ -344,13 +354,13 @@ impl Source {
         }
     }
 
-    /// Refuses a database that is another one, or that somebody is on. What is
-    /// in it does not matter: a restore that broke off leaves nothing.
-    async fn is_free(&self, wanted: &DatabaseIdentity) -> Result<(), BackupError> {
-        let sessions = self.is_it(wanted).await?;
-        let strangers = sessions.iter().filter(|session| !session.is_agent());
-        let named: Vec<String> = strangers.map(in_words).collect();
-        if named.is_empty() { Ok(()) } else { Err(BackupError::InUse { sessions: named }) }
+    /// Refuses where there is no program that would restore it.
+    async fn can_restore(&self, manifest: &Manifest) -> Result<(), BackupError> {
+        match self {
+            Self::Postgres(source) => source.restorer(manifest).await.map(drop),
+            Self::Mysql(source) => source.restorer(manifest).await.map(drop),
+            Self::Sqlite(_) => Ok(()),
+        }
     }
 
     /// Refuses a database that is another one; who is on it, agents included.
@@ -379,11 +389,13 @@ impl Source {
     ) -> Result<(), BackupError> {
         match self {
             Self::Postgres(source) => {
-                let scratch = Draft::begin(&subject.config.directory, subject.run)?;
+                let scratch =
+                    Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
                 source.restore(&scratch, directory, manifest).await
             }
             Self::Mysql(source) => {
-                let scratch = Draft::begin(&subject.config.directory, subject.run)?;
+                let scratch =
+                    Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
                 source.restore(&scratch, directory, manifest).await
             }
             Self::Sqlite(path) => sqlite::restore(path, directory),
@@ -400,22 +412,12 @@ impl Source {
     }
 }
 
-/// Some servers know no application names.
-fn in_words(session: &Session) -> String {
-    let Session { application, user, address, .. } = session;
-    if application.is_empty() {
-        format!("one of {user} at {address}")
-    } else {
-        format!("`{application}` of {user}")
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "when a backup was made")]
 fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The backup of the run, all of it read back.
+/// The backup of the run, all of it read back, on a host that can restore it.
 async fn sound(
     source: &Source,
     subject: &Subject<'_>,
@@ -427,6 +429,7 @@ async fn sound(
     let (manifest, backup) = files::verify(&directory).await?;
     manifest.is_of(identity)?;
     is_the_one(&backup, ordered)?;
+    source.can_restore(&manifest).await?;
     let rows = source.read_back(&directory, &manifest.live).await?;
     manifest.live.has_rows(&rows)?;
     Ok((manifest, backup))

@@ -5,6 +5,7 @@
 //! never pulled.
 
 mod back_up;
+mod beside;
 pub(crate) mod credentials;
 pub(crate) mod failure;
 mod layers;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quaymaster_proto::backup::{BackUp, CheckBackup, Restore};
 use quaymaster_proto::job::{JobReport, JobState, PullImage};
-use quaymaster_proto::{Act, How, Reason, Refusal, RunId};
+use quaymaster_proto::{Act, How, Reason, Refusal};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::{Instrument as _, Span};
@@ -178,54 +179,6 @@ impl<E: Engine> Jobs<E> {
         Ok(report)
     }
 
-    /// Cancels backups and restores whose run has come to an act beyond them:
-    /// whoever drives it does not wait for them any more. The act itself is
-    /// looked at by whoever does it.
-    pub(crate) fn overtaken_by(&self, act: &Act) {
-        if self.node.still_drives(act).is_err() {
-            return;
-        }
-        self.cancel_all(
-            |job| match job.work {
-                Work::Pull(_) | Work::Act(_) => false,
-                Work::BackUp(_) | Work::CheckBackup(_) | Work::Restore(_) => {
-                    // Not by an order that comes late, or twice.
-                    job.act.run == act.run
-                        && (job.act.epoch, job.act.step) < (act.epoch, act.step)
-                        && job.act.step != act.step
-                }
-            },
-            "its run went on without it",
-        );
-    }
-
-    /// Cancels every job that runs for another run than the one that drives
-    /// from now on; those of its own go on.
-    pub(crate) fn leave_to(&self, run: RunId) {
-        self.cancel_all(|job| job.act.run != run, "another run drives this node now");
-    }
-
-    /// Cancels every job that runs for a run which has given its lease back.
-    pub(crate) fn end_with(&self, run: RunId) {
-        self.cancel_all(|job| job.act.run == run, "its run gave the lease back");
-    }
-
-    fn cancel_all(&self, is_over: impl Fn(&Job) -> bool, why: &str) {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, job) in jobs.iter().filter(|(_, job)| is_over(job)) {
-            if !settle(&job.report, &JobState::Cancelled) {
-                continue;
-            }
-            job.task.abort();
-            tracing::info!(job = id, "Cancelled: {why}.");
-            let (work, end) = (job.work.clone(), Event::JobEnded(JobState::Cancelled));
-            // What is not on record is asked for again, and found.
-            if let Err(refusal) = self.node.record(&job.act, &work, end) {
-                tracing::warn!(%refusal, "The end of a job is not on record.");
-            }
-        }
-    }
-
     fn running(&self, id: &str, work: &Work) -> Option<JobReport> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = jobs.get(id)?;
@@ -242,10 +195,14 @@ impl<E: Engine> Jobs<E> {
         // Two callers at once: the later one joins.
         if let Some(job) = jobs.get(&id)
             && job.report.borrow().state == JobState::Running
+            && job.work == work
         {
             return Ok(job.report.borrow().clone());
         }
         self.node.still_drives(&act)?;
+        if let Some(job) = jobs.get(&id) {
+            self.cancel_one(&id, job, "something has run since, and it is made anew");
+        }
         self.node.record(&act, &work, Event::Intended)?;
         let report = Arc::new(watch::Sender::new(first.clone()));
         let (node, shown) = (Arc::clone(&self.node), Arc::clone(&report));

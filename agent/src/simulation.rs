@@ -244,10 +244,9 @@ impl<E: Engine> SimulatedAgent<E> {
         self.node.lease()
     }
 
-    /// See `Worker::perform`.
+    /// See `Jobs::perform`.
     pub async fn order(&self, who: &str, act: Act, order: Order) -> Result<ActOutcome, Refusal> {
-        self.jobs.overtaken_by(&act);
-        self.worker.perform(who.to_owned(), act, order).await
+        self.jobs.perform(&self.worker, who.to_owned(), act, order).await
     }
 
     /// See `Jobs`.

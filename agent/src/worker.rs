@@ -108,17 +108,20 @@ impl<E: Engine> Worker<E> {
         Self { node, desk: Arc::default() }
     }
 
-    /// Does what is ordered, or says why not. `who` is for the record.
+    /// Does what is ordered, or says why not. `who` is for the record; `then` is
+    /// told how it went, also where the caller hung up.
     pub(crate) async fn perform(
         &self,
         who: String,
         act: Act,
         order: Order,
+        then: impl FnOnce(&Act, &Result<ActOutcome, Refusal>) + Send + 'static,
     ) -> Result<ActOutcome, Refusal> {
         let (node, desk) = (Arc::clone(&self.node), Arc::clone(&self.desk));
         let span = telemetry::work(&act, order.verb());
         let work = async move {
             let result = take_turn(&node, &desk, &act, order.clone()).await;
+            then(&act, &result);
             report(&who, &act, order.verb(), &result);
             telemetry::settled(&result);
             result

@@ -39,6 +39,9 @@ pub struct Restore {
     pub identity: DatabaseIdentity,
     /// Of the backup's manifest.
     pub manifest: FileDigest,
+    /// Application names or addresses of sessions that may stay on the database.
+    #[serde(default)]
+    pub expected_sessions: Vec<String>,
 }
 
 /// A backup that was written and read back.
@@ -107,34 +110,48 @@ pub struct CheckBackup {
     pub manifest: FileDigest,
 }
 
-/// Orders that name a backup, and where it came from and would go.
-macro_rules! names_a_backup {
-    ($order:ident as $request:ident) => {
-        impl TryFrom<wire::$request> for Ordered<$order> {
-            type Error = InvalidField;
+impl TryFrom<wire::CheckBackupRequest> for Ordered<CheckBackup> {
+    type Error = InvalidField;
 
-            fn try_from(message: wire::$request) -> Result<Self, InvalidField> {
-                let wire::$request { act, identity, manifest_sha256 } = message;
-                let order = $order {
-                    identity: required("identity", DatabaseIdentity::new(identity))?,
-                    manifest: parsed("manifest_sha256", &manifest_sha256)?,
-                };
-                Ok(Self { act: within("act", act)?, order })
-            }
-        }
-
-        impl From<Ordered<$order>> for wire::$request {
-            fn from(ordered: Ordered<$order>) -> Self {
-                let Ordered { act, order: $order { identity, manifest } } = ordered;
-                let (identity, manifest_sha256) = (identity.to_string(), manifest.into());
-                Self { act: Some(act.into()), identity, manifest_sha256 }
-            }
-        }
-    };
+    fn try_from(message: wire::CheckBackupRequest) -> Result<Self, InvalidField> {
+        let wire::CheckBackupRequest { act, identity, manifest_sha256 } = message;
+        let order = CheckBackup {
+            identity: required("identity", DatabaseIdentity::new(identity))?,
+            manifest: parsed("manifest_sha256", &manifest_sha256)?,
+        };
+        Ok(Self { act: within("act", act)?, order })
+    }
 }
 
-names_a_backup!(CheckBackup as CheckBackupRequest);
-names_a_backup!(Restore as RestoreRequest);
+impl From<Ordered<CheckBackup>> for wire::CheckBackupRequest {
+    fn from(ordered: Ordered<CheckBackup>) -> Self {
+        let Ordered { act, order: CheckBackup { identity, manifest } } = ordered;
+        let (identity, manifest_sha256) = (identity.to_string(), manifest.into());
+        Self { act: Some(act.into()), identity, manifest_sha256 }
+    }
+}
+
+impl TryFrom<wire::RestoreRequest> for Ordered<Restore> {
+    type Error = InvalidField;
+
+    fn try_from(message: wire::RestoreRequest) -> Result<Self, InvalidField> {
+        let wire::RestoreRequest { act, identity, manifest_sha256, expected_sessions } = message;
+        let order = Restore {
+            identity: required("identity", DatabaseIdentity::new(identity))?,
+            manifest: parsed("manifest_sha256", &manifest_sha256)?,
+            expected_sessions,
+        };
+        Ok(Self { act: within("act", act)?, order })
+    }
+}
+
+impl From<Ordered<Restore>> for wire::RestoreRequest {
+    fn from(ordered: Ordered<Restore>) -> Self {
+        let Ordered { act, order: Restore { identity, manifest, expected_sessions } } = ordered;
+        let (identity, manifest_sha256) = (identity.to_string(), manifest.into());
+        Self { act: Some(act.into()), identity, manifest_sha256, expected_sessions }
+    }
+}
 
 impl TryFrom<wire::BackUpRequest> for Ordered<BackUp> {
     type Error = InvalidField;

@@ -10,6 +10,9 @@ use crate::quay::database::LookError;
 /// The program that dumps PostgreSQL.
 pub(super) const POSTGRES: &str = "pg_dump";
 
+/// How MySQL's and MariaDB's programs say ENOSPC and EDQUOT.
+const FULL: [&str; 4] = ["errno 28", "Errcode: 28", "errno 122", "Errcode: 122"];
+
 /// Why a backup or a restore was not made. No text in here holds a password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackupError {
@@ -58,6 +61,14 @@ pub(crate) enum BackupError {
         server: String,
         /// Each version.
         found: String,
+    },
+    /// The program that would restore what another one dumped is not there.
+    #[error("no {wanted} of its kind that runs lies beside `{}` to restore what it dumps", dump.display())]
+    NoRestorer {
+        /// What dumps.
+        dump: PathBuf,
+        /// What it is called.
+        wanted: String,
     },
     /// A program failed.
     #[error("`{program}` failed ({status}): {said}")]
@@ -304,8 +315,17 @@ impl BackupError {
                  (MariaDB: mariadb-client or mariadb; MySQL: mysql-community-client or mysql), or \
                  name them in backup.mysqldump of agent.yaml"
             }
+            Self::NoRestorer { .. } => {
+                "install the whole package of client programs on this node again, or name in \
+                 backup.pg_dump or backup.mysqldump of agent.yaml one that has it beside it"
+            }
             Self::Program { said, .. } if said.contains("No space left on device") => {
                 "make room there, or set backup.directory in agent.yaml to another disk"
+            }
+            // MariaDB's and MySQL's programs say the system's number alone.
+            Self::Program { said, .. } if FULL.iter().any(|full| said.contains(full)) => {
+                "that is a full disk: make room there, or set backup.directory in agent.yaml to \
+                 another disk"
             }
             Self::Program { .. } => "see the server's log too",
             Self::Run { .. } => {

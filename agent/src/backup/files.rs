@@ -13,6 +13,7 @@ use quaymaster_proto::backup::Backup;
 use quaymaster_proto::storage::KeptStorage;
 use sha2::{Digest as _, Sha256};
 
+use super::drafts::{self, Owner};
 use super::error::{BackupError, Unsound};
 use super::manifest::{KeptFile, Live, Manifest, Origin, VERSION};
 use super::storage::COPY;
@@ -20,9 +21,6 @@ use crate::disk;
 
 /// Written last: what has none is no backup.
 const MANIFEST: &str = "manifest.json";
-
-/// What a backup that is not whole yet is called at its end.
-pub(super) const DRAFT: &str = ".draft";
 
 /// What an older backup of the same run is called until the new one is there.
 const OLD: &str = ".old";
@@ -86,11 +84,15 @@ pub(super) struct Draft {
 impl Draft {
     /// An empty directory of a name of its own: a dump whose agent died may
     /// still write into an older one. Those are removed.
-    pub(super) fn begin(directory: &Path, run: RunId) -> Result<Self, BackupError> {
-        sweep(directory);
+    pub(super) fn begin(
+        directory: &Path,
+        owner: Owner<'_>,
+        run: RunId,
+    ) -> Result<Self, BackupError> {
+        drafts::sweep(directory, owner);
+        sweep_old(directory, owner);
         let whole = directory_of(directory, run);
-        let unique = format!("{run}.{:016x}{DRAFT}", fresh());
-        let path = directory.join(unique);
+        let path = directory.join(owner.draft(run, &format!("{:016x}", fresh())));
         make(&path)?;
         Ok(Self { path, whole })
     }
@@ -149,13 +151,13 @@ impl Drop for Draft {
     }
 }
 
-/// Removes what agents that died left behind.
-fn sweep(directory: &Path) {
+/// Removes what this node's agent had moved aside when it died.
+fn sweep_old(directory: &Path, owner: Owner<'_>) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.ends_with(DRAFT) || name.ends_with(OLD) {
+        let is_old = entry.file_name().to_string_lossy().ends_with(OLD);
+        let is_ours = |(manifest, _): (Manifest, Backup)| manifest.origin.is_of(owner);
+        if is_old && read(&entry.path()).is_ok_and(is_ours) {
             let _ = std::fs::remove_dir_all(entry.path()); // tried again next time
         }
     }

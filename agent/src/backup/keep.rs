@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use quaymaster_proto::{Component, RunId};
 
+use super::drafts::{self, Owner};
 use super::error::BackupError;
-use super::files::{self, DRAFT};
+use super::files;
 use crate::secret::Secret;
 
 /// The directory of config.yaml.
@@ -37,6 +38,7 @@ pub(crate) struct Keeping<'a> {
     pub(crate) backups: Option<&'a Path>,
     /// The agent's own state directory: where nothing can be written there.
     pub(crate) state: &'a Path,
+    pub(crate) owner: Owner<'a>,
     pub(crate) run: RunId,
     /// What Quay sees at /conf/stack.
     pub(crate) config: &'a Path,
@@ -52,18 +54,25 @@ impl Keeping<'_> {
     }
 }
 
+/// Removes what an agent of this node left behind that was killed.
+pub(crate) fn sweep(backups: Option<&Path>, state: &Path, owner: Owner<'_>) -> Vec<String> {
+    let places = backups.map(Path::to_owned).into_iter().chain([state.join(KEPT)]);
+    places.flat_map(|place| drafts::sweep(&place, owner)).collect()
+}
+
 /// Keeps it; on disk when this returns. What the run has kept already is left
 /// as it is: later its files would be those of after the window.
 pub(super) fn keep(keeping: &Keeping<'_>) -> Result<(), BackupError> {
-    let Keeping { backups: _, state: _, run, config, containers } = keeping;
+    let Keeping { backups: _, state: _, owner, run, config, containers } = keeping;
     let place = keeping.place();
-    let whole = place.join(format!("{run}.node"));
+    // Nodes may share one directory of backups.
+    let whole = place.join(format!("{run}.{}.node", owner.node));
     if whole.join(DIGESTS).is_file() {
         return Ok(());
     }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&place);
     made.map_err(BackupError::files("make", &place))?;
-    let draft = place.join(format!("{run}.node{DRAFT}"));
+    let draft = place.join(owner.draft(*run, "node"));
     let _ = std::fs::remove_dir_all(&draft); // left by an agent that died
     let kept = write(&draft, config, containers).and_then(|()| {
         let placed = std::fs::rename(&draft, &whole).and_then(|()| File::open(&place)?.sync_all());
@@ -200,9 +209,14 @@ mod tests {
         }
 
         fn keep(&self) -> Result<(), BackupError> {
+            self.keep_of("quay-1")
+        }
+
+        fn keep_of(&self, node: &str) -> Result<(), BackupError> {
             keep(&Keeping {
                 backups: None,
                 state: self.0.path(),
+                owner: Owner { cluster: &"prod".parse().unwrap(), node: &node.parse().unwrap() },
                 run: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
                 config: &self.path("config"),
                 containers: vec![(Component::Quay, Secret::new("{\"Id\": \"1\"}"))],
@@ -211,7 +225,7 @@ mod tests {
 
         fn run(&self, command: &str) -> String {
             let mut shell = std::process::Command::new("sh");
-            shell.current_dir(self.path("kept/01ARZ3NDEKTSV4RRFFQ69G5FAV.node"));
+            shell.current_dir(self.path("kept/01ARZ3NDEKTSV4RRFFQ69G5FAV.quay-1.node"));
             let done = shell.args(["-ec", command]).output().unwrap();
             assert!(done.status.success(), "{command}: {done:?}");
             String::from_utf8(done.stdout).unwrap()
@@ -236,6 +250,42 @@ mod tests {
         assert_eq!(place.run("stat -c %a ../../config/ssl.key"), "640\n");
         let kept: Vec<_> = place.path("kept").read_dir().unwrap().collect();
         assert_eq!(kept.len(), 1, "nothing lies beside it");
+    }
+
+    #[test]
+    fn nodes_that_share_a_directory_keep_each_its_own() {
+        let place = Place::new();
+        place.keep_of("quay-1").unwrap();
+        std::fs::write(place.path("config/config.yaml"), "A: 2\n").unwrap();
+        place.keep_of("quay-2").unwrap();
+        for (node, text) in [("quay-1", "A: 1\n"), ("quay-2", "A: 2\n")] {
+            let read = format!("tar -xOf ../01ARZ3NDEKTSV4RRFFQ69G5FAV.{node}.node/config.tar");
+            assert_eq!(place.run(&format!("{read} config.yaml")), text, "{node}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_starts_removes_what_was_not_whole_yet_of_its_own_node_alone() {
+        let place = Place::new();
+        let (prod, test) = ("prod".parse().unwrap(), "test".parse().unwrap());
+        let (one, two) = ("quay-1".parse().unwrap(), "quay-2".parse().unwrap());
+        let run = "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let ours = Owner { cluster: &prod, node: &one };
+        let others = [Owner { cluster: &prod, node: &two }, Owner { cluster: &test, node: &one }];
+        let backups = place.path("backups");
+        let left = |owner: Owner<'_>, what: &str| backups.join(owner.draft(run, what));
+        let of_others = others.map(|owner| left(owner, "00c0ffee"));
+        let kept = place.path("kept").join(ours.draft(run, "node"));
+        let all = [&of_others[..], &[left(ours, "00c0ffee"), kept]].concat();
+        for draft in &all {
+            std::fs::create_dir_all(draft).unwrap();
+            std::fs::write(draft.join(".my.cnf"), "password=hunter2").unwrap();
+        }
+        std::fs::create_dir(backups.join(run.to_string())).unwrap();
+        assert_eq!(sweep(Some(&backups), place.0.path(), ours).len(), 2);
+        let there: Vec<_> = all.iter().filter(|draft| draft.exists()).collect();
+        assert_eq!(there, of_others.iter().collect::<Vec<_>>());
+        assert!(backups.join(run.to_string()).exists(), "a whole one stays");
     }
 
     #[test]

@@ -150,6 +150,12 @@ impl Source {
         Ok(rows)
     }
 
+    /// The program that restores it.
+    pub(super) async fn restorer(&self, manifest: &Manifest) -> Result<PathBuf, BackupError> {
+        let program = programs::choose_mysql(&manifest.live.server_version, &self.programs)?;
+        program.client().await
+    }
+
     /// Empties the database, and fills it from a dump.
     pub(super) async fn restore(
         &self,
@@ -161,15 +167,17 @@ impl Source {
         let path = directory.join(DUMP);
         let dump = files::open(&path).map_err(BackupError::files("read", &path))?;
         let login = self.login(scratch.path(), program.version.kind)?;
+        let client = program.client().await?;
+        let arguments = || {
+            let set = "--default-character-set=utf8mb4".into();
+            vec![defaults(&login), set, LARGEST_ROW.into(), OsString::from(&self.server.name)]
+        };
+        // It may fail to log in where the agent does not: that is no time for an empty database.
+        let mut nothing = arguments();
+        nothing.push("--execute=DO 0".into());
+        self.job(&client, nothing).run(|| {}).await?;
         empty::empty(&self.session).await.map_err(|error| self.clean(error))?;
-        let arguments = vec![
-            defaults(&login),
-            "--default-character-set=utf8mb4".into(),
-            LARGEST_ROW.into(),
-            OsString::from(&self.server.name),
-        ];
-        let client = program.client();
-        self.job(&client, arguments).fed(dump).run(|| {}).await
+        self.job(&client, arguments()).fed(dump).run(|| {}).await
     }
 
     /// Which database this is and who is on it, whatever state it is in.

@@ -154,7 +154,7 @@ impl Source {
             arguments.extend(["-f".into(), "-".into()]);
         }
         arguments.push(directory.join(DUMP).into());
-        let pg_restore = program.pg_restore();
+        let pg_restore = program.pg_restore().await?;
         let job = self.job(&pg_restore, arguments, None);
         let mut script = self.within(job, &program, directory, None).open()?;
         let read = toc::read_script(&mut script.printed, &live.schema).await;
@@ -166,6 +166,12 @@ impl Source {
         Ok(dumped.rows)
     }
 
+    /// The program that restores it.
+    pub(super) async fn restorer(&self, manifest: &Manifest) -> Result<PathBuf, BackupError> {
+        let program = programs::choose(&manifest.live.server_version, &self.programs)?;
+        program.pg_restore().await
+    }
+
     /// Empties the database, and fills it from a dump.
     pub(super) async fn restore(
         &self,
@@ -174,8 +180,8 @@ impl Source {
         manifest: &Manifest,
     ) -> Result<(), BackupError> {
         let program = programs::choose(&manifest.live.server_version, &self.programs)?;
+        let pg_restore = program.pg_restore().await?;
         let dump = directory.join(DUMP);
-        let pg_restore = program.pg_restore();
         let arguments = vec!["--list".into(), dump.clone().into()];
         let job = self.job(&pg_restore, arguments, None);
         let mut list = self.within(job, &program, directory, None).open()?;

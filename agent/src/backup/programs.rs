@@ -39,9 +39,18 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// The program that reads what this one writes.
-    pub(super) fn pg_restore(&self) -> PathBuf {
-        self.pg_dump.with_file_name("pg_restore")
+    /// The program that reads what this one writes, as it says itself.
+    pub(super) async fn pg_restore(&self) -> Result<PathBuf, BackupError> {
+        let path = self.pg_dump.with_file_name("pg_restore");
+        if self.image.is_some() {
+            return Ok(path); // it read the dump back in there
+        }
+        let said = ask(&path).await;
+        let is_one = said.is_some_and(|said| said.starts_with("pg_restore"));
+        is_one.then_some(path).ok_or_else(|| BackupError::NoRestorer {
+            dump: self.pg_dump.clone(),
+            wanted: "pg_restore".to_owned(),
+        })
     }
 }
 
@@ -53,10 +62,23 @@ pub(super) struct MysqlProgram {
 }
 
 impl MysqlProgram {
-    /// The program that takes what this one writes.
-    pub(super) fn client(&self) -> PathBuf {
-        let is_mariadbs = self.dump.file_name().is_some_and(|name| name == "mariadb-dump");
-        self.dump.with_file_name(if is_mariadbs { "mariadb" } else { "mysql" })
+    /// The program that takes what this one writes, of its own kind as it says
+    /// itself: the other kind's would refuse the option file.
+    pub(super) async fn client(&self) -> Result<PathBuf, BackupError> {
+        let names: &[&str] = match self.version.kind {
+            MysqlKind::Mysql => &["mysql"],
+            // Older packages know it by the other one's name.
+            MysqlKind::Mariadb => &["mariadb", "mysql"],
+        };
+        for name in names {
+            let path = self.dump.with_file_name(name);
+            let said = ask(&path).await;
+            let version = said.as_deref().and_then(MysqlVersion::read);
+            if version.is_some_and(|version| version.kind == self.version.kind) {
+                return Ok(path);
+            }
+        }
+        Err(BackupError::NoRestorer { dump: self.dump.clone(), wanted: names.join(" or ") })
     }
 }
 

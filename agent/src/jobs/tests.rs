@@ -1,5 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests wait, and write agent.yaml's files")]
 
+mod dumps;
+
 use crate::node::Kept;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -20,6 +22,15 @@ struct Rig {
 
 impl Rig {
     fn new(credentials: Option<&str>) -> Self {
+        Self::of(credentials, "", |_| ())
+    }
+
+    /// With this in its agent.yaml, and this changed of what it asks.
+    fn with(more: &str, how: impl FnOnce(&mut Surroundings)) -> Self {
+        Self::of(None, more, how)
+    }
+
+    fn of(credentials: Option<&str>, more: &str, how: impl FnOnce(&mut Surroundings)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let logins = if let Some(text) = credentials {
@@ -32,7 +43,7 @@ impl Rig {
         };
         let yaml = format!(
             "version: 1\ncluster: prod\nnode: quay-1\nlisten: 127.0.0.1:9643\n\
-             tls: {{ ca: ca.crt, certificate: agent.crt, key: agent.key }}\n{logins}\
+             tls: {{ ca: ca.crt, certificate: agent.crt, key: agent.key }}\n{logins}{more}\
              engine: unix:///run/none.sock\nstate: state\ncomponents:\n  quay: {{ container: quay, \
              config: config.yaml, repositories: [quay.io/redhat/quay] }}\n"
         );
@@ -41,7 +52,8 @@ impl Rig {
         let engine = FakeEngine::default();
         let name = format!("quay.io/redhat/quay@{}", order().digest);
         engine.state().registry.insert(name, image_id(305));
-        let surroundings = Surroundings::of_host(QuayClient::new().unwrap());
+        let mut surroundings = Surroundings::of_host(QuayClient::new().unwrap());
+        how(&mut surroundings);
         let node = Node::new(
             config,
             engine,

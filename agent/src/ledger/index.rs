@@ -22,7 +22,8 @@ pub(crate) struct Index {
     lease: LastLease,
     /// Of the last act accepted.
     last: Option<RunId>,
-    migrating: BTreeSet<ContainerId>,
+    /// Asked to migrate, by which run, and their end is not on record.
+    migrating: BTreeMap<ContainerId, RunId>,
     /// Started on proof that they find nothing to migrate.
     plain: BTreeSet<ContainerId>,
     /// Removed, or about to be, on proof that they never started.
@@ -77,7 +78,7 @@ impl Index {
     fn add_accepted(&mut self, act: &Act, work: &Work, event: &Event) {
         match (work, event) {
             (Work::Act(Order::StartMigrating(order)), Event::Intended) => {
-                self.migrating.insert(order.container.clone());
+                self.migrating.insert(order.container.clone(), act.run);
             }
             (Work::Act(Order::EnsureRunning(order)), Event::Intended) => {
                 self.plain.insert(order.container.clone());
@@ -144,9 +145,9 @@ impl Index {
         if !self.taken_down.contains(&what) {
             self.taken_down.push(what);
         }
-        // Its end is seen, whatever it was at.
-        if let (Some(container), Event::Settled(_)) = (&order.container, event) {
-            self.migrating.remove(container);
+        // The end of all that the run brought is seen, whatever it was at.
+        if order.component == Component::Quay && matches!(event, Event::Settled(_)) {
+            self.migrating.retain(|_, run| *run != act.run);
         }
     }
 
@@ -264,13 +265,13 @@ impl Index {
 
     /// Whether `container` was asked to migrate and its end is not on record.
     pub(crate) fn may_be_migrating(&self, container: &ContainerId) -> bool {
-        self.migrating.contains(container)
+        self.migrating.contains_key(container)
     }
 
     /// Whether `container` was started on proof that it finds nothing to
     /// migrate, and never to migrate.
     pub(crate) fn was_started_plainly(&self, container: &ContainerId) -> bool {
-        self.plain.contains(container) && !self.migrating.contains(container)
+        self.plain.contains(container) && !self.migrating.contains_key(container)
     }
 
     /// The floor that was set last; `None` = none ever was, or it was taken back.

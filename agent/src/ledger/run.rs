@@ -134,7 +134,7 @@ impl RunEntry {
         }
         match self.steps.get(&act.step).and_then(|step| step.accepted.as_ref()) {
             None => Ok(Admission::New),
-            Some(known) if known == work => Ok(Admission::Repeated),
+            Some(known) if work.repeats(known) => Ok(Admission::Repeated),
             Some(known) => Err(Refusal::new(
                 Reason::Superseded,
                 format!(

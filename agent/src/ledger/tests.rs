@@ -1,5 +1,7 @@
 use quaymaster_proto::StepNumber;
-use quaymaster_proto::act::{Order, PutConfig};
+use quaymaster_proto::act::{ExpectedDatabase, Order, PutConfig};
+use quaymaster_proto::backup::BackUp;
+use quaymaster_proto::database::DatabaseIdentity;
 use quaymaster_proto::lease::LedgerEnd;
 
 use super::*;
@@ -45,6 +47,30 @@ fn what_is_on_record_is_there_after_a_restart() {
     ledger.append(&act(2), &work(), Event::Intended).unwrap();
     assert_eq!(ledger.index().admit(&act(2), &work()), Ok(Admission::Repeated));
     assert_eq!(ledger.index().admit(&act(3), &work()), Ok(Admission::New));
+    assert_eq!(ledger.index().admit(&act(1), &work()).unwrap_err().reason, Reason::Superseded);
+}
+
+#[test]
+fn a_backup_is_the_same_step_also_where_something_has_run_since() {
+    let back_up = |identity: &str, ran: &str| {
+        let identity = DatabaseIdentity::new(identity).unwrap();
+        let database = ExpectedDatabase { identity, revisions: vec!["5b7503aada1b".to_owned()] };
+        Work::BackUp(BackUp {
+            database,
+            ran: ran.repeat(64).parse().unwrap(),
+            storage: Default::default(),
+        })
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    ledger.claim(&claim(1, None)).unwrap();
+    ledger.append(&act(1), &back_up("postgresql:1/2", "b"), Event::Intended).unwrap();
+    for ran in ["b", "c"] {
+        let again = ledger.index().admit(&act(1), &back_up("postgresql:1/2", ran));
+        assert_eq!(again, Ok(Admission::Repeated));
+    }
+    let elsewhere = ledger.index().admit(&act(1), &back_up("postgresql:1/3", "b"));
+    assert_eq!(elsewhere.unwrap_err().reason, Reason::Superseded);
     assert_eq!(ledger.index().admit(&act(1), &work()).unwrap_err().reason, Reason::Superseded);
 }
 

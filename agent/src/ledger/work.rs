@@ -33,6 +33,17 @@ impl Work {
         }
     }
 
+    /// Whether it is that order once more. A backup that was ordered before
+    /// something else ran is the same step, made anew.
+    pub(super) fn repeats(&self, known: &Self) -> bool {
+        match (self, known) {
+            (Self::BackUp(now), Self::BackUp(before)) => {
+                *now == BackUp { ran: now.ran.clone(), ..before.clone() }
+            }
+            (now, before) => now == before,
+        }
+    }
+
     /// Whether it is an order of the way back, or of both ways.
     pub(super) fn leads_back(&self) -> bool {
         match self {

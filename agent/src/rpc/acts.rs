@@ -44,8 +44,7 @@ into_order! {
 impl<E: Engine> Service<E> {
     pub(super) async fn act(&self, who: String, message: impl IntoOrder) -> Answer<wire::ActReply> {
         let (act, order) = message.into_order().map_err(Refusal::from)?;
-        self.jobs.overtaken_by(&act);
-        let outcome = self.worker.perform(who, act, order).await?;
+        let outcome = self.jobs.perform(&self.worker, who, act, order).await?;
         Ok(Response::new(outcome.into()))
     }
 

@@ -9,7 +9,7 @@ use quaymaster_proto::{ActOutcome, Component, Reason, Refusal};
 
 use super::create::{self, Fresh};
 use super::{Turn, names};
-use crate::backup::Keeping;
+use crate::backup::{Keeping, Owner};
 use crate::container::{ContainerSpec, Demands};
 use crate::engine::{Engine, FullContainer, Image};
 
@@ -63,7 +63,8 @@ async fn keep<E: Engine>(turn: &Turn<'_, E>, running: &FullContainer) -> Result<
         .unwrap_or(&node.config.quay_config);
     let backups = node.config.backup.as_ref().map(|backup| backup.directory.as_path());
     let (state, run) = (node.config.state.as_path(), turn.act.run);
-    let keeping = Keeping { backups, state, run, config, containers };
+    let owner = Owner { cluster: &node.config.cluster, node: &node.config.node };
+    let keeping = Keeping { backups, state, owner, run, config, containers };
     node.surroundings.dump.keep(&keeping).map_err(|error| {
         Refusal::new(Reason::Config, quaymaster_proto::in_a_line(&error))
             .with_remedy(error.remedy())

@@ -18,10 +18,10 @@ pub(super) async fn take_down<E: Engine>(
 ) -> Result<ActOutcome, Refusal> {
     let node = turn.node;
     node.component(order.component)?;
-    let ids = match &order.container {
-        Some(id) => vec![id.clone()],
-        None => turn.brought(order.component, &order.generation).await?,
-    };
+    // Earlier attempts too: a person may have started one of them.
+    let mut ids: Vec<ContainerId> = order.container.iter().cloned().collect();
+    let brought = turn.brought(order.component, &order.generation).await?;
+    ids.extend(brought.into_iter().filter(|id| order.container.as_ref() != Some(id)));
     let mut all =
         ActOutcome { how: How::Already, container: None, config: None, engine_time: None };
     for id in ids {
@@ -36,14 +36,14 @@ pub(super) async fn take_down<E: Engine>(
         }
         let well_known = node.component(order.component)?.container.as_str();
         if is_down(well_known, &seen) {
-            all.container = Some(seen.state);
+            all.container.get_or_insert(seen.state);
             continue;
         }
         turn.intend()?;
         all.how = How::Changed;
         if let Some(seen) = turn.end(&seen, order.grace_seconds, well_known).await? {
-            all.engine_time = seen.state.finished_at;
-            all.container = Some(seen.state);
+            all.engine_time = all.engine_time.max(seen.state.finished_at);
+            all.container.get_or_insert(seen.state);
         }
     }
     Ok(all)

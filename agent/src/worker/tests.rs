@@ -174,7 +174,9 @@ impl Rig {
         if self.worker.node.still_drives(&act).is_err() {
             let _ = self.claim(epoch).await; // refused, and so is the act
         }
-        self.worker.perform("tester".to_owned(), self.act(epoch, step), order.order()).await
+        self.worker
+            .perform("tester".to_owned(), self.act(epoch, step), order.order(), |_, _| ())
+            .await
     }
 
     /// A claim of somebody who saw the lease that stands.

@@ -104,9 +104,12 @@ fn back<'a>(plan: &'a Plan, state: &RunState, crossing: Crossing) -> Next<'a> {
         let is_evidence = crossing == Crossing::NothingApplied
             && step.what == What::Act(Verb::RemoveStaged)
             && step.component == Component::Quay;
+        // What is verified is the whole registry: another run, taken over, may
+        // have stopped what this one never touched.
+        let is_whole = step.what == What::Gate(Gate::Verified) && step.nodes.iter().any(is_undone);
         let nodes = step.nodes.iter().filter(|node| {
             // A container that has run is kept: it is what the proof rests on.
-            is_undone(node) && !(is_evidence && **node == plan.first)
+            (is_whole || is_undone(node)) && !(is_evidence && **node == plan.first)
         });
         let nodes: Vec<NodeName> = nodes.cloned().collect();
         let decision = walk.back(plan, step, nodes);

@@ -121,7 +121,9 @@ pub fn task(plan: &Plan, state: &RunState, step: &Step, node: &NodeName) -> Resu
         Verb::TakeDown => maker.take_down()?,
         Verb::Restore => {
             let Backup { identity, manifest, .. } = maker.backup()?;
-            return Ok(Task::Job(JobOrder::Restore(Restore { identity, manifest })));
+            let expected_sessions = plan.timings.expected_sessions.clone();
+            let restore = Restore { identity, manifest, expected_sessions };
+            return Ok(Task::Job(JobOrder::Restore(restore)));
         }
         Verb::Recreate => maker.recreate(container),
     };
@@ -326,15 +328,15 @@ impl Maker<'_> {
         self.state.backup(self.plan).cloned().ok_or(NoTask::NoBackup)
     }
 
-    /// Nothing that may migrate is spared: a person ordered what destroys it.
+    /// Nothing that may migrate is spared, on whichever node a person may have
+    /// started it: what destroys it was ordered.
     fn take_down(&self) -> Result<Order, NoTask> {
         Ok(Order::TakeDown(TakeDown {
             component: self.component,
             container: staged(self.plan, self.state, &self.node.name, self.component),
             generation: self.wanted()?,
             grace_seconds: self.plan.stop_grace_seconds(self.component),
-            destroys_migration: self.component == Component::Quay
-                && self.node.name == self.plan.first,
+            destroys_migration: self.component.migrates(),
         }))
     }
 

@@ -18,7 +18,7 @@ use super::{Book, Ended, Progress, RunError, Runner};
 use crate::guards::Guard;
 use crate::nodes::{CallError, Looks, NoAnswer, Orders};
 use crate::plan::Plan;
-use crate::run::{Event, Problem};
+use crate::run::{Event, Problem, RunState};
 
 /// Which leases this process holds, and how it came to them.
 #[derive(Debug)]
@@ -97,15 +97,23 @@ impl Held {
         self.nodes.clear();
     }
 
-    fn is_mine_to_take(&self, lease: &Lease, run: RunId, epoch: Epoch) -> bool {
-        if lease.run == run {
-            // Of an earlier process: its epoch is in the journal. Or this one's
-            // own, and the answer to its claim was lost.
-            let is_own = (lease.epoch, lease.process) == (epoch, self.claimant.process);
-            return lease.epoch < epoch || is_own;
+    /// Of this run: that of an earlier process, whose epoch is in the journal; on
+    /// another machine it may live, and the journal be a copy. Or this process's
+    /// own, and the answer to its claim was lost.
+    fn is_mine_to_take(&self, lease: &Lease, state: &RunState, epoch: Epoch) -> bool {
+        let Claimant { process, over, takes_over } = &self.claimant;
+        if lease.run != state.run {
+            return *takes_over || over.contains(&lease.run);
         }
-        self.claimant.takes_over || self.claimant.over.contains(&lease.run)
+        let is_own = (lease.epoch, lease.process) == (epoch, *process);
+        let is_here = host(&lease.holder) == host(&state.driver);
+        is_own || lease.epoch < epoch && (is_here || *takes_over)
     }
+}
+
+/// Of user@host.
+fn host(holder: &str) -> &str {
+    holder.rsplit_once('@').map_or(holder, |(_, host)| host)
 }
 
 impl<N, B> Runner<N, B>
@@ -207,12 +215,12 @@ where
         let epoch = self.epoch();
         let behind = self.is_behind(node, facts.ledger.as_ref());
         if let Some(lease) = &facts.lease
-            && !self.held.is_mine_to_take(lease, self.state.run, epoch)
+            && !self.held.is_mine_to_take(lease, &self.state, epoch)
             && behind.is_none()
         {
             let lease = Box::new(lease.clone());
-            let is_this_run = lease.run == self.state.run;
-            return Some(if is_this_run {
+            let is_unknown = lease.run == self.state.run && lease.epoch >= epoch;
+            return Some(if is_unknown {
                 Unclaimed::Elsewhere(lease)
             } else {
                 Unclaimed::Held(lease)

@@ -143,8 +143,10 @@ proptest! {
     fn backups_and_restores(
         back_up in ordered((database(), digest(""), storage_order()).prop_map(
             |(database, ran, storage)| BackUp { database, ran, storage })),
-        restore in ordered((database(), digest("")).prop_map(
-            |(database, manifest)| Restore { identity: database.identity, manifest })),
+        restore in ordered((database(), digest(""), proptest::collection::vec("[ -~]{0,20}", 0..4)).prop_map(
+            |(database, manifest, expected_sessions)| Restore {
+                identity: database.identity, manifest, expected_sessions,
+            })),
     ) {
         prop_assert_eq!(over::<wire::BackUpRequest, _>(&back_up), back_up);
         let check = Ordered {

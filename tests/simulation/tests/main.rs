@@ -9,5 +9,6 @@ mod faults;
 mod fleet;
 mod guards;
 mod operator;
+mod registry;
 mod seeds;
 mod whole;

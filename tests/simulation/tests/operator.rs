@@ -19,7 +19,6 @@ use quaymaster::run::rebuild::{Kept, rebuild};
 use quaymaster::run::{Event, RunState, next};
 use quaymaster::runner::{Claimant, Clock, Ended, Parts, Patience, RollbackWish, RunError, Runner};
 use quaymaster::survey::Reader;
-use quaymaster::verifier::fake::FakeRegistry;
 use quaymaster_proto::{Epoch, Mode, NodeName, RunId, StepNumber};
 use quaymaster_simulation::life::Life;
 use tokio::sync::mpsc::unbounded_channel;
@@ -28,6 +27,7 @@ use ulid::Ulid;
 
 use crate::cluster::{Cluster, Kind};
 use crate::fleet::Fleet;
+use crate::registry::Registry;
 
 mod ending;
 mod pen;
@@ -297,15 +297,20 @@ impl Operator {
 
     /// As `apply` does, with the plan agreed to.
     fn begin(&self, who: &str, journal: &Journal, run: RunId) {
-        if !journal.events().is_empty() {
+        let mut events = journal.events();
+        // A copy may be older than the word that was given: it is asked for again.
+        if events.len() > 1 {
             return;
         }
         let at = self.cluster.world.clock_of_coordinator();
-        let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
-        let because = None;
-        let approved = Event::Approved { gate: Gate::Approval, by: who.to_owned(), because, at };
-        let waivers = self.plan.plan().waivers.clone();
-        journal.replace(vec![Event::Started { run, plan, cluster, waivers, at }, approved]);
+        if events.is_empty() {
+            let (plan, cluster) = (self.plan.digest().clone(), self.plan.plan().cluster.clone());
+            let waivers = self.plan.plan().waivers.clone();
+            events.push(Event::Started { run, plan, cluster, waivers, at });
+        }
+        let (gate, by) = (Gate::Approval, who.to_owned());
+        events.push(Event::Approved { gate, by, because: None, at });
+        journal.replace(events);
     }
 
     fn runner(
@@ -343,7 +348,7 @@ impl Operator {
                 over: Default::default(),
                 takes_over,
             },
-            verifier: Arc::new(FakeRegistry::default()),
+            verifier: Arc::new(Registry(world.clone())),
         });
         runner.do_without(self.without);
         runner

@@ -100,9 +100,8 @@ async fn tell(
             let is_spoiled = faults.iter().any(|fault| fault.may_spoil());
             let may_keep_lease = faults.iter().any(|fault| fault.may_keep_lease());
             let excuses = Excuses { is_spoiled, may_keep_lease, has_lost_revision };
-            if !leaves_run {
-                wrong.extend(operator.unfinished(&outcome, excuses).await);
-            }
+            let unfinished = operator.unfinished(&outcome, excuses).await;
+            wrong.extend(unfinished.into_iter().filter(|it| !leaves_run || operator.hides(it)));
         }
         Outcome::Holds(_) if faults.iter().any(|fault| fault.may_hold()) => {}
         Outcome::Holds(why) => wrong.push(format!("nothing makes it necessary to hold: {why}")),
@@ -251,10 +250,10 @@ async fn beside(operator: &Operator, faults: &[Fault], after: Duration) -> Besid
         let journal = operator.journal.copy();
         let ordered = is_aborted.then_some(Ordered::Abort);
         let process = Process { ordered, ..Process::default() };
-        let outcome = operator.drive_as("bob@other", &journal, process).await;
+        let outcome = operator.drive_as("bob@host", &journal, process).await;
         let words = format!("{outcome:?}");
         let words = words.split(" since:").next().unwrap_or_default();
-        operator.cluster.world.note(format!("bob@other: {words}"));
+        operator.cluster.world.note(format!("bob@host: {words}"));
     }
     beside
 }

@@ -30,7 +30,7 @@ const PASSWORD: &str = r#"hun#ter2"' \ x"#;
 const PASSWORD_IN_URI: &str = "hun%23ter2%22%27%20%5C%20x";
 
 /// It ends with this value.
-struct Server {
+pub(super) struct Server {
     _directory: tempfile::TempDir,
     child: Child,
     port: u16,
@@ -46,7 +46,7 @@ impl Drop for Server {
 impl Server {
     /// With a registry in a database `quay` of a user `quay`, who may do nothing
     /// else but see all sessions.
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let users = directory.path().join("users.sql");
         let password = PASSWORD.replace('\\', "\\\\").replace('\'', "\\'");
@@ -106,7 +106,7 @@ impl Server {
             .ssl_mode(MySqlSslMode::Disabled)
     }
 
-    fn rig(&self) -> Rig {
+    pub(super) fn rig(&self) -> Rig {
         let port = self.port;
         Rig::new(&format!("mysql+pymysql://quay:{PASSWORD_IN_URI}@127.0.0.1:{port}/quay"))
     }
@@ -115,7 +115,7 @@ impl Server {
         self.options().connect().await.unwrap()
     }
 
-    async fn execute(&self, statements: &str) {
+    pub(super) async fn execute(&self, statements: &str) {
         let mut connection = self.connect().await;
         let statements = sqlx::AssertSqlSafe(statements.to_owned());
         connection.execute(sqlx::raw_sql(statements)).await.unwrap();
@@ -123,7 +123,7 @@ impl Server {
     }
 
     /// One text.
-    async fn one(&self, query: &str) -> String {
+    pub(super) async fn one(&self, query: &str) -> String {
         let mut connection = self.connect().await;
         let query = sqlx::AssertSqlSafe(query.to_owned());
         let row = connection.fetch_one(sqlx::raw_sql(query)).await.unwrap();
@@ -135,9 +135,7 @@ impl Server {
 impl Rig {
     /// A program that dumps, and what it does to the dump.
     fn fake_mysqldump(&mut self, script: &str) {
-        let path = self.directory.path().join("mariadb-dump");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = self.fake_program("mariadb-dump", script);
         self.config.mysqldump = DumpProgram::At(path);
     }
 }
@@ -145,7 +143,7 @@ impl Rig {
 #[tokio::test]
 async fn a_mariadb_that_was_migrated_comes_back_with_every_row() {
     let server = Server::start().await;
-    let rig = server.rig();
+    let mut rig = server.rig();
     let made = rig.back_up().await.unwrap();
     let backup = made.backup;
     assert!(!made.was_there);
@@ -192,6 +190,9 @@ async fn a_mariadb_that_was_migrated_comes_back_with_every_row() {
     let stranger = server.connect().await;
     let said = rig.restore(&again.backup).await.unwrap_err();
     assert!(said.starts_with("somebody is on the database: one of quay at 127.0.0.1;"), "{said}");
+    // One that cluster.yaml names may stay.
+    rig.expected = vec!["127.0.0.1".to_owned()];
+    assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
     drop(stranger);
 }
 
@@ -229,39 +230,6 @@ async fn a_dump_that_does_not_hold_what_the_database_holds_is_refused() {
     let said = said.join("\n").replace(&place, "[dir]");
     assert!(!said.contains("ter2"), "{said}");
     insta::assert_snapshot!(said);
-}
-
-#[tokio::test]
-async fn a_dump_of_mariadb_that_was_spoiled_on_the_disk_is_found() {
-    let server = Server::start().await;
-    let rig = server.rig();
-    let backup = rig.back_up().await.unwrap().backup;
-    let file = Path::new(&backup.directory).join("quay.sql");
-    let sound = std::fs::read(&file).unwrap();
-    let mut flipped = sound.clone();
-    flipped[sound.len() / 2] ^= 1;
-    let spoiled: [(&str, &[u8]); 4] = [
-        ("is truncated", &sound[..sound.len() - 1]),
-        ("is truncated", b""),
-        ("is corrupted", &flipped),
-        ("is corrupted", &[&sound[..], b"x"].concat()),
-    ];
-    for (how, bytes) in spoiled {
-        std::fs::write(&file, bytes).unwrap();
-        let said = rig.restore(&backup).await.unwrap_err();
-        assert!(said.contains(how), "{said}");
-    }
-    std::fs::write(&file, &sound).unwrap();
-    // Another server's.
-    let other = Server::start().await;
-    let mut there = other.rig();
-    there.config.directory.clone_from(&rig.config.directory);
-    let order = Restore { identity: there.identity().await, manifest: backup.manifest.clone() };
-    let (cluster, node) = ("prod".parse().unwrap(), "quay-1".parse().unwrap());
-    let subject = there.subject(&cluster, &node, &|_, _| {});
-    let said = there.dump.restore(subject, &order).await.unwrap_err().in_words();
-    assert!(said.starts_with("the backup is not sound: it is of database mariadb:"), "{said}");
-    assert_eq!(rig.restore(&backup).await.unwrap(), backup.rows);
 }
 
 #[tokio::test]

@@ -102,6 +102,11 @@ impl Server {
         said.split_whitespace().nth(2).unwrap().to_owned()
     }
 
+    /// One of its programs.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
     pub(super) async fn connect(&self, application: &str) -> PgConnection {
         self.options(application).connect().await.unwrap()
     }

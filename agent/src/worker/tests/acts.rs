@@ -32,7 +32,7 @@ async fn before_a_quay_is_staged_its_node_keeps_its_config_directory_and_its_spe
     let clair = rig.engine().run(9, "clair", spec(image_id(OLD_IMAGE), &[]));
     let order = rig.stage();
     rig.next(order).await.unwrap();
-    let kept = rig.directory.path().join("state/kept").join(format!("{RUN}.node"));
+    let kept = rig.directory.path().join("state/kept").join(format!("{RUN}.quay-1.node"));
     let digests = std::fs::read_to_string(kept.join("SHA256SUMS")).unwrap();
     let names: Vec<&str> = digests.lines().map(|line| &line[66..]).collect();
     assert_eq!(names, ["config.tar", "quay.json", "clair.json"]);
@@ -221,11 +221,13 @@ async fn a_process_or_a_step_that_is_over_changes_nothing() {
     rig.at(3, 2, rig.stop()).await.unwrap();
     let mut foreign = rig.act(3, 7);
     foreign.cluster = "other".parse().unwrap();
-    let result = rig.worker.perform("tester".to_owned(), foreign, rig.stop().order()).await;
+    let result =
+        rig.worker.perform("tester".to_owned(), foreign, rig.stop().order(), |_, _| ()).await;
     refused(result, Reason::WrongCluster, "other");
     let mut replanned = rig.act(3, 7);
     replanned.plan = "b".repeat(64).parse().unwrap();
-    let result = rig.worker.perform("tester".to_owned(), replanned, rig.stop().order()).await;
+    let result =
+        rig.worker.perform("tester".to_owned(), replanned, rig.stop().order(), |_, _| ()).await;
     refused(result, Reason::Invalid, "plan");
     rig.step = 7;
 }
@@ -237,7 +239,8 @@ async fn a_damaged_ledger_stops_every_act_and_no_look() {
     std::fs::create_dir(other.path().join("state")).unwrap();
     std::fs::write(other.path().join("state/ledger.jsonl"), "{}\n").unwrap();
     let worker = Worker::new(Arc::new(node(other.path(), FakeEngine::default())));
-    let result = worker.perform("tester".to_owned(), rig.act(1, 1), rig.stop().order()).await;
+    let result =
+        worker.perform("tester".to_owned(), rig.act(1, 1), rig.stop().order(), |_, _| ()).await;
     refused(result, Reason::Ledger, "line 1");
     assert!(worker.node.living_quays().await.unwrap().is_empty());
 }

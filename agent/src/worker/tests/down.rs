@@ -1,5 +1,7 @@
 //! What a rollback takes down, and what it leaves alone.
 
+use quaymaster_proto::ContainerStatus;
+
 use super::floors::new_only;
 use super::*;
 
@@ -29,6 +31,27 @@ async fn a_migration_is_ended_by_an_order_that_says_so_and_by_no_other() {
     // Its end is on record: nobody takes it for one that migrates any more.
     rig.reopen_ledger();
     assert!(!rig.worker.node.ledger().may_be_migrating(&staged));
+}
+
+#[tokio::test]
+async fn an_earlier_attempt_that_a_person_started_by_hand_is_ended_with_the_last_one() {
+    let mut rig = Rig::new().await;
+    let first = rig.ready().await;
+    rig.next(rig.migrate(&first)).await.unwrap();
+    rig.alter(&first, |stored| stored.container.state.status = ContainerStatus::Exited);
+    let another = StageContainer { attempt: 2, ..rig.stage() };
+    let last = rig.next(another).await.unwrap().container.unwrap().id;
+    rig.next(rig.migrate(&last)).await.unwrap();
+    rig.alter(&first, |stored| stored.container.state.status = ContainerStatus::Running);
+    refused(rig.next(down(Some(&last), false)).await, Reason::NotOurs, "may be migrating");
+    let state = rig.next(down(Some(&last), true)).await.unwrap().container.unwrap();
+    assert_eq!(state.id, last);
+    for id in [&first, &last] {
+        let state = rig.engine().state().containers[id].container.state.clone();
+        assert!(!state.status.is_alive() && state.name.contains("-undone"), "{}", state.name);
+        assert!(!rig.worker.node.ledger().may_be_migrating(id));
+    }
+    assert_eq!(rig.again(down(Some(&last), true)).await.unwrap().how, How::Already);
 }
 
 #[tokio::test]

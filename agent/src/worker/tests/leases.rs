@@ -15,7 +15,7 @@ async fn nobody_acts_without_the_lease_and_everybody_is_told_who_has_it() {
     let rig = Rig::new().await;
     let perform = async |epoch, step| {
         let act = rig.act(epoch, step);
-        rig.worker.perform("tester".to_owned(), act, rig.stop().order()).await
+        rig.worker.perform("tester".to_owned(), act, rig.stop().order(), |_, _| ()).await
     };
     refused(perform(1, 1).await, Reason::Lease, "nobody does");
     rig.claim(2).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_lost_ledger_lets_nobody_act_until_somebody_claims() {
     let elsewhere = tempfile::tempdir().unwrap();
     *rig.worker.node.ledger() = LedgerSlot::open(elsewhere.path());
     let act = rig.act(1, 2);
-    let result = rig.worker.perform("tester".to_owned(), act, rig.stop().order()).await;
+    let result = rig.worker.perform("tester".to_owned(), act, rig.stop().order(), |_, _| ()).await;
     refused(result, Reason::Lease, "no lease ever");
 }
 

@@ -75,6 +75,26 @@ fn claim_of(stage: &Stage, seen: Option<quaymaster_proto::Lease>) -> ClaimLease 
     }
 }
 
+/// Whoever drove it there may be alive: that it is taken from them is said in words.
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_the_journal_on_another_machine_takes_nothing_over_by_itself() {
+    let stage = Stage::new(3, &first_window(Mode::Background));
+    stage.book.die(Some(Death { appends: 20, keeps_last: true }));
+    stage.runner(true).await.drive(Patience::Leave).await.unwrap_err();
+    let mut copy = stage.copied();
+    copy.by = "alice@elsewhere";
+    let ended = copy.runner(true).await.drive(Patience::Leave).await.unwrap();
+    let Ended::Unclaimed { nodes } = &ended else { panic!("{ended:?}") };
+    assert!(
+        nodes.iter().all(|(_, why)| matches!(why, Unclaimed::Held(lease)
+        if lease.holder == "alice@host")),
+        "{nodes:?}"
+    );
+    copy.takes_over = true;
+    assert_eq!(copy.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
+    copy.assert_well_done();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_node_keeps_a_run_from_beginning() {
     let stage = Stage::new(3, &first_window(Mode::Background));

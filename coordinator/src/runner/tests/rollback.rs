@@ -1,6 +1,9 @@
 //! Back past the point of no return: on order alone, by the window's own backup,
 //! and only where nothing else has been over the nodes since.
 
+use quaymaster_proto::act::Order;
+use quaymaster_proto::job::JobOrder;
+
 use super::leases::rebuilt;
 use super::stage::{Death, Stage, first_window, second_window};
 use super::*;
@@ -8,7 +11,7 @@ use crate::nodes::fake::FakeFleet;
 use crate::plan::{PlannedBackup, Window};
 use crate::render::{self, Explained, Style};
 use crate::run::rollback::{NoRollback, backup};
-use crate::run::{ActState, Direction};
+use crate::run::{ActState, Direction, Task, task};
 
 type Process = Runner<FakeFleet, stage::Notebook>;
 
@@ -60,6 +63,33 @@ async fn a_window_that_is_done_is_rolled_back_to_what_it_found() {
             assert!(refused(&stage).await.contains("rolled back already"));
         }
     }
+}
+
+/// A person may have started by hand what was staged anywhere; and who was
+/// expected in the dark is expected at a restore.
+#[tokio::test(start_paused = true)]
+async fn every_quay_of_the_run_is_ended_on_whichever_node_and_expected_sessions_stay() {
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    let mut plan = stage.plan.plan().clone();
+    plan.timings.expected_sessions = vec!["pg_exporter".to_owned()];
+    let state = stage.state();
+    let (mut ended, mut restored) = (0, 0);
+    for step in &plan.rollback {
+        for node in &step.nodes {
+            match task(&plan, &state, step, node) {
+                Ok(Task::Order(Order::TakeDown(down))) if down.component.migrates() => {
+                    assert!(down.destroys_migration, "{node}");
+                    ended += 1;
+                }
+                Ok(Task::Job(JobOrder::Restore(restore))) => {
+                    assert_eq!(restore.expected_sessions, plan.timings.expected_sessions);
+                    restored += 1;
+                }
+                Ok(Task::Order(_) | Task::Job(_)) | Err(_) => {}
+            }
+        }
+    }
+    assert_eq!((ended, restored), (3, 1));
 }
 
 /// The pages before and behind it, as a person reads them.

@@ -99,6 +99,10 @@ pub(super) struct Stage {
     pub(super) plan: Arc<CheckedPlan>,
     pub(super) book: Notebook,
     pub(super) registry: Arc<FakeRegistry>,
+    /// Whoever drives: user@host.
+    pub(super) by: &'static str,
+    /// Whether that one may take another's leases.
+    pub(super) takes_over: bool,
 }
 
 pub(super) fn first_window(mode: Mode) -> Window {
@@ -128,7 +132,8 @@ impl Stage {
         let plan = fixture::plan(&cluster, &facts, window);
         let fleet = FakeFleet::new(&facts, &plan);
         let plan = Arc::new(plan.check().unwrap());
-        Self { fleet, plan, book: Notebook::default(), registry: Arc::default() }
+        let (book, registry) = (Notebook::default(), Arc::default());
+        Self { fleet, plan, book, registry, by: "alice@host", takes_over: false }
     }
 
     /// Another machine with a copy of the journal.
@@ -140,7 +145,8 @@ impl Stage {
     pub(super) fn with_events(&self, events: Vec<Event>) -> Self {
         let book = Notebook { events: Arc::new(Mutex::new(events)), ..Notebook::default() };
         let (plan, registry) = (Arc::clone(&self.plan), Arc::clone(&self.registry));
-        Self { fleet: self.fleet.clone(), plan, book, registry }
+        let (fleet, by) = (self.fleet.clone(), self.by);
+        Self { fleet, plan, book, registry, by, takes_over: false }
     }
 
     /// A process takes the run in hand; the first one begins it.
@@ -160,7 +166,7 @@ impl Stage {
         let state = RunState::replay(&book.events()).unwrap();
         let epoch = state.epoch.map_or(Epoch::FIRST, Epoch::next);
         let mut runner = self.process(state, book);
-        runner.note(Event::Driven { epoch, by: "alice@host".to_owned(), at }).await.unwrap();
+        runner.note(Event::Driven { epoch, by: self.by.to_owned(), at }).await.unwrap();
         runner
     }
 
@@ -196,7 +202,7 @@ impl Stage {
     fn claimant(&self) -> Claimant {
         // Every process has another one.
         let number = self.book.events().len() as u128;
-        Claimant { process: Ulid(number), over: BTreeSet::new(), takes_over: false }
+        Claimant { process: Ulid(number), over: BTreeSet::new(), takes_over: self.takes_over }
     }
 
     pub(super) fn state(&self) -> RunState {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use quaymaster::nodes::{Looks as _, SurveyKey};
-use quaymaster::run::order;
+use quaymaster::plan::{Gate, Verb, What};
+use quaymaster::run::{Evidence, GateState, order};
 use quaymaster_proto::Lease;
 use quaymaster_simulation::life::Life;
 use quaymaster_simulation::world::IMAGES;
@@ -24,7 +25,30 @@ pub(crate) struct Excuses {
     pub(crate) has_lost_revision: bool,
 }
 
+/// What a node that does not serve has.
+const NOT_WELL: &str = "no well Quay as it should be";
+
 impl Operator {
+    /// Whether a node does not serve, and the run, which has stopped something,
+    /// did not say so at its end. What is down behind another run's back is to
+    /// be told, not mended.
+    pub(crate) fn hides(&self, wrong: &str) -> bool {
+        let (plan, state) = (self.plan.plan(), self.journal.state());
+        let of = |what: What| state.way(plan).iter().find(move |step| step.what == what);
+        let has_stopped =
+            plan.first_step(What::Act(Verb::Stop)).is_some_and(|stop| state.has_begun(stop.number));
+        let gate = of(What::Gate(Gate::Verified)).and_then(|step| state.gates.get(&step.number));
+        let told = match gate {
+            Some(GateState::Passed { evidence: Evidence::Verified { account, .. }, .. }) => {
+                let failed = account.places.iter().filter(|place| !place.failed.is_empty());
+                failed.map(|place| place.name.clone()).collect()
+            }
+            Some(_) | None => Vec::new(),
+        };
+        let is_told = |name: &String| wrong == format!("{name}: {NOT_WELL}");
+        has_stopped && wrong.ends_with(NOT_WELL) && !told.iter().any(is_told)
+    }
+
     /// What is not as it should be at the end of a window, or of its way back.
     pub(crate) async fn unfinished(&self, outcome: &Outcome, excuses: Excuses) -> Vec<String> {
         let mut wrong = self.unfinished_agents(outcome, excuses).await;
@@ -46,7 +70,7 @@ impl Operator {
                     && stored.process.as_ref().is_some_and(|it| it.mode.as_deref() == mode)
             });
             if !is_there {
-                wrong.push(format!("{}: no well Quay as it should be", host.name));
+                wrong.push(format!("{}: {NOT_WELL}", host.name));
             }
             // Of an attempt that failed and was begun anew a person may want to see more.
             let left = host.containers.values().filter(|stored| {

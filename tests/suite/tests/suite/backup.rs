@@ -11,6 +11,7 @@ use quaymaster_suite::container::is_running;
 use quaymaster_suite::{Shape, TestLab};
 use serde_json::Value;
 
+use crate::mariadb;
 use crate::whole::succeeded;
 
 const NODE: &str = "quay-1";
@@ -58,32 +59,82 @@ async fn what_stands_against_a_backup_is_told_before_the_window_and_a_waiver_sta
 
 #[tokio::test]
 async fn a_disk_that_fills_up_during_the_dump_leads_back_by_itself() {
-    let mut lab = TestLab::up(postgres(2)).await;
+    a_disk_that_fills_up_leads_back(DatabaseKind::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_during_the_dump_of_mariadb_leads_back_by_itself() {
+    a_disk_that_fills_up_leads_back(DatabaseKind::Mariadb).await;
+}
+
+/// The lab's own programs of a kind of database.
+struct Programs {
+    place: PathBuf,
+    dumps: &'static str,
+    restores: &'static str,
+    /// In agent.yaml.
+    setting: &'static str,
+}
+
+impl Programs {
+    fn of(kind: DatabaseKind) -> Self {
+        match kind {
+            DatabaseKind::Mariadb => Self {
+                place: "/usr/bin".into(),
+                dumps: "mariadb-dump",
+                restores: "mariadb",
+                setting: "mysqldump",
+            },
+            DatabaseKind::Postgres | DatabaseKind::Sqlite => Self {
+                place: programs(),
+                dumps: "pg_dump",
+                restores: "pg_restore",
+                setting: "pg_dump",
+            },
+        }
+    }
+
+    /// Has an agent use a program that fills this directory's disk before it dumps.
+    fn fill(&self, agent_file: &Path, directory: &Path, backups: &Path) {
+        let Self { place, dumps, restores, setting } = self;
+        fs::create_dir(directory).unwrap();
+        let script = directory.join(dumps);
+        fs::write(
+            &script,
+            format!(
+                "#!/bin/sh\n[ \"$1\" = --version ] || cat /dev/zero >\"{}/filler\" 2>/dev/null\n\
+                 exec {}/{dumps} \"$@\"\n",
+                backups.display(),
+                place.display()
+            ),
+        )
+        .unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink(place.join(restores), directory.join(restores)).unwrap();
+        let sound = fs::read_to_string(agent_file).unwrap();
+        let own = format!(", {setting}: \"{}\" }}\ncomponents", script.display());
+        fs::write(agent_file, sound.replacen(" }\ncomponents", &own, 1)).unwrap();
+    }
+}
+
+async fn a_disk_that_fills_up_leads_back(kind: DatabaseKind) {
+    let mut shape = Shape::of(2);
+    shape.database = kind;
+    let mut lab = TestLab::up(shape).await;
     let layout = lab.lab().layout();
     let (file, backups) = (layout.agent_file(NODE), layout.backups(NODE));
     let disk = SmallDisk::over(&backups);
-    let script = lab.dir().join("pg_dump");
-    let real = programs().display().to_string();
-    fs::write(
-        &script,
-        format!(
-            "#!/bin/sh\n[ \"$1\" = --version ] || cat /dev/zero >\"{}/filler\" 2>/dev/null\n\
-             exec {real}/pg_dump \"$@\"\n",
-            backups.display()
-        ),
-    )
-    .unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    std::os::unix::fs::symlink(format!("{real}/pg_restore"), lab.dir().join("pg_restore")).unwrap();
     let sound = fs::read_to_string(&file).unwrap();
-    let own = format!(", pg_dump: \"{}\" }}\ncomponents", script.display());
-    fs::write(&file, sound.replacen(" }\ncomponents", &own, 1)).unwrap();
+    Programs::of(kind).fill(&file, &lab.dir().join("programs"), &backups);
+    let left = Leftover::of(&lab.lab().file().cluster, &backups);
     lab.restart_agent(NODE).await;
+    left.is_swept();
 
     let before = lab.look().await;
     let plan = lab.plan(Some("synchronous")).await;
     let held = lab.apply(&plan).await.expect_code(7);
-    says(&held.stderr, &["No space left on device", "make room there"]);
+    let full = if kind == DatabaseKind::Mariadb { "errno 28 " } else { "No space left on device" };
+    says(&held.stderr, &[full, "make room there"]);
     let now = lab.look().await;
     assert_eq!(now.revision, before.revision);
     for (node, containers) in &now.containers {
@@ -109,7 +160,11 @@ async fn a_disk_that_fills_up_during_the_dump_leads_back_by_itself() {
     let [node] = nodes.as_slice() else { panic!("{nodes:?}") };
     config_can_be_put_back(node, &lab.lab().layout().config(NODE));
     let [kept] = kept.as_slice() else { panic!("{kept:?}") };
-    is_whole(kept, 40);
+    if kind == DatabaseKind::Mariadb {
+        mariadb::is_whole(&lab);
+    } else {
+        is_whole(kept, 40);
+    }
     lab.check().await.expect_clean();
 }
 
@@ -120,13 +175,7 @@ fn says(text: &str, all: &[&str]) {
     }
 }
 
-fn postgres(nodes: u8) -> Shape {
-    let mut shape = Shape::of(nodes);
-    shape.database = DatabaseKind::Postgres;
-    shape
-}
-
-fn is_kept_of_a_node(path: &Path) -> bool {
+pub(crate) fn is_kept_of_a_node(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "node")
 }
 
@@ -168,6 +217,24 @@ fn programs() -> PathBuf {
     let mut all: Vec<PathBuf> = all.map(|entry| entry.unwrap().path().join("bin")).collect();
     all.sort();
     all.pop().unwrap()
+}
+
+/// What an agent left that was killed in a dump: a login among it.
+struct Leftover(PathBuf);
+
+impl Leftover {
+    fn of(cluster: &str, backups: &Path) -> Self {
+        let name = format!("01ARZ3NDEKTSV4RRFFQ69G5FAV.{cluster}.{NODE}.00c0ffee.draft");
+        let draft = backups.join(name);
+        fs::create_dir(&draft).unwrap();
+        fs::write(draft.join(".pgpass"), "*:*:*:*:hunter2").unwrap();
+        Self(draft)
+    }
+
+    /// By the agent, when it starts.
+    fn is_swept(&self) {
+        assert!(!self.0.exists(), "{}", self.0.display());
+    }
 }
 
 /// A disk of memory with room for a dump, but for little more; gone with this value.

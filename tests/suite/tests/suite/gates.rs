@@ -59,6 +59,21 @@ impl Person {
         done.unwrap();
     }
 
+    /// The first column of every row; of bytes where MariaDB does not say text.
+    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
+        let query = sqlx::raw_sql(AssertSqlSafe(query.to_owned()));
+        match self {
+            Self::Postgres(session) => {
+                let rows = query.fetch_all(&mut *session.lock().await).await.unwrap();
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+            Self::Mariadb(session) => {
+                let rows = query.fetch_all(&mut *session.lock().await).await.unwrap();
+                rows.iter().map(|row| row.try_get_unchecked(0).unwrap()).collect()
+            }
+        }
+    }
+
     pub(crate) async fn number(&self, query: &str) -> i64 {
         let query = sqlx::raw_sql(AssertSqlSafe(query.to_owned()));
         match self {

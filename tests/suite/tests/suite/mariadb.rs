@@ -28,7 +28,7 @@ async fn stranger(lab: &TestLab) -> MySqlConnection {
 }
 
 /// A person's own look at what was kept.
-fn is_whole(lab: &TestLab) {
+pub(crate) fn is_whole(lab: &TestLab) {
     let backups = std::fs::read_dir(lab.lab().layout().backups("quay-1")).unwrap();
     let dumps: Vec<_> = backups
         .map(|entry| entry.unwrap().path().join("quay.sql"))

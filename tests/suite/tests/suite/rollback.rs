@@ -14,20 +14,31 @@ use quaymaster_suite::command::finish;
 use quaymaster_suite::container::is_running;
 use quaymaster_suite::upgrade::apply_arguments;
 use quaymaster_suite::{Outcome, Shape, TestLab};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+
+use crate::backup::is_kept_of_a_node;
+use crate::gates::Person;
 
 const BOUND: Duration = Duration::from_secs(60);
 const WORDS: [&str; 3] = ["rollback", "--because", "the new one is too slow"];
 
-fn postgres(nodes: u8) -> Shape {
+fn shape(kind: DatabaseKind, nodes: u8) -> Shape {
     let mut shape = Shape::of(nodes);
-    shape.database = DatabaseKind::Postgres;
+    shape.database = kind;
     shape
 }
 
 #[tokio::test]
 async fn a_window_that_is_done_is_rolled_back_with_every_row_that_it_had() {
-    let lab = TestLab::up(postgres(3)).await;
+    a_window_that_is_done_is_rolled_back(DatabaseKind::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_window_on_mariadb_that_is_done_is_rolled_back_with_every_row_that_it_had() {
+    a_window_that_is_done_is_rolled_back(DatabaseKind::Mariadb).await;
+}
+
+async fn a_window_that_is_done_is_rolled_back(kind: DatabaseKind) {
+    let lab = TestLab::up(shape(kind, 3)).await;
     verify_nothing(&lab);
     let (before, rows) = (lab.look().await, rows(&lab).await);
     let plan = lab.plan(Some("synchronous")).await;
@@ -64,7 +75,16 @@ async fn a_window_that_is_done_is_rolled_back_with_every_row_that_it_had() {
 
 #[tokio::test]
 async fn a_migration_that_was_killed_half_way_is_rolled_back() {
-    let mut shape = postgres(2);
+    a_migration_that_was_killed_is_rolled_back(DatabaseKind::Postgres).await;
+}
+
+#[tokio::test]
+async fn a_migration_of_mariadb_that_was_killed_half_way_is_rolled_back() {
+    a_migration_that_was_killed_is_rolled_back(DatabaseKind::Mariadb).await;
+}
+
+async fn a_migration_that_was_killed_is_rolled_back(kind: DatabaseKind) {
+    let mut shape = shape(kind, 2);
     shape.pace.revision_seconds = 0.3;
     let lab = TestLab::up(shape).await;
     verify_nothing(&lab);
@@ -174,32 +194,46 @@ async fn serves_as_before(lab: &TestLab, revision: &Option<String>) {
 
 /// Every table with the number of its rows and a digest of all of them.
 async fn rows(lab: &TestLab) -> BTreeMap<String, String> {
-    let mut database = PgConnection::connect(&lab.database_uri()).await.unwrap();
-    let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'";
-    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut database).await.unwrap();
+    let person = Person::at(lab).await;
+    let tables = match person {
+        Person::Postgres(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
+        Person::Mariadb(_) => {
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
+        }
+    };
     let mut rows = BTreeMap::new();
-    for table in tables {
-        let query = format!(
-            "SELECT count(*) AS rows, coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') \
-             AS digest FROM \"{table}\" t"
-        );
-        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&mut database).await.unwrap();
-        let (count, digest): (i64, String) = (row.get("rows"), row.get("digest"));
-        rows.insert(table, format!("{count} rows, {digest}"));
+    for table in person.texts(tables).await {
+        let query = match person {
+            Person::Postgres(_) => format!(
+                "SELECT count(*) || ' rows, ' || \
+                 coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM \"{table}\" t"
+            ),
+            Person::Mariadb(_) => {
+                let columns = format!(
+                    "SELECT concat('coalesce(hex(`', column_name, '`), ''-'')') \
+                     FROM information_schema.columns WHERE table_schema = database() \
+                     AND table_name = '{table}' ORDER BY ordinal_position"
+                );
+                let columns = person.texts(&columns).await.join(", ");
+                let row = format!("concat_ws('|', {columns})");
+                person.execute("SET SESSION group_concat_max_len = 1000000000").await;
+                format!(
+                    "SELECT concat(count(*), ' rows, ', \
+                     coalesce(md5(group_concat({row} ORDER BY {row})), '')) FROM `{table}`"
+                )
+            }
+        };
+        let digest = person.texts(&query).await.remove(0);
+        rows.insert(table, digest);
     }
-    database.close().await.unwrap();
     rows
 }
 
 /// What users do between the window and its rollback, as the database sees it.
 async fn write(lab: &TestLab) {
-    let mut database = PgConnection::connect(&lab.database_uri()).await.unwrap();
-    for statement in
-        ["CREATE TABLE pushed_since (id integer)", "INSERT INTO pushed_since VALUES (1)"]
-    {
-        database.execute(statement).await.unwrap();
-    }
-    database.close().await.unwrap();
+    let person = Person::at(lab).await;
+    person.execute("CREATE TABLE pushed_since (id integer)").await;
+    person.execute("INSERT INTO pushed_since VALUES (1)").await;
 }
 
 /// A file of the dump in which one byte is another.
@@ -207,11 +241,14 @@ struct Spoiled(PathBuf, Vec<u8>);
 
 impl Spoiled {
     fn one_byte(lab: &TestLab) -> Self {
-        let backups = lab.lab().layout().backups("quay-1");
+        let backups = fs::read_dir(lab.lab().layout().backups("quay-1")).unwrap();
         // Beside it lies what the node keeps of itself.
-        let kept = fs::read_dir(backups).unwrap().map(|kept| kept.unwrap().path().join("dump"));
-        let dump = fs::read_dir(kept.into_iter().find(|dump| dump.is_dir()).unwrap()).unwrap();
-        let largest = dump.max_by_key(|file| file.as_ref().unwrap().metadata().unwrap().len());
+        let backup =
+            backups.map(|kept| kept.unwrap().path()).find(|kept| !is_kept_of_a_node(kept)).unwrap();
+        let dump = [backup.join("dump"), backup].into_iter().find(|dump| dump.is_dir()).unwrap();
+        let largest = fs::read_dir(dump)
+            .unwrap()
+            .max_by_key(|file| file.as_ref().unwrap().metadata().unwrap().len());
         let path = largest.unwrap().unwrap().path();
         let sound = fs::read(&path).unwrap();
         let mut bytes = sound.clone();
