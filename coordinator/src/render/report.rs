@@ -73,7 +73,7 @@ pub fn report(checked: &CheckedPlan, report: &Report, program: &str, style: Styl
 fn kept(report: &Report) -> String {
     format!(
         "on every node the old container, stopped, the old config.yaml beside the new, and in \
-         {}.node its config directory and old specs",
+         {}.NODE.node its config directory and old specs",
         report.run
     )
 }
