@@ -16,7 +16,7 @@ pub enum NotOurs {
     /// Another run has been over a node since.
     #[error(
         "{node} was driven by run {later}, a window or a healing, after run {run}: what that one \
-         left is not what this one's backup belongs to"
+         left is not what this one's backup belongs to. By hand it can still be restored"
     )]
     Later {
         /// Where.
@@ -27,7 +27,7 @@ pub enum NotOurs {
         run: String,
     },
     /// Somebody drives a node.
-    #[error("{node} is driven by {holder} for run {run}")]
+    #[error("{node} is driven by {holder} for run {run}: let that one end first")]
     Driven {
         /// Where.
         node: NodeName,
@@ -37,7 +37,10 @@ pub enum NotOurs {
         run: String,
     },
     /// A node has another floor than this run set.
-    #[error("the floor of {node} is not the one that run {run} set there")]
+    #[error(
+        "the floor of {node} is not the one that run {run} set there: its agent's disk was lost. \
+         Stop its Quay, and leave it out: --without '{node}=HOW'"
+    )]
     Floor {
         /// Where.
         node: NodeName,
@@ -60,7 +63,8 @@ pub enum NotOurs {
     /// What the fresh containers are to be made from is gone.
     #[error(
         "{node} has no container {container} any more, from whose settings its {component} would \
-         be made again"
+         be made again. Stop its Quay, leave it out with --without '{node}=HOW', and make it again \
+         by hand from what the node kept of itself"
     )]
     OldGone {
         /// Where.
@@ -78,11 +82,17 @@ pub enum NotOurs {
         /// Which run.
         run: String,
     },
-    /// A node answers that was to be left out.
-    #[error("{node} answers, so it is taken down with the others: leave out --without {node}")]
-    Answers {
+    /// A Quay lives on a node that was to be left out.
+    #[error(
+        "{node} answers and has what lives, so it is taken down with the others: {}. Leave out \
+         --without {node}, or stop it first",
+        living.join("; ")
+    )]
+    Lives {
         /// Which.
         node: NodeName,
+        /// In words.
+        living: Vec<String>,
     },
     /// Nobody else has the backup.
     #[error("{node} has the backup, and without it there is nothing to restore from")]
@@ -123,11 +133,16 @@ pub fn judge(
     for (node, facts) in looks {
         let node = node.clone();
         match (facts, without.contains_key(&node)) {
-            (Ok(_), true) => return Err(NotOurs::Answers { node }),
-            (Ok(facts), false) => is_ours(plan, state, &node, facts)?,
-            (Err(_), true) if plan.backup.node() == Some(&node) => {
+            (_, true) if plan.backup.node() == Some(&node) => {
                 return Err(NotOurs::HasBackup { node });
             }
+            (Ok(facts), true) => {
+                let living = living::strangers(&node, facts, living::QUAYS, None);
+                if !living.is_empty() {
+                    return Err(NotOurs::Lives { node, living });
+                }
+            }
+            (Ok(facts), false) => is_ours(plan, state, &node, facts)?,
             (Err(_), true) => {}
             (Err(why), false) => return Err(NotOurs::Silent { node, why: why.clone() }),
         }

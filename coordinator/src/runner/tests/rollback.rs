@@ -227,17 +227,31 @@ async fn a_node_that_was_left_out_takes_part_again_or_is_left_out_in_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_answers_or_has_the_backup_is_not_left_out() {
+async fn whoever_has_a_living_quay_or_the_backup_is_not_left_out() {
     let stage = finished(3, &first_window(Mode::Complete)).await;
     let said = async |without: &str| {
         let heard = stage.late().roll_back(stage.plan.plan(), wish(&[without])).await.unwrap();
         format!("{:?}", heard.unwrap_err())
     };
-    assert!(said("quay-3").await.contains("quay-3 answers"));
+    assert!(said("quay-3").await.contains("quay-3 answers and has what lives"));
     assert!(said("quay-9").await.contains("the plan has no node quay-9"));
     stage.fleet.silence("quay-1");
     assert!(said("quay-1").await.contains("quay-1 has the backup"));
     assert!(stage.state().direction.is_there());
+}
+
+/// Nothing can make its old Quay again, so it is left out, once its Quay is stopped.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_take_part_is_left_out_once_nothing_lives_there() {
+    let stage = finished(3, &first_window(Mode::Complete)).await;
+    stage.fleet.replace_container("quay-3");
+    let why = refused(&stage).await;
+    assert!(why.contains("quay-3 has no container") && why.contains("--without"), "{why}");
+    stage.fleet.end_staged("quay-3");
+    let mut runner = stage.late();
+    runner.roll_back(stage.plan.plan(), wish(&["quay-3"])).await.unwrap().unwrap();
+    assert_eq!(runner.drive(Patience::Leave).await.unwrap(), Ended::RolledBack);
+    assert_eq!(stage.fleet.tally().returned.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
