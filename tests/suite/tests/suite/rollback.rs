@@ -85,7 +85,8 @@ async fn a_migration_of_mariadb_that_was_killed_half_way_is_rolled_back() {
 
 async fn a_migration_that_was_killed_is_rolled_back(kind: DatabaseKind) {
     let mut shape = shape(kind, 2);
-    shape.pace.revision_seconds = 0.3;
+    // Long enough for the kill to be told from the start before it.
+    shape.pace.revision_seconds = 0.8;
     let lab = TestLab::up(shape).await;
     verify_nothing(&lab);
     let (before, rows) = (lab.look().await, rows(&lab).await);
@@ -105,6 +106,8 @@ async fn a_migration_that_was_killed_is_rolled_back(kind: DatabaseKind) {
     lab.engine("quay-1").kill_container(id, Some(kill)).await.unwrap();
     let held = finish(apply, "apply").await.expect_code(8);
     assert!(held.stderr.contains("rollback"), "{}", held.page());
+    // The witness tells it from what an agent does next by some 200 ms.
+    tokio::time::sleep(Duration::from_millis(500)).await;
 
     let digest = digest_in(&lab.quaymaster(WORDS).await.expect_code(2));
     roll_back(&lab, &digest).await.expect_code(0);
