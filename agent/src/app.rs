@@ -130,12 +130,13 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     let surroundings = Surroundings::of_host(QuayClient::new().map_err(AppError::Client)?)
         .dumping_in(Arc::new(OnEngine::new(engine.clone())));
     let ledger = LedgerSlot::open(&config.state);
-    if let Some(error) = ledger.problem() {
+    let left = if let Some(error) = ledger.problem() {
         let refusal = error.refusal();
         tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
+        Vec::new()
     } else {
-        sweep(&config);
-    }
+        left(&config)
+    };
     let spec_key = spec_key::load_or_make(&config.state).map_err(AppError::SpecKey)?;
     let kept = Kept { ledger, spec_key, starters: Starters::under(host_root) };
     let address = config.listen;
@@ -153,6 +154,8 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     let service =
         Service::new(Arc::clone(&node), Arc::clone(&worker), Jobs::new(Arc::clone(&node)));
     host::ready(&node);
+    // It may take minutes, and the floor is guarded meanwhile.
+    tokio::task::spawn_blocking(move || sweep(left));
     // Until the very end: an act that settles at the end feeds the watchdog too.
     let attending = Attending { node: &node, worker: &worker, signals, certificates };
     tokio::select! {
@@ -163,13 +166,18 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     }
 }
 
-/// Removes what an agent of this node was at when it was killed, logins among
-/// it: whoever has the ledger is the only one.
-fn sweep(config: &AgentConfig) {
+/// What an agent of this node was at when it was killed, logins among it:
+/// whoever has the ledger is the only one. Listed before anything new is begun.
+fn left(config: &AgentConfig) -> Vec<PathBuf> {
     let owner = Owner { cluster: &config.cluster, node: &config.node };
     let backups = config.backup.as_ref().map(|backup| backup.directory.as_path());
-    for name in backup::sweep(backups, &config.state, owner) {
-        tracing::info!(name, "Removed what an agent that was killed had left of a backup.");
+    backup::left(backups, &config.state, owner)
+}
+
+fn sweep(left: Vec<PathBuf>) {
+    for path in backup::sweep(left) {
+        let path = path.display();
+        tracing::info!(%path, "Removed what an agent that was killed had left of a backup.");
     }
 }
 

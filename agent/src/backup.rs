@@ -40,11 +40,11 @@ use quaymaster_proto::database::{DatabaseIdentity, Session};
 use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 
 use self::container::Containers;
-pub(crate) use self::drafts::Owner;
+pub(crate) use self::drafts::{Owner, sweep};
 pub(crate) use self::error::BackupError;
 use self::files::Draft;
 pub(crate) use self::files::look_at_directory;
-pub(crate) use self::keep::{Keeping, sweep};
+pub(crate) use self::keep::{Keeping, left};
 use self::manifest::{Live, Manifest, Origin};
 use self::programs::{Program, Programs};
 use crate::engine::Mount;
@@ -226,6 +226,8 @@ impl HostDump {
         }
         let storage = storage::find(&subject, order.storage).await?;
         let needed = live.needed_bytes().saturating_add(storage.needed_bytes());
+        // What is left of an earlier one takes no room.
+        sweep(drafts::left(&subject.config.directory, subject.owner()));
         files::has_room(&subject.config.directory, needed)?;
         let draft = Draft::begin(&subject.config.directory, subject.owner(), subject.run)?;
         let begun = now();

@@ -18,8 +18,12 @@ use super::container::{self, Within};
 use super::error::BackupError;
 use crate::secret::Secret;
 
-/// Of a program's words so many bytes, the last ones.
+/// Of a program's words so many letters, the last ones.
 const WORDS: usize = 2000;
+
+/// So many bytes of them are kept until they are masked: what is cut of a secret
+/// at their beginning is not shown.
+const KEPT_WORDS: usize = 3 * WORDS;
 
 /// Between two looks at how far a program has come.
 const LOOK: Duration = Duration::from_millis(250);
@@ -183,7 +187,9 @@ impl<'a> Job<'a> {
     pub(super) fn masked(&self, words: &str) -> String {
         let secrets = self.secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
         let words = secrets.fold(words.to_owned(), |words, secret| words.replace(secret, "***"));
-        words.split_whitespace().collect::<Vec<_>>().join(" ")
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        let surplus = words.chars().count().saturating_sub(WORDS);
+        words.chars().skip(surplus).collect()
     }
 
     fn start(
@@ -236,7 +242,7 @@ async fn last_words(stderr: Option<ChildStderr>) -> String {
     let (mut words, mut buffer) = (Vec::new(), [0; 1024]);
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
         words.extend_from_slice(&buffer[..count]);
-        let surplus = words.len().saturating_sub(WORDS);
+        let surplus = words.len().saturating_sub(KEPT_WORDS);
         words.drain(..surplus);
     }
     String::from_utf8_lossy(&words).into_owned()

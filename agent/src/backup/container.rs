@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const WORDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Of its words so many, the last ones.
-const WORDS: usize = 2000;
+const WORDS: usize = 6000;
 
 /// Where containers of one order are run.
 pub(crate) trait Containers: Send + Sync {

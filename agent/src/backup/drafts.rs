@@ -2,7 +2,7 @@
 //! agent left behind that was killed. It holds half a dump, copies of a config
 //! directory, and the login of a program that ran.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quaymaster_proto::{ClusterName, NodeName, RunId};
 
@@ -30,16 +30,17 @@ impl Owner<'_> {
     }
 }
 
-/// Removes the drafts of this agent's own node; their names. One that cannot be
-/// removed is tried again next time.
-pub(crate) fn sweep(directory: &Path, owner: Owner<'_>) -> Vec<String> {
+/// The drafts of this agent's own node.
+pub(crate) fn left(directory: &Path, owner: Owner<'_>) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut swept = Vec::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if owner.is_draft_of(&name) && std::fs::remove_dir_all(entry.path()).is_ok() {
-            swept.push(name);
-        }
-    }
-    swept
+    let is_ours = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| owner.is_draft_of(&name.to_string_lossy()))
+    };
+    entries.flatten().map(|entry| entry.path()).filter(is_ours).collect()
+}
+
+/// Removes drafts, which may hold a million files; those that it has removed.
+/// One that cannot be is tried again next time.
+pub(crate) fn sweep(drafts: Vec<PathBuf>) -> Vec<PathBuf> {
+    drafts.into_iter().filter(|path| std::fs::remove_dir_all(path).is_ok()).collect()
 }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -21,9 +23,6 @@ use crate::disk;
 
 /// Written last: what has none is no backup.
 const MANIFEST: &str = "manifest.json";
-
-/// What an older backup of the same run is called until the new one is there.
-const OLD: &str = ".old";
 
 /// Where the backup of a run lies.
 pub(super) fn directory_of(directory: &Path, run: RunId) -> PathBuf {
@@ -79,6 +78,9 @@ pub(super) fn has_room(directory: &Path, needed: u64) -> Result<(), BackupError>
 pub(super) struct Draft {
     path: PathBuf,
     whole: PathBuf,
+    /// What is in the way of the whole one: a draft by its name, so that whoever
+    /// sweeps sees it.
+    old: PathBuf,
 }
 
 impl Draft {
@@ -89,12 +91,12 @@ impl Draft {
         owner: Owner<'_>,
         run: RunId,
     ) -> Result<Self, BackupError> {
-        drafts::sweep(directory, owner);
-        sweep_old(directory, owner);
+        drafts::sweep(drafts::left(directory, owner));
         let whole = directory_of(directory, run);
         let path = directory.join(owner.draft(run, &format!("{:016x}", fresh())));
+        let old = directory.join(owner.draft(run, "old"));
         make(&path)?;
-        Ok(Self { path, whole })
+        Ok(Self { path, whole, old })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -129,12 +131,10 @@ impl Draft {
     }
 
     fn take_its_place(&self) -> Result<(), BackupError> {
-        let mut old = self.whole.clone().into_os_string();
-        old.push(OLD);
-        let old = PathBuf::from(old);
+        let old = &self.old;
         let failed = |verb| BackupError::files(verb, &self.whole);
         if self.whole.exists() {
-            std::fs::rename(&self.whole, &old).map_err(failed("move aside"))?;
+            std::fs::rename(&self.whole, old).map_err(failed("move aside"))?;
         }
         std::fs::rename(&self.path, &self.whole).map_err(failed("put in place"))?;
         if let Some(parent) = self.whole.parent() {
@@ -148,18 +148,6 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path); // renamed, where it is whole
-    }
-}
-
-/// Removes what this node's agent had moved aside when it died.
-fn sweep_old(directory: &Path, owner: Owner<'_>) {
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        let is_old = entry.file_name().to_string_lossy().ends_with(OLD);
-        let is_ours = |(manifest, _): (Manifest, Backup)| manifest.origin.is_of(owner);
-        if is_old && read(&entry.path()).is_ok_and(is_ours) {
-            let _ = std::fs::remove_dir_all(entry.path()); // tried again next time
-        }
     }
 }
 
@@ -261,6 +249,11 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name == COPY {
+            continue;
+        }
+        // One of a program out of an image, left by an agent that died: whoever
+        // opened it would wait for ever.
+        if entry.file_type()?.is_fifo() {
             continue;
         }
         if entry.file_type()?.is_dir() {

@@ -54,10 +54,10 @@ impl Keeping<'_> {
     }
 }
 
-/// Removes what an agent of this node left behind that was killed.
-pub(crate) fn sweep(backups: Option<&Path>, state: &Path, owner: Owner<'_>) -> Vec<String> {
+/// What an agent of this node left behind that was killed.
+pub(crate) fn left(backups: Option<&Path>, state: &Path, owner: Owner<'_>) -> Vec<PathBuf> {
     let places = backups.map(Path::to_owned).into_iter().chain([state.join(KEPT)]);
-    places.flat_map(|place| drafts::sweep(&place, owner)).collect()
+    places.flat_map(|place| drafts::left(&place, owner)).collect()
 }
 
 /// Keeps it; on disk when this returns. What the run has kept already is left
@@ -282,7 +282,7 @@ mod tests {
             std::fs::write(draft.join(".my.cnf"), "password=hunter2").unwrap();
         }
         std::fs::create_dir(backups.join(run.to_string())).unwrap();
-        assert_eq!(sweep(Some(&backups), place.0.path(), ours).len(), 2);
+        assert_eq!(drafts::sweep(super::left(Some(&backups), place.0.path(), ours)).len(), 2);
         let there: Vec<_> = all.iter().filter(|draft| draft.exists()).collect();
         assert_eq!(there, of_others.iter().collect::<Vec<_>>());
         assert!(backups.join(run.to_string()).exists(), "a whole one stays");

@@ -10,7 +10,6 @@ use quaymaster_proto::storage::KeptStorage;
 use quaymaster_proto::{ClusterName, FileDigest, NodeName, RunId};
 use serde::{Deserialize, Serialize};
 
-use super::drafts::Owner;
 use super::error::{BackupError, Unsound};
 
 /// The only version so far.
@@ -143,12 +142,6 @@ pub(super) struct Origin {
     /// Over what had run on all nodes until it was dark.
     pub(super) ran: FileDigest,
     pub(super) tool: String,
-}
-
-impl Origin {
-    pub(super) fn is_of(&self, owner: Owner<'_>) -> bool {
-        Owner { cluster: &self.cluster, node: &self.node } == owner
-    }
 }
 
 /// One file of a backup.

@@ -116,8 +116,9 @@ pub(super) async fn find(
 }
 
 fn measured(local: Local, backups: &Path, watch: &Watch) -> Result<Measured, StorageError> {
+    look::is_apart(&local.directory, backups)?;
     let size = tree::count(&local.directory, &mut || watch.go_on())?;
-    let reflinks = look::shares_bytes(&local.directory, backups);
+    let reflinks = look::shares_bytes(&local.directory, backups)?;
     Ok(Measured { local, size, reflinks })
 }
 

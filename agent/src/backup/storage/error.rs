@@ -35,6 +35,14 @@ pub(crate) enum StorageError {
         /// Of the storage.
         directory: PathBuf,
     },
+    /// What lies behind it would not be in the copy.
+    #[error("`{}` of the storage is a link to `{}`, which a copy would not hold", link.display(), target.display())]
+    Linked {
+        /// The link.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
     /// The agent knows of no program.
     #[error("agent.yaml names no backup.storage_hook")]
     NoHook,
@@ -121,6 +129,10 @@ impl StorageError {
             }
             Self::NotMounted { .. } => {
                 "name a node whose Quay has the storage mounted under backup.node of cluster.yaml"
+            }
+            Self::Linked { .. } => {
+                "mount what it leads to in its place, or let backup.storage of cluster.yaml be \
+                 `hook`"
             }
             Self::Inside { .. } => "set backup.directory of agent.yaml to another place",
             Self::NoHook => "name a program under backup.storage_hook of agent.yaml",

@@ -3,10 +3,11 @@
 //! secret, and says by its end whether it is done.
 
 use std::path::Path;
+use std::time::Duration;
 
 use quaymaster_proto::storage::HookFooting;
 use rustix::fs::{Access, AtFlags, CWD};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use super::error::StorageError;
 use crate::backup::Subject;
@@ -18,6 +19,12 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Of the line that it is known by, so many letters.
 const LONGEST: usize = 200;
+
+/// A longer line is taken for several.
+const LINE: u64 = 64 * 1024;
+
+/// The registry is down while it runs.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// Whether there is one, and it could be run.
 pub(super) fn look(program: Option<&Path>) -> HookFooting {
@@ -55,11 +62,23 @@ pub(super) async fn run(program: &Path, subject: &Subject<'_>) -> Result<String,
         within: None,
     };
     (subject.progress)(0, "the storage's hook runs");
-    let mut open = job.open().map_err(of_the_hook)?;
-    let read = last_line(&mut open.printed).await;
-    let said = open.close(read).await.map_err(of_the_hook)?;
-    let masks = secrets.iter().map(|secret| secret.expose()).filter(|secret| !secret.is_empty());
-    Ok(masks.fold(said, |said, secret| said.replace(secret, "***")))
+    let running = async {
+        let mut open = job.open().map_err(of_the_hook)?;
+        let masked = |line: String| {
+            let masks = secrets.iter().map(|secret| secret.expose());
+            let masks = masks.filter(|secret| !secret.is_empty());
+            masks.fold(line, |line, secret| line.replace(secret, "***"))
+        };
+        let read = last_line(&mut open.printed, masked).await;
+        open.close(read).await.map_err(of_the_hook)
+    };
+    // Dropped, it ends with all that it has started.
+    tokio::time::timeout(LIMIT, running).await.unwrap_or_else(|_| {
+        let said = "it, or what it started, has not closed its output".to_owned();
+        let status = format!("no end within {} min", LIMIT.as_secs() / 60);
+        Err(StorageError::HookFailed { program: program.display().to_string(), status, said }
+            .into())
+    })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else comes of a program")]
@@ -75,14 +94,17 @@ fn of_the_hook(error: BackupError) -> BackupError {
     }
 }
 
-/// The last line that is not empty, in plain letters.
-async fn last_line(printed: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<String> {
+/// The last line that is not empty, in plain letters: masked before it is cut.
+async fn last_line(
+    printed: &mut (impl AsyncBufRead + Unpin),
+    masked: impl Fn(String) -> String,
+) -> std::io::Result<String> {
     let (mut line, mut last) = (Vec::new(), String::new());
-    while printed.read_until(b'\n', &mut line).await? > 0 {
+    while printed.take(LINE).read_until(b'\n', &mut line).await? > 0 {
         let text = String::from_utf8_lossy(&line);
         let plain: String = text.trim().chars().filter(|letter| !letter.is_control()).collect();
         if !plain.is_empty() {
-            last = plain.chars().take(LONGEST).collect();
+            last = masked(plain).chars().take(LONGEST).collect();
         }
         line.clear();
     }

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "an effect room: it looks at directories")]
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use quaymaster_proto::storage::{HookFooting, StorageFooting, StoragePlace, StorageSize};
@@ -55,7 +55,8 @@ fn measure(directory: &Path, backups: &Path) -> Result<StorageSize, StorageError
         elapsed if elapsed < LIMIT => Ok(()),
         _ => Err(StorageError::CalledOff),
     };
-    let reflinks = shares_bytes(directory, backups);
+    is_apart(directory, backups)?;
+    let reflinks = shares_bytes(directory, backups)?;
     match tree::count(directory, in_time) {
         Ok(tree::Tally { files, bytes, .. }) => {
             Ok(StorageSize { bytes, files, is_counted: true, reflinks })
@@ -76,15 +77,25 @@ fn at_most(directory: &Path) -> Result<(u64, u64), StorageError> {
     Ok((blocks.saturating_mul(all.f_frsize), all.f_files.saturating_sub(all.f_ffree)))
 }
 
+/// Refuses backups that lie in the storage by whatever name: the copy would
+/// hold itself.
+pub(super) fn is_apart(directory: &Path, backups: &Path) -> Result<(), StorageError> {
+    let real = |path: &Path| path.canonicalize().map_err(StorageError::unread(path));
+    if real(backups)?.starts_with(real(directory)?) {
+        return Err(StorageError::Inside { directory: directory.to_owned() });
+    }
+    Ok(())
+}
+
 /// Whether a file of the storage would share its bytes with a copy among the
-/// backups: tried on a file without a name, of which nothing stays.
-pub(super) fn shares_bytes(directory: &Path, backups: &Path) -> bool {
-    let Some(first) = tree::first_file(directory) else { return false };
+/// backups: tried on a file without a name, of which nothing stays. A file that
+/// cannot be opened is told: no copy would have it.
+pub(super) fn shares_bytes(directory: &Path, backups: &Path) -> Result<bool, StorageError> {
+    let Some(first) = tree::first_file(directory) else { return Ok(false) };
+    let file = File::open(&first).map_err(StorageError::unread(&first))?;
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let Ok(nameless) = rustix::fs::open(backups, flags, Mode::RUSR | Mode::WUSR) else {
-        return false;
+        return Ok(false);
     };
-    File::open::<PathBuf>(first)
-        .and_then(|file| copy::share(&nameless.into(), &file))
-        .is_ok_and(|it| it)
+    Ok(copy::share(&nameless.into(), &file).is_ok_and(|shared| shared))
 }

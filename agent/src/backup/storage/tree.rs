@@ -70,11 +70,21 @@ pub(super) fn walk(
             } else if about.is_file() {
                 meet(Met::File(&below, about.len()))?;
             } else if about.is_symlink() {
+                stays_within(&root, path)?;
                 meet(Met::Link(&below))?;
             }
         }
     }
     Ok(())
+}
+
+/// Refuses a link out of the storage: behind it blobs may lie that nobody would
+/// copy. One that leads nowhere holds nothing.
+fn stays_within(root: &Path, link: PathBuf) -> Result<(), StorageError> {
+    match link.canonicalize() {
+        Ok(target) if !target.starts_with(root) => Err(StorageError::Linked { link, target }),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Counts everything below a directory, as long as `go_on` allows.

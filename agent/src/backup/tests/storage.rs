@@ -160,6 +160,52 @@ async fn an_operators_program_says_what_it_made_and_a_failure_leaves_nothing() {
     assert_eq!(kept, [stored.rig.run.to_string()], "the older one stays, and no draft");
 }
 
+/// Nor is a secret shown by halves.
+#[tokio::test]
+async fn what_a_hook_prints_is_masked_before_it_is_cut() {
+    let mut stored = Stored::new().await;
+    let uri = stored.rig.directory.path().join("quay.db");
+    let text = format!(
+        "DB_URI: 'sqlite:///{}'\nSECRET_KEY: hunter2-and-more\nDISTRIBUTED_STORAGE_CONFIG:\n  \
+         default: [S3Storage, {{s3_secret_key: hunter2-and-more}}]\n",
+        uri.display()
+    );
+    stored.rig.settings = Settings::read(text.as_bytes()).unwrap();
+    stored.hook("printf '%0196d'; echo hunter2-and-more");
+    let kept = stored.run_hook().await.unwrap().backup.storage.unwrap();
+    let KeptStorage::Hooked { said, .. } = kept else { panic!("{kept:?}") };
+    assert!(!said.contains("hunt") && said.ends_with("***"), "{said}");
+}
+
+#[tokio::test]
+async fn blobs_that_a_copy_would_not_hold_are_told_before_anything_is_dumped() {
+    let stored = Stored::new().await;
+    stored.shell("mkdir elsewhere && ln -s ../../elsewhere storage/registry/more");
+    let told = stored.copy().await.unwrap_err();
+    assert!(told.contains("storage/registry/more` of the storage is a link to"), "{told}");
+    let look = storage::look(Some(&stored.rig.config), &stored.rig.settings, &stored.rig.mounts);
+    let found = look.await;
+    assert!(matches!(found.locations[0].place, StoragePlace::Unseen { .. }), "{found:?}");
+}
+
+#[tokio::test]
+async fn backups_in_the_storage_by_another_name_are_told() {
+    let mut stored = Stored::new().await;
+    stored.shell("mkdir storage/registry/backups && ln -s storage/registry other");
+    stored.rig.config.directory = stored.rig.directory.path().join("other/backups");
+    let told = stored.copy().await.unwrap_err();
+    assert!(told.contains("backups lie in"), "{told}");
+}
+
+/// It would be opened, and waited for, for ever.
+#[tokio::test]
+async fn a_pipe_that_a_killed_agent_left_in_a_backup_hinders_nothing() {
+    let stored = Stored::new().await;
+    stored.copy().await.unwrap();
+    stored.shell("mkfifo backups/$RUN/.printed");
+    assert!(stored.copy().await.unwrap().was_there);
+}
+
 #[tokio::test]
 async fn a_storage_is_measured_where_backups_are_made() {
     let mut stored = Stored::new().await;
