@@ -139,6 +139,18 @@ pub(crate) enum BackupError {
         /// Each.
         sessions: Vec<String>,
     },
+    /// Nobody is on it but whom somebody expects, and one of those holds a lock.
+    #[error(
+        "cannot empty the database: for {seconds} s a session held a lock on what has to be \
+         dropped; on it {}",
+        on_it(sessions)
+    )]
+    Locked {
+        /// How long it was waited.
+        seconds: u32,
+        /// Each session but the agents'.
+        sessions: Vec<String>,
+    },
     /// The kept backup is not the one that was ordered.
     #[error("the backup in `{directory}` is not the one that was ordered")]
     OtherBackup {
@@ -348,6 +360,10 @@ impl BackupError {
                 "end these sessions first (a dump of an agent that is gone calls itself \
                  quaymaster-backup)"
             }
+            Self::Locked { .. } => {
+                "end the session that holds it (one that idles in a transaction, most often), then \
+                 resume: the restore is begun anew"
+            }
             Self::OtherBackup { .. } => "see who changed it",
             Self::Unread { .. } => {
                 "let the agent's user read it, as its unit does, or take it out of config.yaml's \
@@ -372,6 +388,14 @@ fn of_files(kind: io::ErrorKind) -> &'static str {
     }
     "let the agent's user write in backup.directory of agent.yaml; its unit names it in \
      ReadWritePaths="
+}
+
+fn on_it(sessions: &[String]) -> String {
+    match sessions {
+        [] => "is nobody else now".to_owned(),
+        [one] => format!("is {one}"),
+        several => format!("are {}", several.join(", ")),
+    }
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -223,6 +223,15 @@ async fn a_database_that_was_migrated_comes_back_with_every_row() {
     // One that cluster.yaml names may stay.
     rig.expected = vec!["psql".to_owned()];
     assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
+    // But not hold what has to be emptied.
+    let mut stranger = stranger;
+    let reads = sqlx::raw_sql("BEGIN; SELECT * FROM repository");
+    stranger.execute(reads).await.unwrap();
+    let said = rig.restore(&again.backup).await.unwrap_err();
+    let held = "cannot empty the database: for 1 s a session held a lock on what has to be \
+                dropped; on it is `psql` of quay; end";
+    assert!(said.starts_with(held), "{said}");
+    assert_eq!(server.one("SELECT count(*)::text FROM repository").await, "1");
     drop(stranger);
 
     let wrong = rig.settings.database().unwrap();
