@@ -10,6 +10,9 @@ use crate::quay::database::LookError;
 /// The program that dumps PostgreSQL.
 pub(super) const POSTGRES: &str = "pg_dump";
 
+/// What to do about a full disk.
+const ROOM: &str = "make room there, or set backup.directory in agent.yaml to another disk";
+
 /// How MySQL's and MariaDB's programs say ENOSPC and EDQUOT.
 const FULL: [&str; 4] = ["errno 28", "Errcode: 28", "errno 122", "Errcode: 122"];
 
@@ -312,9 +315,7 @@ impl BackupError {
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
             Self::Files { source, .. } => of_files(source.kind()),
-            Self::NoRoom { .. } => {
-                "make room there, or set backup.directory in agent.yaml to another disk"
-            }
+            Self::NoRoom { .. } => ROOM,
             Self::NoProgram { program, .. } | Self::TooOld { program, .. }
                 if *program == POSTGRES =>
             {
@@ -331,9 +332,7 @@ impl BackupError {
                 "install the whole package of client programs on this node again, or name in \
                  backup.pg_dump or backup.mysqldump of agent.yaml one that has it beside it"
             }
-            Self::Program { said, .. } if said.contains("No space left on device") => {
-                "make room there, or set backup.directory in agent.yaml to another disk"
-            }
+            Self::Program { said, .. } if said.contains("No space left on device") => ROOM,
             // MariaDB's and MySQL's programs say the system's number alone.
             Self::Program { said, .. } if FULL.iter().any(|full| said.contains(full)) => {
                 "that is a full disk: make room there, or set backup.directory in agent.yaml to \
@@ -380,7 +379,7 @@ impl BackupError {
 
 fn of_files(kind: io::ErrorKind) -> &'static str {
     if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-        return "make room there, or set backup.directory in agent.yaml to another disk";
+        return ROOM;
     }
     if kind == io::ErrorKind::NotFound {
         return "make backup.directory of agent.yaml: install -d -o quaymaster -g quaymaster \
