@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::backup::container::OnEngine;
+use crate::backup::container::{self, OnEngine};
 use crate::backup::{self, Owner};
 use crate::config::{AgentConfig, ConfigError, TlsFiles};
 use crate::engine::Engine;
@@ -130,6 +130,7 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     let surroundings = Surroundings::of_host(QuayClient::new().map_err(AppError::Client)?)
         .dumping_in(Arc::new(OnEngine::new(engine.clone())));
     let ledger = LedgerSlot::open(&config.state);
+    let is_only = ledger.problem().is_none();
     if let Some(error) = ledger.problem() {
         let refusal = error.refusal();
         tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
@@ -153,6 +154,10 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     let service =
         Service::new(Arc::clone(&node), Arc::clone(&worker), Jobs::new(Arc::clone(&node)));
     host::ready(&node);
+    // Before anybody may have one made anew.
+    if is_only {
+        sweep_container(&node).await;
+    }
     // Until the very end: an act that settles at the end feeds the watchdog too.
     let attending = Attending { node: &node, worker: &worker, signals, certificates };
     tokio::select! {
@@ -170,6 +175,19 @@ fn sweep(config: &AgentConfig) {
     let backups = config.backup.as_ref().map(|backup| backup.directory.as_path());
     for name in backup::sweep(backups, &config.state, owner) {
         tracing::info!(name, "Removed what an agent that was killed had left of a backup.");
+    }
+}
+
+/// The same of the container that it ran a program in.
+async fn sweep_container<E: Engine>(node: &Node<E>) {
+    let AgentConfig { cluster, node: name, .. } = &node.config;
+    match container::sweep(&node.engine, cluster, name).await {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("Ended the container of a backup whose agent was killed."),
+        Err(error) => {
+            let problem = error.in_one_line();
+            tracing::warn!(problem, "Cannot see whether a killed agent left a backup's container.");
+        }
     }
 }
 
