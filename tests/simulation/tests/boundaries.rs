@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use quaymaster::run::{Event, GateFailure};
 use tokio::time::sleep;
 
 use crate::cluster::{Chosen, Cluster, Kind, Made, Ordeal};
@@ -121,6 +122,9 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
                 wrong.push(format!("{outcome:?}"));
             }
         }
+        if matches!(disturbance, Disturbance::Coordinator(_)) && meets_strangers(&operator) {
+            wrong.push("a later process took the run's own session for a stranger's".to_owned());
+        }
         let trace = cluster.world.state().trace.join("\n");
         if !wrong.is_empty() {
             return Err(format!("{kind:?} {way:?}, {disturbance:?}: {wrong:#?}\n{trace}"));
@@ -130,6 +134,13 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let visitor = operator.visitor.lock().unwrap().take();
         let turned = visitor.and_then(|visitor| visitor.since).or(done);
         Ok(Seen { appends, orders, points, turned, is_back: outcome == Outcome::Back })
+    })
+}
+
+/// Whether a gate closed at sessions, where there are none but the product's own.
+fn meets_strangers(operator: &Operator) -> bool {
+    operator.journal.events().iter().any(|event| {
+        matches!(event, Event::Closed { failure: GateFailure::ForeignSessions { .. }, .. })
     })
 }
 
