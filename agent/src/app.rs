@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::backup::container::OnEngine;
+use crate::backup::container::{self, OnEngine};
 use crate::backup::{self, Owner};
 use crate::config::{AgentConfig, ConfigError, TlsFiles};
 use crate::engine::Engine;
@@ -130,12 +130,13 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     let surroundings = Surroundings::of_host(QuayClient::new().map_err(AppError::Client)?)
         .dumping_in(Arc::new(OnEngine::new(engine.clone())));
     let ledger = LedgerSlot::open(&config.state);
-    let left = if let Some(error) = ledger.problem() {
-        let refusal = error.refusal();
-        tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
-        Vec::new()
-    } else {
-        left(&config)
+    let left = match ledger.problem() {
+        None => Some(left(&config)),
+        Some(error) => {
+            let refusal = error.refusal();
+            tracing::error!(remedy = refusal.remedy, "No act is accepted: {refusal}.");
+            None
+        }
     };
     let spec_key = spec_key::load_or_make(&config.state).map_err(AppError::SpecKey)?;
     let kept = Kept { ledger, spec_key, starters: Starters::under(host_root) };
@@ -154,8 +155,12 @@ pub(crate) async fn run(config: AgentConfig, host_root: &Path) -> Result<(), App
     let service =
         Service::new(Arc::clone(&node), Arc::clone(&worker), Jobs::new(Arc::clone(&node)));
     host::ready(&node);
-    // It may take minutes, and the floor is guarded meanwhile.
-    tokio::task::spawn_blocking(move || sweep(left));
+    if let Some(left) = left {
+        // Before anybody may have one made anew.
+        sweep_container(&node).await;
+        // It may take minutes, and the floor is guarded meanwhile.
+        tokio::task::spawn_blocking(move || sweep(left));
+    }
     // Until the very end: an act that settles at the end feeds the watchdog too.
     let attending = Attending { node: &node, worker: &worker, signals, certificates };
     tokio::select! {
@@ -178,6 +183,19 @@ fn sweep(left: Vec<PathBuf>) {
     for path in backup::sweep(left) {
         let path = path.display();
         tracing::info!(%path, "Removed what an agent that was killed had left of a backup.");
+    }
+}
+
+/// The same of the container that it ran a program in.
+async fn sweep_container<E: Engine>(node: &Node<E>) {
+    let AgentConfig { cluster, node: name, .. } = &node.config;
+    match container::sweep(&node.engine, cluster, name).await {
+        Ok(false) => {}
+        Ok(true) => tracing::info!("Ended the container of a backup whose agent was killed."),
+        Err(error) => {
+            let problem = error.in_one_line();
+            tracing::warn!(problem, "Cannot see whether a killed agent left a backup's container.");
+        }
     }
 }
 

@@ -42,6 +42,12 @@ struct Job {
     task: AbortHandle,
 }
 
+impl Job {
+    fn has_restored(&self) -> bool {
+        matches!(self.report.borrow().state, JobState::Restored { .. })
+    }
+}
+
 /// All jobs since the agent started.
 #[derive(Debug)]
 pub(crate) struct Jobs<E> {
@@ -200,6 +206,8 @@ impl<E: Engine> Jobs<E> {
             return Ok(job.report.borrow().clone());
         }
         self.node.still_drives(&act)?;
+        // It came to its end while nobody drove: what it did is not done twice.
+        let is_restored = jobs.get(&id).is_some_and(|job| job.work == work && job.has_restored());
         if let Some(job) = jobs.get(&id) {
             self.cancel_one(&id, job, "something has run since, and it is made anew");
         }
@@ -208,7 +216,7 @@ impl<E: Engine> Jobs<E> {
         let (node, shown) = (Arc::clone(&self.node), Arc::clone(&report));
         let (asked, done) = (act.clone(), work.clone());
         let doing = async move {
-            let (state, how) = perform(&node, &act, &done, &shown).await;
+            let (state, how) = perform(&node, &act, &done, is_restored, &shown).await;
             telemetry::job_ended(&Span::current(), &state, how);
             // Cancelled at the last moment: that is how it ended, and on record.
             if !settle(&shown, &state) {
@@ -240,13 +248,14 @@ async fn perform<E: Engine>(
     node: &Node<E>,
     act: &Act,
     work: &Work,
+    is_restored: bool,
     report: &watch::Sender<JobReport>,
 ) -> (JobState, How) {
     match work {
         Work::Pull(order) => (pull::pull(node, order, report).await, How::Changed),
         Work::BackUp(order) => back_up::back_up(node, act, order, report).await,
         Work::CheckBackup(order) => back_up::check(node, act, order, report).await,
-        Work::Restore(order) => back_up::restore(node, act, order, report).await,
+        Work::Restore(order) => back_up::restore(node, act, order, is_restored, report).await,
         Work::Act(order) => {
             let problem = format!("{} is an act, and no job", order.verb());
             (JobState::Failed { problem }, How::Already)

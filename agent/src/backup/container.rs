@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use quaymaster_proto::postgres_version::PostgresVersion;
-use quaymaster_proto::{ContainerId, ImageId, RestartPolicy};
+use quaymaster_proto::{ClusterName, ContainerId, ImageId, NodeName, RestartPolicy};
 use serde_json::json;
 
 use super::child::Job;
@@ -185,6 +185,24 @@ async fn clear<E: Engine>(engine: &E, id: &ContainerId) {
     let _ = engine.remove(id).await;
 }
 
+/// Ends and removes the container that an agent of this node left when it was
+/// killed: it dumps for nobody, and is a session on the database. Whether there
+/// was one.
+pub(crate) async fn sweep<E: Engine>(
+    engine: &E,
+    cluster: &ClusterName,
+    node: &NodeName,
+) -> Result<bool, EngineError> {
+    let (name, labels) = named(cluster, node);
+    let Some(left) = engine.container(&name).await? else { return Ok(false) };
+    let says = |(key, value): &(&'static str, String)| left.labels.get(*key) == Some(value);
+    if !left.labels.contains_key(BACKUP) || !labels.iter().all(says) {
+        return Ok(false);
+    }
+    clear(engine, &left.state.id).await;
+    Ok(true)
+}
+
 impl<E: Engine> Containers for OnEngine<E> {
     fn image<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<(ImageId, Option<String>)>> {
         async {
@@ -250,8 +268,8 @@ async fn last_words<E: Engine>(engine: &E, id: &ContainerId) -> String {
 
 /// The name and the labels of a node's container.
 pub(super) fn named(
-    cluster: &quaymaster_proto::ClusterName,
-    node: &quaymaster_proto::NodeName,
+    cluster: &ClusterName,
+    node: &NodeName,
 ) -> (String, [(&'static str, String); 2]) {
     let labels = [(names::CLUSTER, cluster.to_string()), (names::NODE, node.to_string())];
     (format!("quaymaster-backup-{cluster}-{node}"), labels)

@@ -10,6 +10,9 @@ use crate::quay::database::LookError;
 /// The program that dumps PostgreSQL.
 pub(super) const POSTGRES: &str = "pg_dump";
 
+/// What to do about a full disk.
+const ROOM: &str = "make room there, or set backup.directory in agent.yaml to another disk";
+
 /// How MySQL's and MariaDB's programs say ENOSPC and EDQUOT.
 const FULL: [&str; 4] = ["errno 28", "Errcode: 28", "errno 122", "Errcode: 122"];
 
@@ -137,6 +140,18 @@ pub(crate) enum BackupError {
     #[error("somebody is on the database: {}", .sessions.join(", "))]
     InUse {
         /// Each.
+        sessions: Vec<String>,
+    },
+    /// Nobody is on it but whom somebody expects, and one of those holds a lock.
+    #[error(
+        "cannot empty the database: for {seconds} s a session held a lock on what has to be \
+         dropped; on it {}",
+        on_it(sessions)
+    )]
+    Locked {
+        /// How long it was waited.
+        seconds: u32,
+        /// Each session but the agents'.
         sessions: Vec<String>,
     },
     /// The kept backup is not the one that was ordered.
@@ -300,9 +315,7 @@ impl BackupError {
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
             Self::Files { source, .. } => of_files(source.kind()),
-            Self::NoRoom { .. } => {
-                "make room there, or set backup.directory in agent.yaml to another disk"
-            }
+            Self::NoRoom { .. } => ROOM,
             Self::NoProgram { program, .. } | Self::TooOld { program, .. }
                 if *program == POSTGRES =>
             {
@@ -319,9 +332,7 @@ impl BackupError {
                 "install the whole package of client programs on this node again, or name in \
                  backup.pg_dump or backup.mysqldump of agent.yaml one that has it beside it"
             }
-            Self::Program { said, .. } if said.contains("No space left on device") => {
-                "make room there, or set backup.directory in agent.yaml to another disk"
-            }
+            Self::Program { said, .. } if said.contains("No space left on device") => ROOM,
             // MariaDB's and MySQL's programs say the system's number alone.
             Self::Program { said, .. } if FULL.iter().any(|full| said.contains(full)) => {
                 "that is a full disk: make room there, or set backup.directory in agent.yaml to \
@@ -348,6 +359,10 @@ impl BackupError {
                 "end these sessions first (a dump of an agent that is gone calls itself \
                  quaymaster-backup)"
             }
+            Self::Locked { .. } => {
+                "end the session that holds it (one that idles in a transaction, most often), then \
+                 resume: the restore is begun anew"
+            }
             Self::OtherBackup { .. } => "see who changed it",
             Self::Unread { .. } => {
                 "let the agent's user read it, as its unit does, or take it out of config.yaml's \
@@ -364,7 +379,7 @@ impl BackupError {
 
 fn of_files(kind: io::ErrorKind) -> &'static str {
     if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-        return "make room there, or set backup.directory in agent.yaml to another disk";
+        return ROOM;
     }
     if kind == io::ErrorKind::NotFound {
         return "make backup.directory of agent.yaml: install -d -o quaymaster -g quaymaster \
@@ -372,6 +387,14 @@ fn of_files(kind: io::ErrorKind) -> &'static str {
     }
     "let the agent's user write in backup.directory of agent.yaml; its unit names it in \
      ReadWritePaths="
+}
+
+fn on_it(sessions: &[String]) -> String {
+    match sessions {
+        [] => "is nobody else now".to_owned(),
+        [one] => format!("is {one}"),
+        several => format!("are {}", several.join(", ")),
+    }
 }
 
 fn megabytes(bytes: u64) -> String {

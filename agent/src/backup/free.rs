@@ -8,6 +8,7 @@ use quaymaster_proto::database::Session;
 
 use super::Source;
 use super::error::BackupError;
+use crate::quay::database::Ground;
 
 /// What a restore that broke off had open may outlive its program for a moment:
 /// so often it is looked.
@@ -33,6 +34,17 @@ pub(super) async fn is_free(source: &Source, order: &Restore) -> Result<(), Back
             (false, _) => tokio::time::sleep(BETWEEN_LOOKS).await,
         }
     }
+}
+
+/// How long a statement that empties a database waits for a lock: an expected
+/// session may idle in a transaction for ever.
+pub(super) const LOCK_LIMIT: u32 = if cfg!(test) { 1 } else { 60 };
+
+/// Emptying it waited for too long; whoever is on it now, where that can be seen.
+pub(super) fn locked(ground: Result<Ground, BackupError>) -> BackupError {
+    let sessions = ground.map(|ground| ground.sessions).unwrap_or_default();
+    let named = sessions.iter().filter(|session| !session.is_agent()).map(in_words);
+    BackupError::Locked { seconds: LOCK_LIMIT, sessions: named.collect() }
 }
 
 /// Some servers know no application names.

@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use quaymaster_proto::mysql_version::MysqlKind;
 use sqlx::mysql::MySqlConnectOptions;
 
+use self::empty::NotEmpty;
 use self::options::Tls;
 use self::script::{Broken, Dumped, Script};
-use super::Subject;
 use super::child::Job;
 use super::error::{BackupError, Unsound};
 use super::files::{self, Draft};
@@ -30,6 +30,7 @@ use super::key_tables::KEY_TABLES;
 use super::manifest::{Counted, Live, Manifest, Rows};
 use super::passwords::PasswordFile;
 use super::programs::{self, MysqlProgram};
+use super::{Subject, free};
 use crate::quay::database::{self, LookError};
 use crate::quay::database_uri::{DatabaseUri, ServerUri};
 use crate::secret::Secret;
@@ -176,7 +177,11 @@ impl Source {
         let mut nothing = arguments();
         nothing.push("--execute=DO 0".into());
         self.job(&client, nothing).run(|| {}).await?;
-        empty::empty(&self.session).await.map_err(|error| self.clean(error))?;
+        match empty::empty(&self.session).await {
+            Ok(()) => {}
+            Err(NotEmpty::Locked) => return Err(free::locked(self.ground().await)),
+            Err(NotEmpty::Failed(error)) => return Err(self.clean(error)),
+        }
         self.job(&client, arguments()).fed(dump).run(|| {}).await
     }
 

@@ -22,7 +22,7 @@ use super::key_tables::KEY_TABLES;
 use super::manifest::{Counted, Live, Manifest, Rows};
 use super::passwords::PasswordFile;
 use super::programs::{self, Program};
-use super::{Subject, toc};
+use super::{Subject, free, toc};
 use crate::quay::database::{self, LookError};
 use crate::quay::database_uri::{DatabaseUri, ServerUri};
 use crate::secret::Secret;
@@ -38,6 +38,9 @@ const COUNT_LIMIT: u32 = 600_000;
 
 /// For a lock that somebody holds, in milliseconds: it is dark, so nobody does.
 const LOCK_LIMIT: &str = "--lock-wait-timeout=60000";
+
+/// PostgreSQL's code where `lock_timeout` is over.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// Everything that a role made, but not what extensions brought, in whatever
 /// schema: tables with what hangs on them, then what may be left.
@@ -192,7 +195,7 @@ impl Source {
         let path = scratch.path().join("list");
         files::write_new(&path, toc::to_restore(&text).as_bytes())
             .map_err(BackupError::files("write", &path))?;
-        self.execute("empty the database", DROP_ALL).await?;
+        self.empty().await?;
         let mut only = OsString::from("--use-list=");
         only.push(&path);
         let name = self.server.name.replace('\\', "\\\\").replace('\'', "\\'");
@@ -288,6 +291,21 @@ impl Source {
     async fn connect(&self) -> Result<PgConnection, BackupError> {
         let connected = self.options.connect().await;
         connected.map_err(|source| self.clean(LookError::connect(&source)))
+    }
+
+    /// All of it or nothing.
+    async fn empty(&self) -> Result<(), BackupError> {
+        let mut connection = self.connect().await?;
+        let limit = free::LOCK_LIMIT;
+        let statements = format!("SET lock_timeout = '{limit}s'; {DROP_ALL}");
+        let done = connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements))).await;
+        let _ = connection.close().await; // the statements stood alone
+        let Err(source) = done else { return Ok(()) };
+        let code = source.as_database_error().and_then(|answer| answer.code());
+        if code.as_deref() == Some(LOCK_NOT_AVAILABLE) {
+            return Err(free::locked(self.ground().await));
+        }
+        Err(self.told("empty the database", &source))
     }
 
     async fn execute(&self, tried: &'static str, statement: &str) -> Result<(), BackupError> {

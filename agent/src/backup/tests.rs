@@ -29,6 +29,7 @@ struct Rig {
     dump: HostDump,
     notes: Mutex<Vec<String>>,
     expected: Vec<String>,
+    is_restored: bool,
 }
 
 /// Over what had run.
@@ -55,6 +56,7 @@ impl Rig {
             dump: HostDump::default(),
             notes: Mutex::default(),
             expected: Vec::new(),
+            is_restored: false,
             directory,
         }
     }
@@ -89,6 +91,7 @@ impl Rig {
             settings: &self.settings,
             mounts: &self.mounts,
             application: "quaymaster-agent/prod/quay-1",
+            is_restored: self.is_restored,
             progress,
         }
     }
@@ -200,6 +203,15 @@ async fn a_database_that_was_migrated_comes_back_with_every_row() {
     assert_eq!(left, "");
     // Once more, over what the first left.
     assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
+    // By an agent that has done it before: only where something is missing.
+    rig.is_restored = true;
+    server.execute("UPDATE repository SET name = 'other'").await;
+    assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
+    assert_eq!(server.one("SELECT min(name) FROM repository").await, "other");
+    server.execute("DELETE FROM \"user\"").await;
+    assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
+    assert_eq!(server.one("SELECT min(name) FROM repository").await, "first");
+    rig.is_restored = false;
     // Another backup than the one that was ordered.
     let said = rig.restore(&backup).await.unwrap_err();
     assert!(said.contains("is not the one that was ordered"), "{said}");
@@ -211,6 +223,15 @@ async fn a_database_that_was_migrated_comes_back_with_every_row() {
     // One that cluster.yaml names may stay.
     rig.expected = vec!["psql".to_owned()];
     assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
+    // But not hold what has to be emptied.
+    let mut stranger = stranger;
+    let reads = sqlx::raw_sql("BEGIN; SELECT * FROM repository");
+    stranger.execute(reads).await.unwrap();
+    let said = rig.restore(&again.backup).await.unwrap_err();
+    let held = "cannot empty the database: for 1 s a session held a lock on what has to be \
+                dropped; on it is `psql` of quay; end";
+    assert!(said.starts_with(held), "{said}");
+    assert_eq!(server.one("SELECT count(*)::text FROM repository").await, "1");
     drop(stranger);
 
     let wrong = rig.settings.database().unwrap();

@@ -51,9 +51,11 @@ pub(super) async fn restore<E: Engine>(
     node: &Node<E>,
     act: &Act,
     order: &Restore,
+    is_restored: bool,
     report: &watch::Sender<JobReport>,
 ) -> (JobState, How) {
     let made = with_subject(node, act, report, async |subject| {
+        let subject = Subject { is_restored, ..subject };
         node.surroundings.dump.restore(subject, order).await
     });
     let state = match made.await {
@@ -87,6 +89,7 @@ async fn with_subject<E: Engine, T>(
         settings,
         mounts,
         application: &application,
+        is_restored: false,
         progress: &progress,
     };
     let done = work(subject).await.map_err(|error| error.in_words());

@@ -62,6 +62,9 @@ impl<E: Engine> Jobs<E> {
             |job| matches!(job.work, Work::Restore(_)) && job.act.run == act.run,
             "this node was not as it has to be during a restore",
         );
+        // What was restored before is not known to be there any more.
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.retain(|_, job| !(job.has_restored() && job.act.run == act.run));
     }
 
     /// Cancels every job that runs for another run than the one that drives

@@ -37,9 +37,28 @@ pub struct DarkLook {
     pub database: Result<DatabaseLook, String>,
 }
 
+/// What of the run's own may be at the database at a look: a process that ended
+/// left it to a node, which goes on with it. Its sessions are not told apart from
+/// others' on every server, and the gate behind it looks at all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Own {
+    /// Nothing.
+    Nothing,
+    /// A backup.
+    BackUp,
+    /// A restore: meanwhile the database may hold nothing, or half.
+    Restore,
+}
+
 /// Judges one round of looks at every node of the plan. `revisions` are those
 /// at which the database may be; none = at any.
-pub fn judge(plan: &Plan, looks: &[DarkLook], revisions: &[String], waited: Duration) -> Judgement {
+pub fn judge(
+    plan: &Plan,
+    looks: &[DarkLook],
+    revisions: &[String],
+    own: Own,
+    waited: Duration,
+) -> Judgement {
     match looks.iter().find_map(beginning) {
         Some(Beginning::Began(own)) => return judge_begun(plan, looks, own, waited),
         // Whether it has migrated decides what the database should show.
@@ -52,14 +71,20 @@ pub fn judge(plan: &Plan, looks: &[DarkLook], revisions: &[String], waited: Dura
     if let Some(judgement) = judge_alive(alive(looks, None), waited) {
         return judgement;
     }
-    let foreign = foreign(plan, looks);
+    let foreign = match own {
+        Own::Nothing => foreign(plan, looks),
+        Own::BackUp | Own::Restore => Vec::new(),
+    };
     if !foreign.is_empty() && waited >= SETTLE {
         return Judgement::Fail(GateFailure::ForeignSessions { sessions: foreign });
     }
     if !foreign.is_empty() {
         return Judgement::Wait(WaitingOn::Sessions { sessions: foreign });
     }
-    let silent = silent(looks);
+    let silent = match own {
+        Own::Nothing | Own::BackUp => silent(looks),
+        Own::Restore => without_facts(looks),
+    };
     if !silent.is_empty() {
         return unanswered(silent, waited);
     }
@@ -71,8 +96,11 @@ pub fn judge(plan: &Plan, looks: &[DarkLook], revisions: &[String], waited: Dura
     if !nodes.is_empty() {
         return Judgement::Fail(GateFailure::NoFloor { nodes });
     }
-    let sessions = expected(plan, looks);
-    if sessions.is_none() && plan.database.kind != WITHOUT_SESSIONS {
+    let sessions = match own {
+        Own::Nothing => expected(plan, looks),
+        Own::BackUp | Own::Restore => sessions(plan, looks).map(|all| all.cloned().collect()),
+    };
+    if sessions.is_none() && plan.database.kind != WITHOUT_SESSIONS && own != Own::Restore {
         let why = format!("it has read no list of the sessions of {}", plan.database.shown_as);
         return unanswered(vec![(plan.first.clone(), why)], waited);
     }
@@ -137,10 +165,7 @@ fn judge_begun(plan: &Plan, looks: &[DarkLook], own: &ContainerId, waited: Durat
         return judgement;
     }
     // A migration may keep the database from answering.
-    let silent: Vec<_> = looks
-        .iter()
-        .filter_map(|look| Some((look.node.clone(), look.facts.as_ref().err()?.clone())))
-        .collect();
+    let silent = without_facts(looks);
     if !silent.is_empty() {
         return unanswered(silent, waited);
     }
@@ -275,4 +300,9 @@ fn silent(looks: &[DarkLook]) -> Vec<(NodeName, String)> {
             Some((look.node.clone(), why.clone()))
         })
         .collect()
+}
+
+fn without_facts(looks: &[DarkLook]) -> Vec<(NodeName, String)> {
+    let silent = looks.iter().filter_map(|look| Some((&look.node, look.facts.as_ref().err()?)));
+    silent.map(|(node, why)| (node.clone(), why.clone())).collect()
 }

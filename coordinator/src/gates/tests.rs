@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
+use quaymaster_proto::backup::BACKUP_APPLICATION;
 use quaymaster_proto::database::{DatabaseIdentity, DatabaseLook, Session};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::node::ConfigFacts;
 use quaymaster_proto::{ContainerState, ContainerStatus, Floor, Generation, ImageId, Mode};
 
 use super::backfill::Samples;
-use super::dark::DarkLook;
+use super::dark::{DarkLook, Own};
 use super::health::Course;
 use super::*;
 use crate::nodes::fake::psql;
@@ -39,7 +40,8 @@ fn image() -> ImageId {
 }
 
 fn judge_dark(plan: &Plan, looks: &[DarkLook], waited: Duration) -> Judgement {
-    dark::judge(plan, looks, std::slice::from_ref(&plan.database.revision), waited)
+    let found = std::slice::from_ref(&plan.database.revision);
+    dark::judge(plan, looks, found, Own::Nothing, waited)
 }
 
 /// Every Quay stopped, and these sessions.
@@ -98,6 +100,33 @@ fn the_dark_knows_agents_and_expected_sessions_and_nobody_else() {
     assert_eq!(judge_dark(&plan, &looks, BEGUN), Judgement::Wait(on));
     let failure = GateFailure::ForeignSessions { sessions: vec![psql()] };
     assert_eq!(judge_dark(&plan, &looks, SETTLE), Judgement::Fail(failure));
+}
+
+/// Its agent goes on with what an earlier process left to it.
+#[test]
+fn what_the_run_itself_has_at_the_database_is_no_stranger() {
+    let (facts, plan) = first_window();
+    let dump = session(BACKUP_APPLICATION, "10.0.0.11");
+    let looks = dark(&facts, Some(vec![dump.clone()]));
+    let judged = |looks: &[DarkLook], own| dark::judge(&plan, looks, &[], own, LONG);
+    let evidence = Evidence::Dark { sessions: Some(vec![dump]), ran: ran(&facts) };
+    for own in [Own::BackUp, Own::Restore] {
+        assert_eq!(judged(&looks, own), Judgement::Pass(evidence.clone()));
+    }
+    assert!(matches!(judged(&looks, Own::Nothing), Judgement::Fail(_)));
+
+    // An emptied database has no revision to read.
+    let mut emptied = looks.clone();
+    emptied.iter_mut().for_each(|look| look.database = Err("no alembic_version".to_owned()));
+    assert!(matches!(judged(&emptied, Own::Restore), Judgement::Pass(_)));
+    assert!(!matches!(judged(&emptied, Own::BackUp), Judgement::Pass(_)));
+
+    // Whoever lives is seen all the same.
+    let mut alive = looks;
+    let quay = alive[1].facts.as_mut().unwrap().components[0].container.as_mut().unwrap();
+    quay.state.status = ContainerStatus::Running;
+    let judged = judged(&alive, Own::Restore);
+    assert!(matches!(judged, Judgement::Fail(GateFailure::Alive { .. })), "{judged:?}");
 }
 
 #[test]

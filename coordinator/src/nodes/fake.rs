@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use quaymaster_proto::act::{Order, StageContainer};
-use quaymaster_proto::backup::Backup;
+use quaymaster_proto::backup::{BACKUP_APPLICATION, Backup};
 use quaymaster_proto::database::{DatabaseLook, Session, TagCounts};
 use quaymaster_proto::health::{BackfillSample, HealthReport, HealthRoute, HealthVerdict};
 use quaymaster_proto::job::{JobOrder, JobReport, JobState};
@@ -347,6 +347,8 @@ impl Orders for FakeFleet {
             JobOrder::BackUp(order) => self.world().tally.backups.push(order.ran.clone()),
             JobOrder::Pull(_) | JobOrder::CheckBackup(_) => {}
         }
+        // One that an earlier process began is joined, and ends.
+        self.world().sessions.retain(|session| session.application != BACKUP_APPLICATION);
         let note = String::new();
         let done = ended(&id);
         self.world().node(node).kept.settle(&act, Some(LedgerEnd::Job(done)), self.now());
@@ -390,6 +392,12 @@ pub(crate) fn backup() -> Backup {
         ended: begun + Duration::from_secs(139),
         storage: None,
     }
+}
+
+/// What a job has at the database.
+pub(crate) fn dump() -> Session {
+    let application = BACKUP_APPLICATION.to_owned();
+    Session { application, address: "10.0.0.11".to_owned(), ..psql() }
 }
 
 /// A session that nobody can name.

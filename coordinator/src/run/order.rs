@@ -11,7 +11,9 @@ use quaymaster_proto::floor::{LowerFloor, SetFloor};
 use quaymaster_proto::job::{JobOrder, PullImage};
 use quaymaster_proto::{Below, Component, ContainerId, Floor, Generation, ImageId, Mode, NodeName};
 
+use crate::gates::dark::Own;
 use crate::plan::{Plan, PlannedContainer, PlannedImage, PlannedNode, Stage, Step, Verb, What};
+use crate::run::act_state::ActState;
 use crate::run::ran;
 use crate::run::state::{Direction, RunState};
 
@@ -162,6 +164,21 @@ pub fn dark_revisions(plan: &Plan, state: &RunState, step: &Step) -> Vec<String>
         }
         Stage::Rollback => Vec::new(),
         Stage::Serving | Stage::Dark | Stage::Beyond | Stage::Back => found_revisions(plan, state),
+    }
+}
+
+/// What of the run's own a dark gate has to expect at the database: what follows
+/// it, where that was begun and nobody knows how it ended.
+pub fn own_at_database(plan: &Plan, state: &RunState, gate: &Step) -> Own {
+    let next = plan.way_of(gate).iter().find(|next| next.number > gate.number);
+    let in_flight = next.filter(|next| {
+        let mut acts = next.nodes.iter().map(|node| state.act_state(next.number, node));
+        acts.any(|act| matches!(act, ActState::InFlight { .. }))
+    });
+    match in_flight.map(|next| next.what) {
+        Some(What::Act(Verb::BackUp)) => Own::BackUp,
+        Some(What::Act(Verb::Restore)) => Own::Restore,
+        Some(What::Act(_) | What::Gate(_)) | None => Own::Nothing,
     }
 }
 

@@ -30,7 +30,8 @@ where
         loop {
             let looks = self.dark_looks(plan, step).await;
             let revisions = order::dark_revisions(plan, &self.state, step);
-            let judgement = dark::judge(plan, &looks, &revisions, begun.elapsed());
+            let own = order::own_at_database(plan, &self.state, step);
+            let judgement = dark::judge(plan, &looks, &revisions, own, begun.elapsed());
             let judgement = self.with_backup(plan, step, judgement);
             if self.settle(step, judgement).await? == Look::Over {
                 return Ok(());

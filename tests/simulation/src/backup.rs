@@ -14,6 +14,10 @@ use crate::world::{World, sha256};
 
 /// A dump, and reading it back.
 const DUMP: Duration = Duration::from_millis(900);
+/// Longer than anybody looks whether it is dark.
+const RESTORE: Duration = Duration::from_secs(7);
+/// How long a restore waits for the sessions of one that broke off.
+const FREE_WITHIN: Duration = Duration::from_secs(3);
 
 /// The database as a dump of it holds it.
 #[derive(Clone, Debug)]
@@ -158,9 +162,36 @@ impl World {
         if agent.point() { Ok(()) } else { Err(dead()) }
     }
 
-    /// Restores the backup of a run.
-    pub async fn restore(self, run: RunId, order: Restore) -> Result<u64, String> {
-        tokio::time::sleep(DUMP).await;
+    /// Restores the backup of a run. Its session may outlive its agent; what it
+    /// changes it changes at its end, or not at all.
+    pub async fn restore(
+        self,
+        agent: AgentEngine,
+        run: RunId,
+        order: Restore,
+    ) -> Result<u64, String> {
+        let busy = tokio::time::Instant::now() + FREE_WITHIN;
+        while !self.state().database.clients.is_empty() {
+            if tokio::time::Instant::now() >= busy {
+                return Err("somebody is on the database".to_owned());
+            }
+            tokio::time::sleep(DUMP / 4).await;
+        }
+        let address = self.state().hosts[agent.node].address.clone();
+        let session = Session::begin(&self, address);
+        self.note(format!("quay-{}: a restore is begun", agent.node + 1));
+        tokio::select! {
+            biased;
+            () = agent.life.ended() => {
+                session.outlive();
+                return Err("its agent is dead".to_owned());
+            }
+            () = tokio::time::sleep(RESTORE) => {}
+        }
+        if session.is_lost() {
+            return Err("the server closed the connection".to_owned());
+        }
+        drop(session);
         let mut state = self.state();
         let kept = state.backups.iter().find(|kept| kept.run == run).cloned();
         let kept = kept.filter(|kept| kept.backup.manifest == order.manifest);

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use quaymaster::run::{Event, GateFailure};
 use tokio::time::sleep;
 
 use crate::cluster::{Chosen, Cluster, Kind, Made, Ordeal};
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(700);
 enum Disturbance {
     Nothing,
     Coordinator(Fuse),
+    /// The coordinator dies while an agent restores.
+    Restoring,
     Agent(usize, u64),
     Order(usize, Ordeal),
 }
@@ -54,7 +57,7 @@ struct Seen {
 /// Has it befall the cluster; or the fuse of the coordinator's own.
 fn lay(cluster: &Cluster, disturbance: Disturbance) -> Option<Fuse> {
     match disturbance {
-        Disturbance::Nothing => {}
+        Disturbance::Nothing | Disturbance::Restoring => {}
         Disturbance::Coordinator(fuse) => return Some(fuse),
         Disturbance::Agent(node, point) => {
             cluster.world.state().hosts[node].fuse = Some(point);
@@ -91,8 +94,14 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         // Each process has a fuse of its own.
         let before = done.as_ref().map_or(0, |done| done.appends);
         let fuse = fuse.map(|fuse| Fuse { appends: fuse.appends - before, ..fuse });
-        let mut outcome = operator.drive(fuse).await;
-        if matches!(disturbance, Disturbance::Coordinator(_)) {
+        let mut outcome = tokio::select! {
+            biased;
+            outcome = operator.drive(fuse) => outcome,
+            () = restoring(cluster), if matches!(disturbance, Disturbance::Restoring) => {
+                Outcome::Died
+            }
+        };
+        if matches!(disturbance, Disturbance::Coordinator(_) | Disturbance::Restoring) {
             assert_eq!(outcome, Outcome::Died, "{disturbance:?} did not befall it");
         }
         for _ in 0..TRIES {
@@ -109,18 +118,7 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         }
         // Before anybody looks how it ended, which is no part of the window.
         let points = cluster.points();
-        let mut wrong = cluster.world.violations();
-        match (&outcome, way) {
-            (Outcome::Done, Way::There) | (Outcome::Back, _) => {
-                // A node whose agent is gone keeps its lease.
-                let may_keep_lease = matches!(disturbance, Disturbance::Agent(..));
-                let excuses = Excuses { may_keep_lease, ..Excuses::default() };
-                wrong.extend(operator.unfinished(&outcome, excuses).await);
-            }
-            (Outcome::Done, Way::Back | Way::Rollback) | (Outcome::Holds(_) | Outcome::Died, _) => {
-                wrong.push(format!("{outcome:?}"));
-            }
-        }
+        let wrong = flaws(&operator, &outcome, way, disturbance).await;
         let trace = cluster.world.state().trace.join("\n");
         if !wrong.is_empty() {
             return Err(format!("{kind:?} {way:?}, {disturbance:?}: {wrong:#?}\n{trace}"));
@@ -130,6 +128,47 @@ fn run(Window(kind, way): Window, disturbance: Disturbance) -> Result<Seen, Stri
         let visitor = operator.visitor.lock().unwrap().take();
         let turned = visitor.and_then(|visitor| visitor.since).or(done);
         Ok(Seen { appends, orders, points, turned, is_back: outcome == Outcome::Back })
+    })
+}
+
+/// What is wrong with how a window ended.
+async fn flaws(
+    operator: &Operator,
+    outcome: &Outcome,
+    way: Way,
+    disturbance: Disturbance,
+) -> Vec<String> {
+    let mut wrong = operator.cluster.world.violations();
+    match (outcome, way) {
+        (Outcome::Done, Way::There) | (Outcome::Back, _) => {
+            // A node whose agent is gone keeps its lease.
+            let may_keep_lease = matches!(disturbance, Disturbance::Agent(..));
+            let excuses = Excuses { may_keep_lease, ..Excuses::default() };
+            wrong.extend(operator.unfinished(outcome, excuses).await);
+        }
+        (Outcome::Done, Way::Back | Way::Rollback) | (Outcome::Holds(_) | Outcome::Died, _) => {
+            wrong.push(format!("{outcome:?}"));
+        }
+    }
+    let is_coordinator =
+        matches!(disturbance, Disturbance::Coordinator(_) | Disturbance::Restoring);
+    if is_coordinator && meets_strangers(operator) {
+        wrong.push("a later process took the run's own session for a stranger's".to_owned());
+    }
+    wrong
+}
+
+/// Returns in the midst of a restore.
+async fn restoring(cluster: &Cluster) {
+    while !cluster.world.is_backed_up() {
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Whether a gate closed at sessions, where there are none but the product's own.
+fn meets_strangers(operator: &Operator) -> bool {
+    operator.journal.events().iter().any(|event| {
+        matches!(event, Event::Closed { failure: GateFailure::ForeignSessions { .. }, .. })
     })
 }
 
@@ -248,6 +287,14 @@ macro_rules! each_rollback {
             )*
         }
     };
+}
+
+#[test]
+fn a_coordinator_that_dies_during_a_restore_is_followed_by_one_that_waits_for_it() {
+    for kind in [Kind::Synchronous, Kind::First, Kind::Second] {
+        let window = Window(kind, Way::Rollback);
+        run(window, Disturbance::Restoring).unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
 }
 
 each_rollback! {

@@ -315,7 +315,7 @@ impl simulation::World for Around {
     }
 
     fn restore(&self, run: RunId, order: Restore) -> BoxFuture<'static, Result<u64, String>> {
-        self.world.clone().restore(run, order).boxed()
+        self.world.clone().restore(self.engine.clone(), run, order).boxed()
     }
 
     fn now(&self) -> Timestamp {

@@ -9,8 +9,8 @@ use quaymaster_proto::{ContainerStatus, ImageId};
 use super::*;
 use crate::backup::container::{self, Containers, Ended, OnEngine, Within};
 use crate::container::spec::ContainerSpec;
-use crate::engine::EngineError;
-use crate::engine::fake::{FakeEngine, image_id};
+use crate::engine::fake::{self, FakeEngine, image_id};
+use crate::engine::{EngineChanges as _, EngineError};
 
 /// An engine whose containers are the host's programs: every file is at its own
 /// path, as in a container of ours.
@@ -173,4 +173,24 @@ async fn an_engine_runs_it_to_its_end_and_removes_it_and_ends_what_nobody_waits_
     while !engine.state().containers.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// It is a session on the database, which no dark gate passes.
+#[tokio::test]
+async fn a_container_that_outlived_its_agent_is_ended_by_the_next_one_and_no_other_is() {
+    let engine = FakeEngine::default();
+    let within = within(Arc::new(OnEngine::new(FakeEngine::default())));
+    let (cluster, node) = ("prod".parse().unwrap(), "quay-1".parse().unwrap());
+    let sweep = async || container::sweep(&engine, &cluster, &node).await.unwrap();
+    assert!(!sweep().await);
+    // Somebody's own, by the same name.
+    engine.run(7, &within.name, fake::spec(image_id(7), &[]));
+    assert!(!sweep().await);
+    engine.state().containers.clear();
+
+    let spec = container::spec(&within, Path::new("pg_dump"), &[], &[]);
+    let left = engine.create_anew(&within.name, &spec).await.unwrap();
+    engine.start(&left).await.unwrap();
+    assert!(sweep().await);
+    assert!(engine.state().containers.is_empty());
 }

@@ -193,7 +193,17 @@ async fn a_mariadb_that_was_migrated_comes_back_with_every_row() {
     // One that cluster.yaml names may stay.
     rig.expected = vec!["127.0.0.1".to_owned()];
     assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
-    drop(stranger);
+    // But not hold what has to be emptied.
+    let mut stranger = stranger;
+    for statement in ["START TRANSACTION", "SELECT * FROM repository"] {
+        stranger.execute(sqlx::raw_sql(statement)).await.unwrap();
+    }
+    let said = rig.restore(&again.backup).await.unwrap_err();
+    let held = "cannot empty the database: for 1 s a session held a lock on what has to be \
+                dropped; on it is one of quay at 127.0.0.1; end";
+    assert!(said.starts_with(held), "{said}");
+    stranger.close().await.unwrap();
+    assert_eq!(rig.restore(&again.backup).await.unwrap(), again.backup.rows);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::stage::{Death, Stage, first_window, second_window};
 use super::*;
-use crate::nodes::fake::FakeFleet;
+use crate::nodes::fake::{FakeFleet, dump};
 use crate::plan::PlannedBackup;
 use crate::run::order::NoTask;
 use crate::run::{ActState, Crossing, Direction, Settlement, order};
@@ -184,6 +184,27 @@ async fn a_start_whose_answer_was_lost_is_not_taken_back() {
     // The container lives: there is no way back, and the run goes forward.
     assert_eq!(stage.runner(true).await.drive(Patience::Leave).await.unwrap(), Ended::Done);
     stage.assert_well_done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_its_node_goes_on_with_is_no_stranger_to_a_later_process() {
+    let back_up = What::Act(Verb::BackUp);
+    for appends in 0.. {
+        let stage = Stage::new(3, &first_window(Mode::Complete));
+        let mut runner = stage.runner(true).await;
+        stage.book.die(Some(Death { appends, keeps_last: true }));
+        runner.drive(Patience::Leave).await.unwrap_err();
+        stage.book.die(None);
+        let step = stage.plan.plan().first_step(back_up).unwrap();
+        if !stage.state().has_begun(step.number) {
+            continue;
+        }
+        stage.fleet.connect(dump());
+        let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        assert_eq!(ended, Ended::Done);
+        stage.assert_well_done();
+        break;
+    }
 }
 
 #[tokio::test(start_paused = true)]

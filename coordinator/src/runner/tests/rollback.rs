@@ -7,7 +7,7 @@ use quaymaster_proto::job::JobOrder;
 use super::leases::rebuilt;
 use super::stage::{Death, Stage, first_window, second_window};
 use super::*;
-use crate::nodes::fake::FakeFleet;
+use crate::nodes::fake::{FakeFleet, dump};
 use crate::plan::{PlannedBackup, Window};
 use crate::render::{self, Explained, Style};
 use crate::run::rollback::{NoRollback, backup};
@@ -331,6 +331,32 @@ async fn a_process_that_dies_at_any_record_of_it_is_followed_by_one_that_ends_it
             assert_eq!(tally.violations, Vec::<String>::new(), "after {appends} appends");
             next.fleet.assert_as_found();
         }
+    }
+}
+
+/// The agent goes on with it, and whoever looks whether it is dark sees it there.
+#[tokio::test(start_paused = true)]
+async fn a_restore_that_its_node_goes_on_with_is_no_stranger_to_a_later_process() {
+    let restore = What::Act(Verb::Restore);
+    for appends in 0.. {
+        let stage = finished(3, &first_window(Mode::Complete)).await;
+        stage.book.die(Some(Death { appends, keeps_last: true }));
+        let mut runner = stage.late();
+        if let Ok(heard) = runner.roll_back(stage.plan.plan(), wish(&[])).await {
+            heard.unwrap();
+            runner.drive(Patience::Leave).await.unwrap_err();
+        }
+        stage.book.die(None);
+        let (plan, state) = (stage.plan.plan(), stage.state());
+        let step = plan.rollback.iter().find(|step| step.what == restore).unwrap();
+        if !state.has_begun(step.number) {
+            continue;
+        }
+        stage.fleet.connect(dump());
+        let ended = stage.runner(true).await.drive(Patience::Leave).await.unwrap();
+        assert_eq!(ended, Ended::RolledBack);
+        assert_rolled_back(&stage);
+        break;
     }
 }
 
