@@ -87,6 +87,8 @@ impl View {
                     let step = self.plan.plan().step(step).map(|step| step.what);
                     let does = match step {
                         Some(What::Act(Verb::BackUp)) => "backs up",
+                        Some(What::Act(Verb::CheckBackup)) => "reads its backup back",
+                        Some(What::Act(Verb::Restore)) => "restores",
                         Some(What::Act(_) | What::Gate(_)) | None => "pulls",
                     };
                     talk::say(&format!("{node} {does}: {note}"));

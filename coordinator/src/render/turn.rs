@@ -126,10 +126,12 @@ pub fn put_back(explained: &Explained<'_>, style: Style) -> String {
         out.push_str(&labelled("left out", &left_out(node, because)));
     }
     out.push_str(&labelled("kept", "containers that ran in this window, with their logs"));
-    out.push_str(&next_lines(
-        program,
-        &[format!("mend what it says above, then {program} plan --to {}", window.to.release)],
-    ));
+    let first = match state.is_rollback() {
+        true => format!("see what was wrong with {}", window.to),
+        false => "mend what it says above".to_owned(),
+    };
+    let next = format!("{first}, then {program} plan --to {}", window.to.release);
+    out.push_str(&next_lines(program, &[next]));
     out
 }
 

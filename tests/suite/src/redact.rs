@@ -46,7 +46,7 @@ const FILTERS: &[(&str, &str)] = &[
     // Told only where something failed in passing.
     (r", \d+ questions? asked again", ""),
     // Told only where it takes its time.
-    (r"(?m)^\S+ backs up: .*\n", ""),
+    (r"(?m)^\S+ (?:backs up|reads its backup back|restores): .*\n", ""),
     (r", for [\d.]+ s\b", ", for <n> s"),
     (r"(?m)^in all    [\d.]+ s$", "in all    <seconds>"),
     (r"(?m)  \d+ s *$", "  <n> s"),
